@@ -1,0 +1,147 @@
+"""The kernels compiled ahead of time, by the package's build: an object file for each CPU level, and a header for them.
+
+    python -m kernels.ahead_of_time DIRECTORY [--triple TRIPLE] [--list]
+
+An object holds all kernels for both number types and no trace of Numba or Python. It exports one symbol, a table of
+addresses; `kernels.h` names the rows and all tables. Numba gives unoptimised IR that knows no CPU, in a process of its own
+(LLVM's failures end the process; nothing of this machine's CPU or of the user's Numba settings may get in); LLVM then optimises
+it for the level.
+"""
+import argparse
+import os
+import re
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import llvmlite.binding as llvm
+from numba.core.codegen import JITCodeLibrary
+
+from .compilation import callback, levels
+from .interface import KERNELS
+from .levels import LEVELS, Level
+from .object_symbols import undefined_symbols
+
+ENVIRONMENT = {
+    "NUMBA_OPT": "0", "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_DISABLE_INTEL_SVML": "1",
+    "PYTHONHASHSEED": "0",
+}  # fmt: skip
+
+ALLOWED = {"memset", "memcpy", "memmove", "_fltused"}
+"""Symbols that an object may leave undefined. Others are asserts, exceptions, libm, Python: a mistake in a kernel."""
+
+ROWS = [(name, dtype) for dtype in ("float32", "float64") for name in KERNELS]
+
+
+def build(level_name: str, triple: str) -> bytes:
+    """The object file of a level; fails if a kernel needs what C's smallest library does not have."""
+    level = LEVELS[level_name]
+    kernels = {f"{table(level)}_{dtype}_{name}": ir(name, dtype, level) for name, dtype in ROWS}
+    data = compile(kernels, level, triple)
+    if undefined_symbols(data) - ALLOWED:
+        missing = {symbol: undefined_symbols(compile({symbol: kernels[symbol]}, level, triple)) - ALLOWED for symbol in kernels}
+        lines = [f"{symbol} needs {', '.join(sorted(names))}" for symbol, names in missing.items() if names]
+        raise RuntimeError("kernels must need only " + ", ".join(sorted(ALLOWED)) + "\n" + "\n".join(lines))
+    return data
+
+
+def ir(name: str, dtype: str, level: Level) -> str:
+    """A kernel as LLVM's text, under a symbol of its own."""
+    compiled = callback(name, dtype, level)
+    compiled.compile()
+    text: str = compiled.inspect_llvm()
+    return text.replace(compiled.native_name, f"{table(level)}_{dtype}_{name}")
+
+
+def table(level: Level) -> str:
+    """The symbol of a level's table of addresses."""
+    return "fastmlp_" + level.name.replace("-", "_")
+
+
+def compile(kernels: dict[str, str], level: Level, triple: str) -> bytes:
+    """An object file of these kernels and a table of them."""
+    target = llvm.Target.from_triple(triple)
+    machine = target.create_target_machine(cpu=level.cpu, features=level.features, opt=3, reloc="pic", codemodel="small")
+    module = llvm.parse_assembly(addresses(table(level), kernels))
+    for text in kernels.values():
+        module.link_in(llvm.parse_assembly(text))
+    for symbol in [*module.functions, *module.global_variables]:
+        if not symbol.is_declaration and symbol.name != table(level):
+            symbol.linkage = "internal"
+    module = llvm.parse_assembly(with_attributes(str(module), level))
+    module.triple, module.data_layout = triple, str(machine.target_data)
+    optimise(module, machine)
+    data: bytes = machine.emit_object(module)
+    return data
+
+
+def addresses(name: str, symbols: Iterable[str]) -> str:
+    """A module that is a table of addresses."""
+    symbols = list(symbols)
+    items = ", ".join(f"ptr @{symbol}" for symbol in symbols)
+    declarations = "\n".join(f"declare void @{symbol}()" for symbol in symbols)
+    return f"@{name} = hidden constant [{len(symbols)} x ptr] [{items}]\n{declarations}\n"
+
+
+def with_attributes(text: str, level: Level) -> str:
+    """The level alone says what the CPU is, and profilers and debuggers can walk the stack."""
+    text = re.sub(r'"target-(cpu|features)"="[^"]*"', "", text)
+    attributes = f'uwtable "frame-pointer"="all" "prefer-vector-width"="{level.vector_bytes * 8}"'
+    return re.sub(r"^(define .*) \{$", rf"\1 {attributes} {{", text, flags=re.MULTILINE)
+
+
+def optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
+    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
+    tuning.loop_vectorization = tuning.slp_vectorization = True
+    builder = llvm.create_pass_builder(machine, tuning)
+    builder.getModulePassManager().run(module, builder)
+
+
+def header(built: list[Level]) -> str:
+    """kernels.h: the rows of the tables, and the levels, from the lowest to the highest."""
+    rows = "".join(f'    {{"{name}", "{dtype}"}},\n' for name, dtype in ROWS)
+    tables = "".join(f"extern const void *const {table(level)}[];\n" for level in built)
+    names = "".join(f'    {{"{level.name}", {table(level)}}},\n' for level in built)
+    return (
+        f"#define FASTMLP_ROWS {len(ROWS)}\n#define FASTMLP_LEVELS {len(built)}\n"
+        f"static const struct {{ const char *kernel, *dtype; }} fastmlp_rows[] = {{\n{rows}}};\n{tables}"
+        f"static const struct {{ const char *name; const void *const *addresses; }} fastmlp_levels[] = {{\n{names}}};\n"
+    )
+
+
+def initialise() -> None:
+    """Prepare a process that builds."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    # IR is wanted, not code that runs here: that would take time, and LLVM fails at the intrinsics of another machine
+    JITCodeLibrary._finalize_specific = lambda self: None
+    JITCodeLibrary.get_pointer_to_function = lambda self, name: 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--triple", default=llvm.get_process_triple(), help="the machine and system to build for")
+    parser.add_argument("--list", action="store_true", help="print the files that would be written")
+    arguments = parser.parse_args()
+    built = levels(arguments.triple)
+    if not built:
+        sys.exit(f"--triple must begin with one of {', '.join({level.machine for level in LEVELS.values()})}, got {arguments.triple}")
+    files = {level.name: arguments.directory / f"kernels_{level.name}.o" for level in built}
+    if arguments.list:
+        print(";".join(str(file) for file in files.values()))
+        return
+    arguments.directory.mkdir(parents=True, exist_ok=True)
+    arguments.directory.joinpath("kernels.h").write_text(header(built))
+    for name in [name for name in os.environ if name.startswith("NUMBA_")]:
+        del os.environ[name]
+    os.environ.update(ENVIRONMENT)  # of the processes that are started now
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn"), initialise) as pool:
+        for file, data in zip(files.values(), pool.map(build, files, [arguments.triple] * len(files)), strict=True):
+            file.write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

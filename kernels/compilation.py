@@ -1,0 +1,45 @@
+"""How Numba compiles a kernel. Both compilers, `jit.py` and `ahead_of_time.py`, take everything from here."""
+from functools import cache
+from typing import Any
+
+from numba import njit, types
+from numba.core.ccallback import CFunc
+
+from .interface import KERNELS, SOURCE_DTYPES, Kernel
+from .intrinsics import vocabulary
+from .levels import LEVELS, Level
+from .specialize import bind, specialize
+
+# contract: a * b + c may be fused. Nothing else: reassociation destroys argument reductions, and NaN must survive.
+POLICY: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
+
+
+def callback(name: str, dtype: str, level: Level, version: str = "") -> CFunc:
+    """A kernel as a C function, not compiled yet. Its symbol says what it is, and `version` what else it depends on."""
+    kernel = KERNELS[name]
+    function = bind(kernel, namespace(dtype, level))
+    function.__qualname__ = f"{name}_{dtype}_{level.name.replace('-', '_')}{version}"
+    return CFunc(function, signature(kernel, dtype), locals={}, options=POLICY)
+
+
+@cache
+def namespace(dtype: str, level: Level) -> dict[str, Any]:
+    """All kernels as functions that Numba compiles when they are used."""
+    return specialize(dtype, vocabulary(dtype, level), njit(**POLICY))
+
+
+def signature(kernel: Kernel, dtype: str) -> tuple[tuple[Any, ...], Any]:
+    """The Numba types of a kernel's arguments and result."""
+    kinds = {
+        "plan": types.CPointer(types.int64), "integer": types.int64, "double": types.float64,
+        "doubles": types.CPointer(types.float64), "reals": types.CPointer(getattr(types, dtype)), "nothing": types.void,
+        **{source: types.CPointer(getattr(types, source)) for source in SOURCE_DTYPES},
+    }  # fmt: skip
+    return tuple(kinds[kind] for kind in kernel.arguments), kinds[kernel.result]
+
+
+def levels(triple: str) -> list[Level]:
+    """The CPU levels of the machine that an LLVM triple names, from the lowest to the highest."""
+    machine = triple.split("-")[0]
+    machine = {"arm64": "aarch64"}.get(machine, machine)  # Apple's name
+    return [level for level in LEVELS.values() if level.machine == machine]

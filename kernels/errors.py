@@ -1,0 +1,19 @@
+"""The sentence of every refusal."""
+from collections.abc import Iterable
+
+
+def require(condition: bool, argument: str, rule: str, value: object) -> None:
+    """Raise ValueError("<argument> must be <rule>, got <value>") unless the condition holds."""
+    if not condition:
+        raise ValueError(f"{argument} must be {rule}, got {shortened(value)}")
+
+
+def shortened(value: object) -> str:
+    """The value as one short line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def one_of(names: Iterable[str]) -> str:
+    """A rule that lists the known names."""
+    return "one of " + ", ".join(repr(name) for name in names)

@@ -1,0 +1,99 @@
+"""The table of exported kernels: what both compilers compile, and what each kernel takes. It imports no compiler.
+
+A kernel is a plain Python function and, for a template, the functions that its free names are bound to. Kinds of arguments and
+results:
+
+    plan      pointer to int64, see `layout.py`
+    integer   int64: a row, a step, a stride, an address
+    double    float64;  doubles: pointer to float64
+    reals     pointer to the kernel's number type
+    <dtype>   pointer to the numbers of a source, as they are in the user's array
+    nothing   (result only)
+"""
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import activations, elementary, layout, losses, matmul, network, optimizers, random
+from .activations import ACTIVATIONS
+from .losses import LOSSES
+from .optimizers import OPTIMIZERS
+
+MODULES = (elementary, activations, losses, optimizers, random, layout, matmul, network)
+"""The modules that hold kernels. Names are unique among them: they share one namespace when they are specialised."""
+
+SOURCE_DTYPES = (
+    "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+)  # fmt: skip
+"""Number types that samples are read in without a copy."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A row of the table."""
+
+    name: str
+    function: Callable[..., Any]
+    arguments: tuple[str, ...]
+    result: str = "nothing"
+    bound: dict[str, Callable[..., Any]] = field(default_factory=dict)
+
+
+_ENTRY = ("plan", "integer", "integer")  # all that Python calls takes a plan and two integers, and returns an integer
+_BLOCK = ("integer", "integer", "integer")  # rows, columns, stride
+_GATHER = ("integer", "integer", "integer", "integer", "integer", "integer", "reals", "integer")
+_UPDATE = ("reals", "reals", "reals", "integer", "integer", "doubles", "integer")
+
+
+def _entries() -> list[Kernel]:
+    functions = {
+        "pack": layout.pack,
+        "unpack": layout.unpack,
+        "forward": network.forward_phase,
+        "loss": network.loss_phase,
+        "backward": network.backward_phase,
+        "update": network.update_phase,
+        "predict": network.predict,
+        "evaluate": network.evaluate,
+        "gradient": network.gradient,
+        "run": network.run,
+    }
+    return [Kernel(name, function, _ENTRY, "integer") for name, function in functions.items()]
+
+
+def _gathers() -> list[Kernel]:
+    rows = [Kernel(f"gather_{dtype}", network.gather, (dtype, *_GATHER)) for dtype in SOURCE_DTYPES]
+    return [*rows, Kernel("gather_labels", network.gather_labels, ("int64", *_GATHER))]
+
+
+def _activations() -> list[Kernel]:
+    kernels = []
+    for row in ACTIVATIONS.values():
+        for function, template, name, arguments in (
+            (row.forward, activations.apply, f"activation_{row.name}", ("reals", *_BLOCK)),
+            (row.derivative, activations.chain, f"derivative_{row.name}", ("reals", "reals", *_BLOCK)),
+        ):
+            if function is not None and row.rowwise:
+                kernels.append(Kernel(name, function, arguments))
+            elif function is not None:
+                kernels.append(Kernel(name, template, arguments, bound={"element": function}))
+    return kernels
+
+
+def _losses() -> list[Kernel]:
+    arguments = ("reals", "reals", "reals", *_BLOCK, "double")
+    kernels = []
+    for row in LOSSES.values():
+        if row.derivative is None:
+            kernels.append(Kernel(f"loss_{row.name}", row.value, arguments, "double"))
+        else:
+            bound = {"value": row.value, "derivative": row.derivative}
+            kernels.append(Kernel(f"loss_{row.name}", losses.elementwise_loss, arguments, "double", bound))
+    return kernels
+
+
+def _optimizers() -> list[Kernel]:
+    return [Kernel(f"optimizer_{name}", row.update, _UPDATE) for name, row in OPTIMIZERS.items()]
+
+
+KERNELS = {kernel.name: kernel for kernel in [*_entries(), *_gathers(), *_activations(), *_losses(), *_optimizers()]}

@@ -1,0 +1,54 @@
+"""The kernels as they stand, run by Python: slow, for debuggers, coverage and checked memory."""
+from functools import cache, partial
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from . import simd
+from .interface import KERNELS, SOURCE_DTYPES
+from .levels import Level
+from .plan import Plan
+from .specialize import bind, clone, specialize, tile_shape
+
+
+class Interpreted:
+    """A library of kernels; see `backends.py`."""
+
+    name = "interpreted"
+
+    def __init__(self, level: Level) -> None:
+        self.level = level.name
+        self._level = level
+
+    def address(self, kernel: str, dtype: str) -> int:
+        return _address(kernel, dtype, self._level)
+
+    def call(self, kernel: str, plan: Plan, first: int, last: int) -> int:
+        with simd.visible(plan.arrays()), np.errstate(all="ignore"):
+            result: int = simd._functions[self.address(kernel, plan.model.dtype)](plan.address, first, last)
+        return result
+
+
+@cache
+def _namespace(dtype: str, level: Level) -> dict[str, Any]:
+    number = np.dtype(dtype).type
+    vocabulary: dict[str, Any] = {}
+    for name, value in vars(simd).items():
+        vocabulary[name] = clone(value, vocabulary) if isinstance(value, FunctionType) else value
+    vocabulary |= {"real": number, "reals": partial(vocabulary["pointer"], number), **tile_shape(dtype, level)}
+    return specialize(dtype, vocabulary)
+
+
+@cache
+def _address(name: str, dtype: str, level: Level) -> int:
+    namespace = _namespace(dtype, level)
+    kernel = KERNELS[name]
+    function = bind(kernel, namespace)
+    pointers = {"plan": namespace["integers"], **{source: partial(simd.pointer, source) for source in SOURCE_DTYPES}}
+
+    def run(*arguments: Any) -> Any:
+        kinds = zip(kernel.arguments, arguments, strict=True)
+        return function(*(pointers[kind](a) if kind in pointers else a for kind, a in kinds))
+
+    return simd.address_of(run)

@@ -1,0 +1,69 @@
+"""The kernels compiled just in time by Numba, for the CPU at hand, and kept in Numba's cache."""
+import ctypes
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from .compilation import callback, levels
+from .levels import Level
+from .plan import Plan
+
+ENTRY = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+
+
+class Jit:
+    """A library of kernels; see `backends.py`."""
+
+    name = "jit"
+
+    def __init__(self, level: Level) -> None:
+        self.level = level.name
+        self._level = level
+
+    def address(self, kernel: str, dtype: str) -> int:
+        return _compiled(kernel, dtype, self._level)
+
+    def call(self, kernel: str, plan: Plan, first: int, last: int) -> int:
+        return _entry(kernel, plan.model.dtype, self._level)(plan.address, first, last)
+
+
+def host_features() -> set[str]:
+    """Features of this CPU by LLVM's names."""
+    return {name for name, present in llvm.get_host_cpu_features().items() if present}
+
+
+@cache
+def _compiled(name: str, dtype: str, level: Level) -> int:
+    # Numba's cache looks at this function's code alone: the name of its file carries everything else
+    compiled = callback(name, dtype, level, version=f"_{_fingerprint()}")
+    with suppress(RuntimeError):  # nowhere to write
+        compiled.enable_caching()
+    compiled.compile()
+    _kept.append(compiled)
+    address: int = compiled.address
+    return address
+
+
+_kept: list[Any] = []  # compiled code lives as long as these objects
+
+
+@cache
+def _entry(name: str, dtype: str, level: Level) -> Callable[[int, int, int], int]:
+    return ENTRY(_compiled(name, dtype, level))
+
+
+@cache
+def _fingerprint() -> str:
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
+
+
+def host_level() -> Level:
+    """The highest level whose features this CPU has."""
+    features = host_features()
+    return [level for level in levels(llvm.get_process_triple()) if level.needs <= features][-1]

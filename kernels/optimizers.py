@@ -1,0 +1,125 @@
+"""Optimizers. A new one is an update function and a class, its row of the table, that names its settings and its state."""
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+from .elementary import expm1
+from .errors import require
+from .simd import at, real, sqrt
+
+# --- one pass over the parameters. `state` holds the optimizer's vectors, `slot` numbers apart; `settings` is what the class's
+# --- method of that name returns; `update` counts from 1.
+
+
+def sgd(parameters, gradient, state, slot, count, settings, update):
+    rate = real(settings[0])
+    for i in range(count):
+        parameters[i] = parameters[i] - rate * gradient[i]
+
+
+def adam(parameters, gradient, state, slot, count, settings, update):
+    # D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1. The corrections
+    # 1 - beta^t = -expm1(t log beta) are a function of t alone, so that training can be resumed anywhere.
+    beta1, beta2, epsilon = real(settings[1]), real(settings[2]), real(settings[3])
+    rest1, rest2 = real(1.0 - settings[1]), real(1.0 - settings[2])
+    rate = real(settings[0]) / -expm1(real(update * settings[4]))
+    root = real(1) / sqrt(-expm1(real(update * settings[5])))
+    first_moment, second_moment = state, at(state, slot)
+    for i in range(count):
+        g = gradient[i]
+        m = beta1 * first_moment[i] + rest1 * g
+        v = beta2 * second_moment[i] + rest2 * g * g
+        first_moment[i] = m
+        second_moment[i] = v
+        parameters[i] = parameters[i] - rate * m / (sqrt(v) * root + epsilon)
+
+
+RULES = {
+    "a finite number above 0": lambda v: 0 < v < math.inf,
+    "at least 0 and below 1": lambda v: 0 <= v < 1,
+}
+
+
+def setting(default: float, rule: str) -> Any:
+    """A field of an optimizer with the rule that its value must keep."""
+    return field(default=default, metadata={"rule": rule})
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """What all optimizers share. State is a tuple of vectors like the parameters, one for each name in `slots`."""
+
+    name: ClassVar[str]
+    update: ClassVar[Callable[..., None]]
+    slots: ClassVar[tuple[str, ...]] = ()
+    learning_rate: float
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value, rule = getattr(self, f.name), f.metadata["rule"]
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            require(number and RULES[rule](value), f.name, rule, value)
+
+    def settings(self) -> list[float]:
+        """The numbers that the update function takes, the learning rate first."""
+        return [getattr(self, f.name) for f in fields(self)]
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Gradient descent on minibatches: w -= learning_rate * gradient.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.01
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.SGD(learning_rate=0.1)
+    SGD(learning_rate=0.1)
+    """
+
+    name = "sgd"
+    update = staticmethod(sgd)
+    learning_rate: float = setting(0.01, "a finite number above 0")
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adaptive moment estimation.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.001
+    beta1, beta2 : float, default 0.9 and 0.999
+        How slowly the running means of the gradient and of its square forget; at least 0 and below 1.
+    epsilon : float, default 1e-8
+        Added to the root of the second moment.
+
+    References
+    ----------
+    D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.Adam(beta1=0.8)
+    Adam(learning_rate=0.001, beta1=0.8, beta2=0.999, epsilon=1e-08)
+    """
+
+    name = "adam"
+    update = staticmethod(adam)
+    slots = ("first_moment", "second_moment")
+    learning_rate: float = setting(0.001, "a finite number above 0")
+    beta1: float = setting(0.9, "at least 0 and below 1")
+    beta2: float = setting(0.999, "at least 0 and below 1")
+    epsilon: float = setting(1e-8, "a finite number above 0")
+
+    def settings(self) -> list[float]:
+        logs = [math.log(beta) if beta > 0 else -math.inf for beta in (self.beta1, self.beta2)]
+        return [*super().settings(), *logs]
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {optimizer.name: optimizer for optimizer in (SGD, Adam)}

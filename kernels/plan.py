@@ -1,0 +1,185 @@
+"""The plan that kernels take, made from a model and arrays. `layout.py` says what its words mean."""
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from . import layout
+from .activations import ACTIVATIONS
+from .interface import SOURCE_DTYPES
+from .levels import LEVELS
+from .losses import LOSSES
+from .specialize import tile_shape
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a network is, apart from its numbers."""
+
+    sizes: tuple[int, ...]  # features, then outputs of each layer
+    activations: tuple[str, ...]  # one for each layer
+    loss: str
+    dtype: str
+
+    @property
+    def parameter_count(self) -> int:
+        return layout.parameter_count(self.sizes)
+
+
+class Library(Protocol):
+    """Kernels compiled, or not, in one way for one CPU level."""
+
+    name: str
+    level: str
+
+    def address(self, kernel: str, dtype: str) -> int:
+        """Where a kernel is, for a plan to hold."""
+
+    def call(self, kernel: str, plan: "Plan", first: int, last: int) -> int:
+        """Run an entry of the interface."""
+
+
+class Plan:
+    """A plan for `batch_size` rows, with its scratch.
+
+    loss: the name of the loss that the last layer feeds; None: outputs are wanted. Losses on logits see the last layer's
+    weighted sums, and need neither its activation nor the derivative.
+    """
+
+    def __init__(self, library: Library, model: Model, batch_size: int, loss: str | None = None) -> None:
+        self.library, self.model = library, model
+        shape = tile_shape(model.dtype, LEVELS[library.level])
+        self._lanes, self._panel = shape["LANES"], shape["PANEL"]
+        layers = len(model.sizes) - 1
+        self.words = np.zeros(layout.HEADER + layers * layout.RECORD, np.int64)
+        self.address = self.words.ctypes.data
+        self._arrays: dict[int, Array] = {}
+        self._records = self.words[layout.HEADER :].reshape(layers, layout.RECORD)
+        self[layout.LAYERS] = layers
+        self[layout.BATCH_SIZE] = batch_size
+        self._lay_out_layers(batch_size)
+        self[layout.INPUTS_STRIDE] = self._stride(model.sizes[0])
+        self[layout.INPUTS] = self._scratch(batch_size * self._stride(model.sizes[0]))
+        if loss is not None:
+            self._feed(loss, batch_size)
+
+    def __setitem__(self, word: int, value: "Array | int") -> None:
+        """Set a word of the header to a number, or to the address of an array, which is kept alive."""
+        if isinstance(value, np.ndarray):
+            self._arrays[word] = value
+            value = value.ctypes.data
+        self.words[word] = value
+
+    def release(self, *words: int) -> None:
+        """Let go of the arrays that these words lead to."""
+        for word in words:
+            self._arrays.pop(word, None)
+            self.words[word] = 0
+
+    def arrays(self) -> list[Array]:
+        """All memory that the plan's addresses lead to."""
+        return [self.words, *self._arrays.values()]
+
+    def call(self, kernel: str, first: int, last: int) -> int:
+        return self.library.call(kernel, self, first, last)
+
+    def read_samples(self, X: Array) -> None:
+        """Take samples from X, (n, features), as it lies in memory."""
+        self[layout.SAMPLES] = len(X)
+        self._read(X, layout.X, layout.X_ROW, layout.X_COLUMN, layout.X_GATHER)
+
+    def read_targets(self, y: Array) -> None:
+        """Take targets from y: (n, outputs), or (n,) integer labels."""
+        if y.ndim == 1:
+            y = np.ascontiguousarray(y, np.int64)[:, np.newaxis]
+            self._read(y, layout.Y, layout.Y_ROW, layout.Y_COLUMN, layout.Y_GATHER)
+            self[layout.Y_GATHER] = self.library.address("gather_labels", self.model.dtype)
+        else:
+            self._read(y, layout.Y, layout.Y_ROW, layout.Y_COLUMN, layout.Y_GATHER)
+
+    def packed(self, vectors: int = 1) -> Array:
+        """Room for packed vectors."""
+        return self._scratch(vectors * int(self.words[layout.PACKED_SIZE]))
+
+    def pack(self, canonical: Array, packed: Array) -> None:
+        self._between("pack", canonical, packed)
+
+    def unpack(self, canonical: Array, packed: Array) -> None:
+        self._between("unpack", canonical, packed)
+
+    def _between(self, kernel: str, canonical: Array, packed: Array) -> None:
+        self._arrays[-1], self._arrays[-2] = canonical, packed  # for the duration of the call: no word of the plan leads there
+        self.call(kernel, canonical.ctypes.data, packed.ctypes.data)
+        del self._arrays[-1], self._arrays[-2]
+
+    def _read(self, values: Array, address: int, row: int, column: int, gather: int) -> None:
+        values = readable(values)
+        row_bytes, column_bytes = values.strides
+        self[address] = values
+        self[row] = row_bytes // values.itemsize
+        self[column] = column_bytes // values.itemsize
+        self[gather] = self.library.address(f"gather_{values.dtype.name}", self.model.dtype)
+
+    def _stride(self, columns: int) -> int:
+        return layout.stride(columns, self._lanes, np.dtype(self.model.dtype).itemsize)
+
+    def _lay_out_layers(self, batch_size: int) -> None:
+        model, canonical, packed = self.model, 0, 0
+        strides = [self._stride(outputs) for outputs in model.sizes[1:]]
+        activations = self._scratch(batch_size * sum(strides))
+        self._arrays[-3] = activations
+        address = activations.ctypes.data
+        rows = zip(self._records, model.sizes, model.sizes[1:], strides, model.activations, strict=False)
+        for record, inputs, outputs, stride, activation in rows:
+            width = layout.padded(outputs, self._lanes)
+            record[layout.FAN_IN], record[layout.FAN_OUT] = inputs, outputs
+            record[layout.WIDTH], record[layout.STRIDE] = width, stride
+            record[layout.CANONICAL_OFFSET], record[layout.PACKED_OFFSET] = canonical, packed
+            record[layout.ACTIVATIONS] = address
+            if ACTIVATIONS[activation].forward is not None:
+                record[layout.FORWARD] = self.library.address(f"activation_{activation}", model.dtype)
+            canonical += inputs * outputs + outputs
+            packed += inputs * width + width
+            address += batch_size * stride * activations.itemsize
+        self[layout.PACKED_SIZE] = packed
+
+    def _feed(self, loss: str, batch_size: int) -> None:
+        model, last = self.model, self._records[-1]
+        for record, activation in zip(self._records, model.activations, strict=True):
+            if ACTIVATIONS[activation].derivative is not None:
+                record[layout.BACKWARD] = self.library.address(f"derivative_{activation}", model.dtype)
+        row = LOSSES[loss]
+        if row.on_logits:
+            last[layout.FORWARD] = last[layout.BACKWARD] = 0
+        self[layout.LOSS] = self.library.address(f"loss_{loss}", model.dtype)
+        self[layout.VALUE_DIVISOR] = self[layout.DELTA_DIVISOR] = model.sizes[-1] if row.per_output else 1
+        self[layout.TARGETS] = self._scratch(batch_size * int(last[layout.STRIDE]))
+        widest = batch_size * max(self._stride(size) for size in model.sizes)
+        self[layout.DELTA], self[layout.DELTA_BELOW] = self._scratch(widest), self._scratch(widest)
+        self[layout.TRANSPOSED] = self._scratch(max(model.sizes[1:]) * self._panel)
+        constants = self._scratch(self._panel + 1)
+        constants[:-1], constants[-1] = 0, 1
+        self[layout.CONSTANTS] = constants
+
+    def _scratch(self, count: int) -> Array:
+        return scratch(count, self.model.dtype)
+
+
+def scratch(count: int, dtype: str) -> Array:
+    """Uninitialised numbers, aligned to 64 bytes."""
+    itemsize = np.dtype(dtype).itemsize
+    memory = np.empty(count * itemsize + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + count * itemsize].view(dtype)
+
+
+def readable(values: Array) -> Array:
+    """The array itself if kernels can read it where it lies, else a plain copy."""
+    if values.dtype == np.bool_:
+        values = values.view(np.uint8)
+    plain = values.dtype.name in SOURCE_DTYPES and values.dtype.isnative and values.flags.aligned
+    if plain and all(step % values.itemsize == 0 for step in values.strides):
+        return values
+    return np.ascontiguousarray(values, values.dtype.newbyteorder("=") if values.dtype.name in SOURCE_DTYPES else np.float64)

@@ -1,0 +1,224 @@
+"""The same work in plain NumPy: readable, slow, and the oracle of the tests.
+
+Formulas of activations, losses and optimizers are those of the tables, with NumPy's own exp, tanh and logarithm, and run on whole
+arrays at once. What kernels do beyond formulas (tiles, panels, padding, plans, threads) has no counterpart here.
+"""
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from . import simd
+from .activations import ACTIVATIONS
+from .executor import Schedule
+from .losses import LOSSES
+from .plan import Array, Model
+from .simd import Pointer
+from .specialize import specialize
+
+
+@cache
+def _formulas(dtype: str) -> dict[str, Any]:
+    """The tables' functions, for arrays."""
+    number = np.dtype(dtype).type
+    vocabulary = {
+        "real": number, "double": lambda x: np.asarray(x, np.float64), "select": np.where, "sqrt": np.sqrt, "at": simd.at,
+        "absolute": np.abs, "maximum": np.maximum, "accumulate": np.add, "polynomial": simd.polynomial,
+    }  # fmt: skip
+    namespace = specialize(dtype, vocabulary)
+    namespace |= {"exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "tanh": np.tanh}
+    return namespace
+
+
+def layers(model: Model, vector: Array) -> list[tuple[Array, Array]]:
+    """(weights, biases) of each layer, as views of a canonical vector."""
+    views, start = [], 0
+    for inputs, outputs in zip(model.sizes, model.sizes[1:], strict=False):
+        middle, end = start + inputs * outputs, start + inputs * outputs + outputs
+        views.append((vector[start:middle].reshape(inputs, outputs), vector[middle:end]))
+        start = end
+    return views
+
+
+def forward(model: Model, parameters: Array, X: Array, logits: bool = False) -> list[Array]:
+    """X and the activations of every layer; of the last one, its weighted sums if logits are wanted."""
+    activations = [X]
+    for l, (weights, biases) in enumerate(layers(model, parameters)):
+        z = activations[-1] @ weights + biases
+        last = l == len(model.activations) - 1
+        activations.append(z if last and logits else activate(model, l, z))
+    return activations
+
+
+def activate(model: Model, layer: int, z: Array) -> Array:
+    row = ACTIVATIONS[model.activations[layer]]
+    if row.forward is None:
+        return z
+    function = _formulas(model.dtype)[row.forward.__name__]
+    if not row.rowwise:
+        return np.asarray(function(z))
+    columns = list(z.T)  # formulas for rows see a number of each column: here, the whole column
+    function(Pointer(columns), 1, len(columns), len(columns))
+    return np.stack(columns, axis=1)
+
+
+def through_activation(model: Model, layer: int, a: Array, delta: Array) -> Array:
+    """dLoss/dz from dLoss/da."""
+    row = ACTIVATIONS[model.activations[layer]]
+    if row.derivative is None:
+        return delta
+    function = _formulas(model.dtype)[row.derivative.__name__]
+    if not row.rowwise:
+        return np.asarray(delta * function(a))
+    columns = list(delta.T)
+    function(Pointer(list(a.T)), Pointer(columns), 1, len(columns), len(columns))
+    return np.stack(columns, axis=1)
+
+
+def loss_and_delta(model: Model, output: Array, y: Array, divisor: int) -> tuple[float, Array]:
+    """The sum of the loss over samples and outputs, and dLoss/dz of the last layer, where the loss is that sum / divisor."""
+    row = LOSSES[model.loss]
+    formulas = _formulas(model.dtype)
+    value = formulas[row.value.__name__]
+    if row.derivative is None:
+        columns, delta_columns = list(output.T), [np.empty(0)] * output.shape[1]
+        arguments = Pointer(columns), Pointer(list(y.T)), Pointer(delta_columns), 1, len(columns), len(columns), 1 / divisor
+        total, delta = value(*arguments), np.stack(delta_columns, axis=1)
+    else:
+        total, delta = value(output, y), formulas[row.derivative.__name__](output, y) / formulas["real"](divisor)
+    if not row.on_logits:
+        delta = through_activation(model, -1, output, delta)
+    return float(np.sum(total, dtype=np.float64)), delta
+
+
+def backpropagate(model: Model, parameters: Array, activations: list[Array], delta: Array) -> tuple[Array, Array]:
+    """Gradients with respect to the parameters and the inputs, from dLoss/dz of the last layer."""
+    gradient = np.empty(len(parameters), model.dtype)
+    pairs = list(zip(layers(model, parameters), layers(model, gradient), strict=True))
+    for l in reversed(range(len(pairs))):
+        (weights, _), (weight_gradient, bias_gradient) = pairs[l]
+        weight_gradient[...] = activations[l].T @ delta
+        bias_gradient[...] = delta.sum(axis=0)
+        delta = delta @ weights.T
+        if l > 0:
+            delta = through_activation(model, l - 1, activations[l], delta)
+    return gradient, delta
+
+
+class ReferenceExecutor:
+    """What `executor.Executor` does."""
+
+    def __init__(self, model: Model, parameters: Array) -> None:
+        self.model, self.parameters = model, parameters
+
+    def changed(self) -> None:
+        """Nothing is kept."""
+
+    def predict(self, X: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return forward(self.model, self.parameters, self.rows(X))[-1]
+
+    def evaluate(self, X: Array, y: Array) -> float:
+        return self.gradient(X, y)[0]
+
+    def gradient(self, X: Array, y: Array) -> tuple[float, Array]:
+        with np.errstate(all="ignore"):
+            activations = forward(self.model, self.parameters, self.rows(X), LOSSES[self.model.loss].on_logits)
+            total, delta = loss_and_delta(self.model, activations[-1], self.targets(y), len(X) * self.loss_divisor())
+            return total / (len(X) * self.loss_divisor()), backpropagate(self.model, self.parameters, activations, delta)[0]
+
+    def backward(self, X: Array, output_gradient: Array) -> tuple[Array, Array]:
+        with np.errstate(all="ignore"):
+            activations = forward(self.model, self.parameters, self.rows(X))
+            delta = through_activation(self.model, -1, activations[-1], output_gradient.astype(self.model.dtype))
+            return backpropagate(self.model, self.parameters, activations, delta)
+
+    def training(self, X: Array, y: Array, state: Array, schedule: Schedule) -> "ReferenceTraining":
+        return ReferenceTraining(self, X, y, state, schedule)
+
+    def rows(self, X: Array) -> Array:
+        return X.astype(self.model.dtype)
+
+    def targets(self, y: Array) -> Array:
+        if y.ndim == 1:
+            return np.eye(self.model.sizes[-1], dtype=self.model.dtype)[y]
+        return y.astype(self.model.dtype)
+
+    def loss_divisor(self) -> int:
+        """The mean is over samples times this."""
+        return self.model.sizes[-1] if LOSSES[self.model.loss].per_output else 1
+
+
+class ReferenceTraining:
+    """What `executor.Training` does."""
+
+    def __init__(self, executor: ReferenceExecutor, X: Array, y: Array, state: Array, schedule: Schedule) -> None:
+        self._executor, self._X, self._y, self._schedule = executor, X, executor.targets(y), schedule
+        self._canonical_state, self._state, self._parameters = state, state.copy(), executor.parameters.copy()
+        self._order = list(range(len(X)))
+        self.steps_per_epoch = -(-len(X) // schedule.batch_size)
+        self.losses = np.zeros(schedule.epochs)
+        self.steps_done = 0
+
+    def run(self, first_step: int, last_step: int) -> int:
+        with np.errstate(all="ignore"):
+            for step in range(first_step, last_step):
+                if not self._step(step):
+                    break
+                self.steps_done = step + 1
+        return self.steps_done
+
+    def _step(self, step: int) -> bool:
+        schedule, model = self._schedule, self._executor.model
+        epoch, batch = divmod(step, self.steps_per_epoch)
+        if batch == 0 and schedule.shuffle_key is not None:
+            shuffle = _formulas(model.dtype)["shuffle"]
+            shuffle(schedule.shuffle_key, schedule.first_epoch + epoch, self._order, len(self._order))
+        rows = self._order[batch * schedule.batch_size : (batch + 1) * schedule.batch_size]
+        activations = forward(model, self._parameters, self._executor.rows(self._X[rows]), LOSSES[model.loss].on_logits)
+        divisor = self._executor.loss_divisor()
+        total, delta = loss_and_delta(
+            model, activations[-1], self._y[rows], len(rows) * (schedule.delta_divisor or divisor)
+        )
+        self.losses[epoch] += total / (len(self._X) * divisor)
+        if schedule.stop_at_nonfinite and not np.isfinite(total):
+            return False
+        update_number = schedule.first_update + step + 1
+        if schedule.update_first:
+            self._update_layer_by_layer(activations, delta, update_number)
+        else:
+            self._update(slice(None), backpropagate(model, self._parameters, activations, delta)[0], update_number)
+        if batch == self.steps_per_epoch - 1:
+            if schedule.stop_at_nonfinite and not np.isfinite(self._parameters).all():
+                return False
+            self._executor.parameters[...] = self._parameters
+        return True
+
+    def _update(self, part: slice, gradient: Array, update_number: int) -> None:
+        optimizer = self._schedule.optimizer
+        # the update function sees vectors of numbers: here, vectors of one element, which is a whole array
+        parameters, state = [self._parameters[part]], [slot[part] for slot in self._state]
+        settings = [np.float64(value) for value in optimizer.settings()]
+        function = _formulas(self._executor.model.dtype)[optimizer.update.__name__]
+        function(Pointer(parameters), Pointer([gradient[part]]), Pointer(state), 1, 1, settings, update_number)
+        self._parameters[part] = parameters[0]
+        for slot, values in zip(self._state, state, strict=True):
+            slot[part] = values
+
+    def _update_layer_by_layer(self, activations: list[Array], delta: Array, update_number: int) -> None:
+        """Each layer is updated before delta passes through it, so that it passes through the new weights."""
+        model = self._executor.model
+        sizes = [i * o + o for i, o in zip(model.sizes, model.sizes[1:], strict=False)]
+        for l in reversed(range(len(sizes))):
+            start = sum(sizes[:l])
+            part = slice(start, start + sizes[l])
+            gradient = np.zeros_like(self._parameters)
+            gradient[part] = np.concatenate([(activations[l].T @ delta).ravel(), delta.sum(axis=0)])
+            self._update(part, gradient, update_number)
+            delta = delta @ layers(model, self._parameters)[l][0].T
+            if l > 0:
+                delta = through_activation(model, l - 1, activations[l], delta)
+
+    def collect(self) -> None:
+        self._executor.parameters[...] = self._parameters
+        self._canonical_state[...] = self._state

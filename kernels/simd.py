@@ -1,0 +1,234 @@
+"""The vocabulary that kernels are written in, with its meaning in plain Python.
+
+Every kernel module imports the names below and nothing else that computes. What they mean depends on who runs the
+kernel (`specialize.py` binds them):
+
+- here, each name is a few lines of Python and NumPy, and a pointer checks its bounds: kernels run without a compiler,
+  under a debugger, with coverage;
+- `intrinsics.py` gives each name as LLVM instructions, for the two compilers;
+- `reference.py` lets scalar formulas run on whole NumPy arrays.
+
+A kernel is specialised to one number type, `real` (float32 or float64), and to one CPU level, which sets LANES, TILE_ROWS
+and PANEL. Literal constants are written `real(0.5)`: a bare Python float would widen float32 arithmetic to float64.
+"""
+import ctypes
+from dataclasses import dataclass
+
+import numpy as np
+
+LANES = 0  # numbers in a vector register
+TILE_ROWS = 0  # most rows of a tile
+PANEL = 0  # numbers in a row of a full panel of packed weights: PANEL_VECTORS vectors
+PANEL_VECTORS = 2
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A number that differs between float32 and float64; a kernel sees the one of its `real`."""
+
+    float32: float
+    float64: float
+
+
+class Polynomial:
+    """c[0] x^n + ... + c[n]; a kernel sees a function of x with the coefficients of its `real`."""
+
+    def __init__(self, *, float32, float64):
+        self.float32 = tuple(float32)
+        self.float64 = tuple(float64)
+
+
+def polynomial(coefficients):
+    """The function that evaluates these coefficients by Horner's rule, highest power first."""
+
+    def horner(x):
+        total = coefficients[0]
+        for c in coefficients[1:]:
+            total = total * x + c
+        return total
+
+    return horner
+
+
+# --- numbers: scalars here, arrays in the reference
+
+
+def real(value):
+    """`value` as the kernel's number type."""
+    return np.float64(value)
+
+
+def double(x):
+    """`x` as float64."""
+    return np.float64(x)
+
+
+def select(condition, a, b):
+    """`a` where the condition holds, else `b`; both are evaluated."""
+    return a if condition else b
+
+
+def sqrt(x):
+    """The correctly rounded square root."""
+    return np.sqrt(x)
+
+
+def absolute(x):
+    """|x|: the sign bit cleared."""
+    return np.abs(x)
+
+
+def copy_sign(x, sign):
+    """|x| with the sign bit of `sign`."""
+    return np.copysign(x, sign)
+
+
+def maximum(a, b):
+    """The larger one; NaN if either is."""
+    return np.maximum(a, b)
+
+
+def accumulate(total, x):
+    """total + x in a sum whose order is free, so that it may be computed in lanes."""
+    return total + x
+
+
+def to_bits(x):
+    """The bits of a float as a signed integer of its width."""
+    return x.view(np.int32 if x.dtype.itemsize == 4 else np.int64)
+
+
+def from_bits(n):
+    """The float of the integer's width with these bits."""
+    return n.view(np.float32 if n.dtype.itemsize == 4 else np.float64)
+
+
+def quotient(a, b):
+    """a / b rounded down, for integers a >= 0 and b > 0."""
+    return a // b
+
+
+# --- memory
+
+_visible: list[tuple[int, int]] = []  # address ranges that pointers may enter, first and past-the-end byte
+
+
+class visible:
+    """While this context is entered, pointers may read and write these arrays, and nothing else."""
+
+    def __init__(self, arrays):
+        self.ranges = [np.lib.array_utils.byte_bounds(a) for a in arrays]
+
+    def __enter__(self):
+        _visible.extend(self.ranges)
+
+    def __exit__(self, *error):
+        for r in self.ranges:
+            _visible.remove(r)
+
+
+class Pointer:
+    """A position in a 1-D array (or a list); every access is checked against the array's ends."""
+
+    def __init__(self, elements, index=0):
+        self.elements = elements
+        self.index = index
+
+    def _checked(self, i):
+        position = self.index + i
+        if not 0 <= position < len(self.elements):
+            raise IndexError(f"element {position} of a buffer of {len(self.elements)}")
+        return position
+
+    def __getitem__(self, i):
+        return self.elements[self._checked(i)]
+
+    def __setitem__(self, i, value):
+        self.elements[self._checked(i)] = value
+
+    def block(self, rows, row_stride, columns, column_stride=1):
+        """The (rows, columns) view that starts here."""
+        if rows > 0 and columns > 0:
+            self._checked(0)
+            self._checked((rows - 1) * row_stride + (columns - 1) * column_stride)
+        size = self.elements.itemsize
+        return np.lib.stride_tricks.as_strided(
+            self.elements[self.index :], (rows, columns), (row_stride * size, column_stride * size)
+        )
+
+
+def pointer(dtype, address):
+    """Pointer to numbers of `dtype` at an address inside a visible array."""
+    dtype = np.dtype(dtype)
+    for low, high in _visible:
+        if low <= address < high:
+            if (address - low) % dtype.itemsize:
+                raise IndexError(f"address {address} must be a multiple of {dtype.itemsize} bytes into its buffer")
+            memory = (ctypes.c_char * ((high - low) // dtype.itemsize * dtype.itemsize)).from_address(low)
+            return Pointer(np.frombuffer(memory, dtype), (address - low) // dtype.itemsize)
+    raise IndexError(f"address {address} must lie inside a buffer of the plan")
+
+
+def reals(address):
+    """Pointer to numbers of the kernel's type."""
+    return pointer(np.float64, address)
+
+
+def doubles(address):
+    """Pointer to float64."""
+    return pointer(np.float64, address)
+
+
+def integers(address):
+    """Pointer to int64."""
+    return pointer(np.int64, address)
+
+
+def at(p, i):
+    """The pointer `i` elements further."""
+    return Pointer(p.elements, p.index + i)
+
+
+# --- functions by address
+
+_functions: list = [None]  # address 0 is null
+
+
+def address_of(function):
+    """A number by which `call` finds the function."""
+    if function not in _functions:
+        _functions.append(function)
+    return _functions.index(function)
+
+
+def call(address, *arguments):
+    """Call the function at this address; it returns nothing."""
+    _functions[address](*arguments)
+
+
+def call_double(address, *arguments):
+    """Call the function at this address; it returns a float64."""
+    return _functions[address](*arguments)
+
+
+# --- machine
+
+
+def tile(vectors, rows, depth, a, a_row, a_column, b, b_row, c, c_row, start, start_row):
+    """c = start + a @ b for at most TILE_ROWS rows and vectors * LANES columns, all sums in registers.
+
+    a[i, k] = a[i * a_row + k * a_column];  b, c and start have contiguous rows of vectors * LANES numbers at the given row
+    strides, aligned to a vector. start_row = 0 starts every row from the same numbers: a bias.
+    """
+    columns = vectors * LANES
+    product = a.block(rows, a_row, depth, a_column) @ b.block(depth, b_row, columns)
+    c.block(rows, c_row, columns)[...] = start.block(rows, start_row, columns) + product
+
+
+def flush_subnormals():
+    """From here on, this thread reads and writes subnormal numbers as zero; returns the state to restore."""
+    return 0
+
+
+def restore_subnormals(state):
+    """Undo `flush_subnormals`."""

@@ -1,0 +1,56 @@
+"""Kernels specialised to a number type and a CPU level.
+
+The functions of the kernel modules are cloned into one namespace, in which every name of the vocabulary has the meaning that
+the caller gives, every `Constant` and `Polynomial` is of the right type, and every function has gone through `compile`. The
+modules themselves stay plain Python, which is why they can be read, imported and tabled without a compiler.
+"""
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from .interface import MODULES, Kernel
+from .levels import Level
+from .simd import PANEL_VECTORS, Constant, Polynomial
+
+Vocabulary = dict[str, Any]
+Compile = Callable[[FunctionType], Any]
+
+
+def specialize(dtype: str, vocabulary: Vocabulary, compile: Compile = lambda f: f) -> dict[str, Any]:
+    """The namespace of all kernels for this dtype; `vocabulary` also holds `polynomial`, which makes a function of coefficients."""
+    number = np.dtype(dtype).type
+    namespace = dict(vocabulary)
+    for module in MODULES:
+        for name, value in vars(module).items():
+            if isinstance(value, FunctionType) and value.__module__ == module.__name__:
+                namespace[name] = compile(clone(value, namespace))
+            elif isinstance(value, Constant):
+                namespace[name] = number(getattr(value, dtype))
+            elif isinstance(value, Polynomial):
+                namespace[name] = vocabulary["polynomial"](tuple(number(c) for c in getattr(value, dtype)))
+            elif isinstance(value, int):
+                namespace.setdefault(name, value)
+    return namespace
+
+
+def bind(kernel: Kernel, namespace: dict[str, Any]) -> FunctionType:
+    """A kernel's function in a namespace, its free names bound; not yet compiled."""
+    bound = {name: namespace[function.__name__] for name, function in kernel.bound.items()}
+    return clone(kernel.function, {**namespace, **bound}, kernel.name)
+
+
+def clone(function: Callable[..., Any], namespace: dict[str, Any], name: str | None = None) -> FunctionType:
+    """The same code with other globals."""
+    assert isinstance(function, FunctionType)
+    copy = FunctionType(function.__code__, namespace, name or function.__name__, function.__defaults__)
+    copy.__module__ = function.__module__
+    copy.__qualname__ = name or function.__qualname__
+    return copy
+
+
+def tile_shape(dtype: str, level: Level) -> dict[str, int]:
+    """The part of the vocabulary that depends on the CPU level."""
+    lanes = level.vector_bytes // np.dtype(dtype).itemsize
+    return {"LANES": lanes, "PANEL_VECTORS": PANEL_VECTORS, "PANEL": PANEL_VECTORS * lanes, "TILE_ROWS": level.tile_rows}

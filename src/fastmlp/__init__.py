@@ -1,0 +1,19 @@
+"""Multilayer perceptrons on CPUs: the classes that introductions to neural networks write by hand, compiled."""
+from typing import Any
+
+from .config import show_config
+from .history import History
+from .kernels.optimizers import SGD, Adam
+from .layer import Layer, Neuron
+from .network import NeuralNetwork, load
+from .vector import ParameterVector
+
+__all__ = ["SGD", "Adam", "History", "Layer", "NeuralNetwork", "Neuron", "ParameterVector", "load", "show_config"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":  # on demand: reading metadata takes as long as all else here
+        from importlib.metadata import version
+
+        return version("fastmlp")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

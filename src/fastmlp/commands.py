@@ -1,0 +1,206 @@
+"""`fastmlp train` and `fastmlp predict`: from a user's table to a model file, and from a model to predictions."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import storage
+from .network import NeuralNetwork
+from .progress import train_in_rounds
+from .tables import Table, format_table, listed, read_table, replace_file
+from .tabular import (
+    Column,
+    NumberColumn,
+    Schema,
+    TextColumn,
+    decide_task,
+    fit_amounts,
+    fit_classes,
+    fit_feature,
+    read_classes,
+)
+
+LOSS_OF_TASK = {"classification": "categorical_cross_entropy", "regression": "mean_squared_error"}
+
+
+def train(options: Namespace) -> None:
+    """Train a network on a table, print how well it does on held-out rows, save it."""
+    _check_writable(options.save, "--save", options.data)
+    table = read_table(options.data, options.delimiter)
+    _check_columns(table, [options.target], "--target")
+    _check_columns(table, options.ignore, "--ignore")
+    _check_columns(table, options.text, "--text")
+    if options.target in options.ignore:
+        raise ValueError(f"--ignore must not be the target, got {options.target!r}")
+
+    task, reason = (options.task, "as asked for") if options.task else decide_task(table, options.target)
+    classes = read_classes(table, options.target) if task == "classification" else None
+    rng = np.random.default_rng(options.seed)
+    training, held_out = split_rows(classes, len(table), options.test_fraction, rng)
+    target: Column
+    if classes is not None:
+        target, y = fit_classes(table, options.target, classes)
+    else:
+        target, y = fit_amounts(table, options.target, training)
+    names = [name for name in table.columns if name != options.target and name not in options.ignore]
+    columns = [_fit_feature(table, name, training, name in options.text) for name in names]
+    schema = Schema(tuple(column for column in columns if not column.is_constant), target)
+    constant = [column.name for column in columns if column.is_constant]
+    _describe(table, schema, constant, reason)
+    if not schema.features:
+        raise ValueError(f"{table.path} must have a column besides the target that varies, got none")
+    X = schema.encode_features(table)
+
+    sizes = [schema.n_inputs, *options.hidden, target.width]
+    net = NeuralNetwork(sizes, options.activation, loss=LOSS_OF_TASK[task], seed=options.seed)
+    print(f"network: {'-'.join(map(str, sizes))}, {len(training)} rows to train on, {len(held_out)} held out")
+    began = time.perf_counter()
+    loss = _fit(net, X[training], y[training].astype(np.float32), options)
+    print(f"trained: {options.epochs} epochs in {time.perf_counter() - began:.2f} s, loss {loss:.4g}")
+    rows, title = (held_out, "held-out") if len(held_out) else (training, "training")
+    print(f"{title} {_score(schema, net.predict(X[rows]), y[rows])}")
+
+    header, arrays = net._to_record()
+    storage.write(options.save, {**header, "table": schema.to_record()}, arrays)
+    print(f"saved: {options.save}")
+
+
+def predict(options: Namespace) -> None:
+    """Write a saved model's predictions for a table."""
+    if options.output is not None:
+        _check_writable(options.output, "--output", options.data, options.model)
+    net, schema = load_model(options.model)
+    table = read_table(options.data, options.delimiter)
+    X = schema.encode_features(table)
+    for name, texts in schema.unseen(table).items():
+        print(f"fastmlp: note: column {name!r} has values not seen in training: {listed(texts, 5)}", file=sys.stderr)
+    cells = schema.target.decode(net.predict(X))
+    text = format_table([schema.target.name], [[cell] for cell in cells])
+    if options.output is None:
+        sys.stdout.write(text)
+    else:
+        replace_file(options.output, text)
+
+
+def load_model(path: str) -> tuple[NeuralNetwork, Schema]:
+    """Read a file written by `fastmlp train`; ValueError if it is not one."""
+    header, arrays = storage.read(path)
+    if "table" not in header:
+        raise ValueError(f"{path} must be a model saved by `fastmlp train`, got a network without a table")
+    try:
+        net, schema = NeuralNetwork._from_record(header, arrays), Schema.from_record(header["table"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} must be a model saved by `fastmlp train`, got a damaged one: {error}") from None
+    expected = (schema.n_inputs, schema.target.width)
+    if (net.layer_sizes[0], net.layer_sizes[-1]) != expected:
+        raise ValueError(
+            f"{path} must hold a network with {expected[0]} inputs and {expected[1]} outputs, as its table has, "
+            f"got layers of {list(net.layer_sizes)}"
+        )
+    return net, schema
+
+
+def split_rows(
+    classes: Sequence[str] | None, n_rows: int, test_fraction: float, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Draw training and held-out rows, every class in proportion and always in training."""
+    order = rng.permutation(n_rows)
+    groups = np.zeros(n_rows, np.int64) if classes is None else np.unique(classes, return_inverse=True)[1]
+    held_out = []
+    owed = 0.5  # what rounding left is carried on to the next class: many small classes still yield a test part
+    for group in range(groups.max() + 1):
+        rows = order[groups[order] == group]
+        owed += test_fraction * len(rows)
+        taken = min(int(owed), len(rows) - 1)
+        owed -= taken
+        held_out.append(rows[:taken])
+    test = np.sort(np.concatenate(held_out))
+    return np.setdiff1d(order, test), test
+
+
+def _fit(net: NeuralNetwork, X: NDArray[np.float32], y: NDArray[np.float32], options: Namespace) -> float:
+    """Train as the options say; return the last epoch's loss."""
+
+    def train_epochs(start: int, stop: int) -> float:
+        rate, batch_size, optimizer = options.learning_rate, options.batch_size, options.optimizer
+        try:
+            return net.train(X, y, stop - start, rate, batch_size, optimizer=optimizer).loss[-1]
+        except FloatingPointError:  # whose message counts epochs from `start`
+            raise FloatingPointError(
+                f"training diverged between epochs {start + 1} and {stop}: a smaller --learning-rate may help"
+            ) from None
+
+    return train_in_rounds("training", options.epochs, train_epochs)
+
+
+def _score(schema: Schema, outputs: NDArray[np.floating[Any]], y: NDArray[np.float64]) -> str:
+    """Say how good outputs are: the share of right classes, or the share R² of the variance that is explained."""
+    if schema.task == "classification":
+        right = float(np.mean(outputs.argmax(axis=1) == y.argmax(axis=1)))
+        commonest = float(y.mean(axis=0).max())
+        return f"accuracy: {right:.1%} (always saying the commonest class: {commonest:.1%})"
+    residual, total = float(np.sum((outputs - y) ** 2)), float(np.sum((y - y.mean()) ** 2))
+    return f"R²: {1 - residual / total:.4f}" if total > 0 else "R²: undefined, as these rows have one target value"
+
+
+def _fit_feature(table: Table, name: str, rows: NDArray[np.int64], as_text: bool) -> Column:
+    try:
+        return fit_feature(table, name, rows, as_text)
+    except ValueError as error:
+        raise ValueError(f"{error} (--ignore {name!r} leaves the column out)") from None
+
+
+def _describe(table: Table, schema: Schema, constant: Sequence[str], reason: str) -> None:
+    """Print what was made of a table's columns."""
+    print(f"{table.path}: {len(table)} rows")
+    numbers = [column.name for column in schema.features if isinstance(column, NumberColumn)]
+    texts = [f"{column.name} ({column.width})" for column in schema.features if isinstance(column, TextColumn)]
+    commas = [name for name in numbers if table.has_decimal_commas(name)]
+    facts = {
+        "numbers": numbers,
+        "with decimal commas": commas,
+        "text, by value": texts,
+        "left out, the same in every training row": constant,
+        "left out, without a name": [str(table.unnamed)] if table.unnamed else [],
+    }
+    for title, names in facts.items():
+        if names:
+            print(f"{title}: {', '.join(names)}")
+    classes = f" of {schema.target.width} classes" if schema.task == "classification" else ""
+    print(f"target: {schema.target.name}, {schema.task}{classes}, {reason}", end="")
+    print("" if reason == "as asked for" else " (--task decides otherwise)")
+
+
+def _check_columns(table: Table, names: Sequence[str], option: str) -> None:
+    for name in names:
+        if name not in table.columns:
+            raise ValueError(f"{option} must be one of the columns {listed(list(table.columns))}, got {name!r}")
+
+
+def _check_writable(path: str, option: str, *inputs: str) -> None:
+    """Refuse a path that cannot be written or would overwrite an input, before any work is done."""
+    if os.path.isdir(path):
+        raise ValueError(f"{option} must be a file, got the directory {path}")
+    for source in inputs:
+        if os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source):
+            raise ValueError(f"{option} must not overwrite the file that is read, got {path}")
+    folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(folder):
+        raise ValueError(f"{option} must be in an existing directory, got {path}")
+    if os.path.exists(path) and not os.path.isfile(path):
+        return  # a device or a pipe
+    try:
+        if os.path.exists(path) and not os.access(path, os.W_OK):
+            raise PermissionError
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ValueError(f"{option} must be a file that can be written, got {path}") from error

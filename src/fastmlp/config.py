@@ -1,0 +1,30 @@
+"""What this installation computes with."""
+from .kernels.backends import BACKENDS, backend
+
+
+def show_config() -> None:
+    """Print the backend in use, its CPU level, the number of threads, and versions.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.show_config()  # doctest: +ELLIPSIS
+    fastmlp ...
+    """
+    import platform  # here: it takes longer to import than the package
+
+    chosen = backend()
+    print(f"fastmlp {_version('fastmlp')}")
+    print(f"backend: {chosen.name} ({BACKENDS[chosen.name]})")
+    print(f"CPU level: {chosen.level or 'none'}")
+    print("threads: 1")
+    print(f"Python {platform.python_version()}, NumPy {_version('numpy')}, Numba {_version('numba')}, {platform.machine()}")
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,140 @@
+"""Layers and neurons: windows onto the network's parameters."""
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import validation
+from .kernels.activations import ACTIVATIONS
+from .kernels.errors import require
+from .kernels.plan import Array, Model
+from .vector import LayerParameters
+
+if TYPE_CHECKING:
+    from .network import NeuralNetwork
+
+
+class Layer:
+    """A layer of a network.
+
+    Attributes
+    ----------
+    weights : array (inputs, outputs)
+        Read-only; assign an array of this shape to change all weights.
+    biases : array (outputs,)
+        Read-only; assign to change them.
+    activation : str
+    neurons : sequence of Neuron
+    """
+
+    def __init__(self, network: "NeuralNetwork", index: int) -> None:
+        self._network, self._index = network, index
+
+    @property
+    def activation(self) -> str:
+        return self._network.activations[self._index]
+
+    @property
+    def weights(self) -> Array:
+        return frozen(self._live().weights)
+
+    @weights.setter
+    def weights(self, value: Any) -> None:
+        self._write("weights", self._live().weights, value)
+
+    @property
+    def biases(self) -> Array:
+        return frozen(self._live().biases)
+
+    @biases.setter
+    def biases(self, value: Any) -> None:
+        self._write("biases", self._live().biases, value)
+
+    @property
+    def neurons(self) -> "Sequence[Neuron]":
+        return [Neuron(self, column) for column in range(self._network.layer_sizes[self._index + 1])]
+
+    def _live(self) -> LayerParameters:
+        return self._network._live().layers[self._index]
+
+    def _write(self, name: str, part: Array, value: Any) -> None:
+        part[...] = validation.block(name, value, part.shape, self._network.dtype)
+        self._network._parameters_changed()
+
+    def __repr__(self) -> str:
+        inputs, outputs = self._network.layer_sizes[self._index : self._index + 2]
+        return f"Layer({inputs} -> {outputs}, {self.activation!r})"
+
+
+class Neuron:
+    """A neuron of a layer: one column of its weights, and one bias.
+
+    Attributes
+    ----------
+    weights : array (inputs,)
+        Read-only; assign to change them.
+    bias : float
+        Assign to change it.
+    """
+
+    def __init__(self, layer: Layer, column: int) -> None:
+        self._layer, self._column = layer, column
+
+    @property
+    def weights(self) -> Array:
+        return frozen(self._layer._live().weights[:, self._column])
+
+    @weights.setter
+    def weights(self, value: Any) -> None:
+        self._layer._write("weights", self._layer._live().weights[:, self._column], value)
+
+    @property
+    def bias(self) -> float:
+        return float(self._layer._live().biases[self._column])
+
+    @bias.setter
+    def bias(self, value: Any) -> None:
+        self._layer._write("bias", self._layer._live().biases[self._column :][:1], [validation.real_number("bias", value)])
+
+    def forward(self, inputs: Any) -> Array:
+        """The neuron's activation: f(inputs · weights + bias).
+
+        Parameters
+        ----------
+        inputs : array (inputs,) or (n_samples, inputs)
+            What the layer below puts out.
+
+        Returns
+        -------
+        scalar or array (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            If the shape is another, a number is not finite, or the layer's activation is one of the whole layer (softmax).
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> neuron = fastmlp.NeuralNetwork([2, 1], output_activation="sigmoid", dtype="float64").layers[0].neurons[0]
+        >>> neuron.weights, neuron.bias = [0, 1], 4
+        >>> round(float(neuron.forward([2, 3])), 4)
+        0.9991
+        """
+        name, network = self._layer.activation, self._layer._network
+        require(not ACTIVATIONS[name].rowwise, "activation", "a function of one neuron", name)
+        vector = np.append(self.weights, np.asarray(self.bias, network.dtype))
+        neuron = Model((len(vector) - 1, 1), (name,), "mean_squared_error", network.dtype)
+        one, X = validation.one_or_many(inputs, len(vector) - 1, network.dtype, "inputs")
+        output = network._backend.executor(neuron, vector).predict(X)[:, 0]
+        return output[0] if one else output
+
+    def __repr__(self) -> str:
+        return f"Neuron({len(self.weights)} inputs, {self._layer.activation!r})"
+
+
+def frozen(view: Array) -> Array:
+    """A read-only copy: what the network holds changes by assignment alone, and training does not change what you hold."""
+    copy = view.copy()
+    copy.flags.writeable = False
+    return copy

@@ -1,0 +1,511 @@
+"""The neural network: it owns the parameter vector; everything that computes is a backend's."""
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import storage, training, validation
+from .history import History
+from .kernels.backends import backend as find_backend
+from .kernels.executor import Schedule
+from .kernels.initializers import INITIALIZERS
+from .kernels.optimizers import OPTIMIZERS, Optimizer
+from .kernels.plan import Array, Model
+from .layer import Layer
+from .vector import ParameterVector, parameter_vector
+
+WEIGHTS, SHUFFLE = range(2)  # streams of random numbers drawn from a network's seed
+
+Report = Callable[[int, Array], None]  # called with the number of epochs done and the losses
+
+
+class Gradients(NamedTuple):
+    """What `NeuralNetwork.backward` returns."""
+
+    parameters: ParameterVector
+    inputs: Array
+
+
+class NeuralNetwork:
+    """A multilayer perceptron.
+
+    Each layer computes f(a @ weights + biases) from the activations `a` of the layer before it.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        The number of features, then of neurons in each layer; the last are the outputs.
+    activation : str or list of str, default "relu"
+        Activation of the hidden layers, for all or one for each: "identity", "sigmoid", "relu" or "tanh".
+    output_activation : str, default None
+        Activation of the last layer, "softmax" among them. None follows the loss: "identity" for mean squared error, "sigmoid"
+        for binary and "softmax" for categorical cross-entropy, which allow no other.
+    loss : str, default "mean_squared_error"
+        "mean_squared_error": mean of (a - y)^2 over samples and outputs. "binary_cross_entropy": mean of
+        -y log(a) - (1 - y) log(1 - a) over samples and outputs. "categorical_cross_entropy": mean over samples of -log of the
+        probability of the right class.
+    dtype : str, default "float32"
+        "float32" or "float64": the type of parameters and of all arithmetic.
+    initializer : str, default None
+        "he_normal" or "glorot_uniform". None: he_normal for layers of ReLU, glorot_uniform for others. Biases begin at zero.
+    seed : int, default None
+        Fixes initial weights and the order of samples. None draws one from the operating system.
+    backend : str, default None
+        "compiled", "jit", "interpreted" or "reference". None: FASTMLP_BACKEND, or else the fastest that is installed.
+
+    Attributes
+    ----------
+    parameters : ParameterVector
+        All weights and biases, layer after layer. Read-only and unmoved by training; assign a vector to change them.
+    layers : tuple of Layer
+        Each with `weights`, `biases`, `activation` and `neurons`.
+    layer_sizes, activations, loss, dtype
+        As given; `activations` has one name for each layer.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is none of what is allowed.
+    RuntimeError
+        If the backend asked for is not to be had.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> network = fastmlp.NeuralNetwork([2, 8, 1], activation="tanh", loss="binary_cross_entropy", seed=1)
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> network.train(X, y, epochs=500, learning_rate=0.05, optimizer="adam")  # doctest: +ELLIPSIS
+    History(500 epochs, loss 0.... -> 0.00...)
+    >>> network.predict(X).round().ravel().astype(int).tolist()
+    [0, 1, 1, 0]
+    """
+
+    def __init__(
+        self,
+        layer_sizes: Sequence[int],
+        activation: str | Sequence[str] = "relu",
+        output_activation: str | None = None,
+        loss: str = "mean_squared_error",
+        *,
+        dtype: Any = "float32",
+        initializer: str | None = None,
+        seed: int | None = None,
+        backend: str | None = None,
+    ) -> None:
+        model = validation.model(layer_sizes, activation, output_activation, loss, dtype)
+        initializers = validation.initializer(initializer, model.activations)
+        entropy = np.random.SeedSequence(validation.seed(seed)).entropy
+        parameters = np.zeros(model.parameter_count, model.dtype)
+        self._assemble(model, parameters, entropy, backend)
+        generator = np.random.default_rng(self._stream(WEIGHTS))
+        for layer, name in zip(self._live().layers, initializers, strict=True):
+            layer.weights[...] = INITIALIZERS[name](generator, *layer.weights.shape)
+
+    def _assemble(self, model: Model, parameters: Array, entropy: Any, backend: str | None) -> None:
+        self._model, self._parameters, self._entropy = model, parameters, entropy
+        self._backend_asked, self._backend = backend, find_backend(backend)
+        self._executor = self._backend.executor(model, parameters)
+        self._epochs = 0  # trained so far: the order of an epoch's samples depends on its number
+        self._optimizer: Optimizer | None = None  # whose state this is
+        self._updates = 0
+        self._state = np.zeros((0, len(parameters)), model.dtype)
+
+    # --- what it is
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        return self._model.sizes
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        return self._model.activations
+
+    @property
+    def loss(self) -> str:
+        return self._model.loss
+
+    @property
+    def dtype(self) -> str:
+        return self._model.dtype
+
+    @property
+    def backend(self) -> str:
+        return self._backend.name
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return tuple(Layer(self, index) for index in range(len(self.activations)))
+
+    @property
+    def parameters(self) -> ParameterVector:
+        vector = parameter_vector(self._parameters.copy(), self.layer_sizes)
+        vector.flags.writeable = False
+        return vector
+
+    @parameters.setter
+    def parameters(self, value: Any) -> None:
+        self._parameters[...] = validation.block("parameters", value, self._parameters.shape, self.dtype)
+        self._parameters_changed()
+
+    def _live(self) -> ParameterVector:
+        return parameter_vector(self._parameters, self.layer_sizes)
+
+    def _parameters_changed(self) -> None:
+        self._executor.changed()
+
+    def _stream(self, stream: int) -> "np.random.SeedSequence":
+        return np.random.SeedSequence(self._entropy, spawn_key=(stream,))
+
+    def __repr__(self) -> str:
+        *hidden, output = self.activations
+        activation = hidden[0] if hidden and len(set(hidden)) == 1 else hidden
+        shown = f", activation={activation!r}" if hidden else ""
+        return (
+            f"NeuralNetwork({list(self.layer_sizes)}{shown}, output_activation={output!r}, loss={self.loss!r}, dtype={self.dtype!r})"
+        )
+
+    # --- what it computes
+
+    def predict(self, X: Any, *, allow_nan: bool = False) -> Array:
+        """The activations of the last layer.
+
+        Parameters
+        ----------
+        X : array (n_samples, features), or (features,) for one sample
+        allow_nan : bool, default False
+            Let NaN and infinity through: outputs that depend on them become NaN or infinite where the formulas say so.
+
+        Returns
+        -------
+        array (n_samples, outputs), or (outputs,), of the network's dtype
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X has another shape, is empty, holds no real numbers, or numbers that are not finite.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> fastmlp.NeuralNetwork([3, 2]).predict([[1, 2, 3], [4, 5, 6]]).shape
+        (2, 2)
+        """
+        one, X = validation.one_or_many(X, self.layer_sizes[0], self.dtype, allow_nan=validation.flag("allow_nan", allow_nan))
+        output = self._executor.predict(X)
+        return output[0] if one else output
+
+    forward = predict
+
+    def evaluate(self, X: Any, y: Any) -> float:
+        """The loss on these samples.
+
+        Parameters
+        ----------
+        X : array (n_samples, features)
+        y : array (n_samples, outputs)
+            Or (n_samples,) where there is one output. For categorical cross-entropy: integer labels (n_samples,), or rows of
+            probabilities.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X or y is not such an array of finite numbers, or a label or probability is out of range.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> network = fastmlp.NeuralNetwork([1, 1])
+        >>> network.parameters = [2, 1]  # 2 x + 1
+        >>> network.evaluate([[0], [1]], [0, 0])  # the mean of 1^2 and 3^2
+        5.0
+        """
+        X, y = self._checked(X, y)
+        return self._executor.evaluate(X, y)
+
+    def gradient(self, X: Any, y: Any) -> ParameterVector:
+        """The gradient of the loss on these samples with respect to the parameters.
+
+        Parameters
+        ----------
+        X, y
+            As in `evaluate`.
+
+        Returns
+        -------
+        ParameterVector
+            In the order of `parameters`; its `layers[i].weights` and `.biases` are views of the parts.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `evaluate`.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> network = fastmlp.NeuralNetwork([1, 1])
+        >>> network.parameters = [2, 1]
+        >>> network.gradient([[3]], [0]).tolist()  # 2 (2 * 3 + 1) * 3, 2 (2 * 3 + 1)
+        [42.0, 14.0]
+        """
+        X, y = self._checked(X, y)
+        return parameter_vector(self._executor.gradient(X, y)[1], self.layer_sizes)
+
+    def backward(self, X: Any, output_gradient: Any) -> Gradients:
+        """Backpropagate a gradient that is given: for objectives that are no function of the table.
+
+        Parameters
+        ----------
+        X : array (n_samples, features)
+        output_gradient : array (n_samples, outputs)
+            The derivatives of any objective with respect to the outputs, `predict(X)`.
+
+        Returns
+        -------
+        Gradients
+            `parameters`, the derivatives with respect to the parameters, summed over samples; and `inputs`, those with respect to
+            X, (n_samples, features).
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is not such an array of finite numbers.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> network = fastmlp.NeuralNetwork([1, 1])
+        >>> network.parameters = [2, 1]
+        >>> parameters, inputs = network.backward([[3]], [[1]])
+        >>> parameters.tolist(), inputs.tolist()
+        ([3.0, 1.0], [[2.0]])
+        """
+        X = validation.samples(X, self.layer_sizes[0], self.dtype)
+        output_gradient = validation.output_gradient(output_gradient, len(X), self._model)
+        parameters, inputs = self._executor.backward(X, output_gradient)
+        return Gradients(parameter_vector(parameters, self.layer_sizes), inputs)
+
+    def _checked(self, X: Any, y: Any) -> tuple[Array, Array]:
+        X = validation.samples(X, self.layer_sizes[0], self.dtype)
+        return X, validation.targets(y, len(X), self._model)
+
+    # --- training
+
+    def train(
+        self,
+        X: Any,
+        y: Any,
+        epochs: int,
+        learning_rate: float | None = None,
+        batch_size: int = 32,
+        *,
+        optimizer: str | Optimizer = "sgd",
+        shuffle: bool = True,
+        seed: int | None = None,
+        verbose: bool = False,
+    ) -> History:
+        """Minimize the loss by steps on minibatches.
+
+        The optimizer's state stays with the network: a further call with the same optimizer goes on where this one ended.
+
+        Parameters
+        ----------
+        X, y
+            As in `evaluate`. They are read batch by batch where they lie, and never copied whole if they are plain arrays of
+            integers or of float32 or float64.
+        epochs : int
+            How many times to go through all samples.
+        learning_rate : float, default None
+            None: the optimizer's own.
+        batch_size : int, default 32
+            Samples in a step. What remains at the end of an epoch makes a smaller step.
+        optimizer : str or Optimizer, default "sgd"
+            "sgd", "adam", or an object such as `fastmlp.Adam(beta1=0.8)`.
+        shuffle : bool, default True
+            Draw a new order of the samples for every epoch.
+        seed : int, default None
+            Fixes those orders. None: the network's own seed does.
+        verbose : bool, default False
+            Print a line for every epoch.
+
+        Returns
+        -------
+        History
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is none of what is allowed; nothing is changed.
+        FloatingPointError
+            If training diverged. The parameters are those of the last epoch that ended with a finite loss, and the optimizer starts
+            afresh.
+        KeyboardInterrupt
+            On Ctrl-C. The network stays at the last finished step, ready for use.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> network = fastmlp.NeuralNetwork([1, 1], seed=0)
+        >>> history = network.train([[0], [1]], [1, 3], epochs=2, verbose=True)  # doctest: +ELLIPSIS
+        Epoch 1/2, loss: ...
+        Epoch 2/2, loss: ...
+        """
+        X, y = self._checked(X, y)
+        epochs = validation.positive_integer("epochs", epochs)
+        batch_size = min(validation.positive_integer("batch_size", batch_size), len(X))
+        chosen = validation.optimizer(optimizer, learning_rate)
+        key = self._shuffle_key(validation.seed(seed)) if validation.flag("shuffle", shuffle) else None
+        report = _printer(epochs) if validation.flag("verbose", verbose) else _silence
+        self._adopt(chosen)
+        schedule = Schedule(chosen, batch_size, epochs, key, self._epochs, self._updates)
+        return self._train(X, y, schedule, report)
+
+    def _train(self, X: Array, y: Array, schedule: Schedule, report: Report) -> History:
+        work = self._executor.training(X, y, self._state, schedule)
+        steps_for_a_start = 2**24 // (6 * self._model.parameter_count * schedule.batch_size)
+        try:
+            training.run(work, schedule.epochs, steps_for_a_start, lambda epochs_done: report(epochs_done, work.losses))
+        except training.Diverged as diverged:
+            self._executor.changed()
+            self._optimizer = None
+            self._epochs += diverged.epoch
+            raise FloatingPointError(_divergence(diverged, schedule)) from None
+        finally:
+            if self._optimizer is not None:
+                work.collect()
+                self._epochs += work.steps_done // work.steps_per_epoch
+                self._updates += work.steps_done
+        return History(work.losses.tolist())
+
+    def _adopt(self, optimizer: Optimizer) -> None:
+        """Keep the state of the same optimizer, whatever its learning rate; begin afresh with another."""
+        same = self._optimizer is not None and dataclasses.replace(self._optimizer, learning_rate=optimizer.learning_rate) == optimizer
+        if not same:
+            self._state = np.zeros((len(optimizer.slots), len(self._parameters)), self.dtype)
+            self._updates = 0
+        self._optimizer = optimizer
+
+    def _shuffle_key(self, seed: int | None) -> int:
+        sequence = self._stream(SHUFFLE) if seed is None else np.random.SeedSequence(seed, spawn_key=(SHUFFLE,))
+        return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+    # --- files and copies
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network with its optimizer's state to a file: a .npz of plain arrays and a JSON header.
+
+        A file that is there already is replaced only when the new one is complete.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import fastmlp, os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.npz")
+        >>> fastmlp.NeuralNetwork([2, 1]).save(path)
+        >>> fastmlp.load(path)
+        NeuralNetwork([2, 1], output_activation='identity', loss='mean_squared_error', dtype='float32')
+        """
+        storage.write(path, *self._to_record())
+
+    def _to_record(self) -> tuple[storage.Header, dict[str, Array]]:
+        optimizer = self._optimizer and {"name": self._optimizer.name, **dataclasses.asdict(self._optimizer)}
+        header = {
+            "layer_sizes": self.layer_sizes, "activations": self.activations, "loss": self.loss, "dtype": self.dtype,
+            "seed": self._entropy, "epochs": self._epochs, "updates": self._updates, "optimizer": optimizer,
+        }  # fmt: skip
+        return header, {"parameters": self._parameters, "optimizer_state": self._state}
+
+    @classmethod
+    def _from_record(cls, header: storage.Header, arrays: dict[str, Array], backend: str | None = None) -> "NeuralNetwork":
+        """Build a network from what `_to_record` gave; every entry is checked."""
+        *hidden, output = header["activations"]
+        model = validation.model(header["layer_sizes"], hidden, output, header["loss"], header["dtype"])
+        shape = (model.parameter_count,)
+        network = cls.__new__(cls)
+        parameters = validation.block("parameters", arrays["parameters"], shape, model.dtype).astype(model.dtype)
+        network._assemble(model, parameters, validation.seed(header["seed"]), backend)
+        network._epochs = validation.count("epochs", header["epochs"])
+        if header["optimizer"] is not None:
+            settings = dict(header["optimizer"])
+            optimizer = OPTIMIZERS[validation.name_of("optimizer", settings.pop("name"), OPTIMIZERS)](**settings)
+            network._optimizer, network._updates = optimizer, validation.count("updates", header["updates"])
+            state = validation.block("optimizer_state", arrays["optimizer_state"], (len(optimizer.slots), *shape), model.dtype)
+            network._state = state.astype(model.dtype)
+        return network
+
+    def __getstate__(self) -> Any:
+        header, arrays = self._to_record()
+        return header, {name: array.copy() for name, array in arrays.items()}, self._backend_asked
+
+    def __setstate__(self, state: Any) -> None:
+        self.__dict__.update(self._from_record(*state).__dict__)
+
+
+def load(path: str | os.PathLike[str], *, backend: str | None = None) -> NeuralNetwork:
+    """Read a network that `NeuralNetwork.save` wrote, with its optimizer's state.
+
+    Parameters
+    ----------
+    path : str or path
+    backend : str, default None
+        As for `NeuralNetwork`.
+
+    Returns
+    -------
+    NeuralNetwork
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is no such file, is damaged, or is of a later version. Nothing in it is executed.
+
+    Examples
+    --------
+    See `NeuralNetwork.save`.
+    """
+    header, arrays = storage.read(path)
+    try:
+        return NeuralNetwork._from_record(header, arrays, backend)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"path must be a network saved by fastmlp, got {os.fspath(path)!r}: {error}") from None
+
+
+def _printer(epochs: int) -> Report:
+    printed = 0
+
+    def report(epochs_done: int, losses: Array) -> None:
+        nonlocal printed
+        for epoch in range(printed, epochs_done):
+            print(f"Epoch {epoch + 1}/{epochs}, loss: {losses[epoch]:.6f}", flush=True)
+        printed = epochs_done
+
+    return report
+
+
+def _silence(epochs_done: int, losses: Array) -> None:
+    pass
+
+
+def _divergence(diverged: training.Diverged, schedule: Schedule) -> str:
+    kept = f"those of epoch {diverged.epoch}" if diverged.epoch else "those from before"
+    rate = schedule.optimizer.learning_rate
+    return (
+        f"training diverged in epoch {diverged.epoch + 1} of {schedule.epochs} (loss {diverged.loss:.6g}): "
+        f"the parameters are {kept}; learning_rate {rate:g} may be too large"
+    )

@@ -1,0 +1,258 @@
+"""Every check of what users pass in. A check returns the value in the form that the rest of the package works with."""
+import dataclasses
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .kernels.activations import ACTIVATIONS
+from .kernels.errors import one_of, require, shortened
+from .kernels.initializers import INITIALIZERS
+from .kernels.layout import parameter_count
+from .kernels.losses import LOSSES
+from .kernels.optimizers import OPTIMIZERS, Optimizer
+from .kernels.plan import Array, Model
+
+MOST_PARAMETERS = 2**31 - 1
+CHECKED_AT_ONCE = 1 << 18  # numbers: checks need this much memory, not a copy of the data
+
+
+def model(
+    layer_sizes: Any, activation: Any, output_activation: Any, loss: Any, dtype: Any
+) -> Model:  # fmt: skip
+    """Check what a network is made of."""
+    sizes = _layer_sizes(layer_sizes)
+    public = [name for name, row in LOSSES.items() if row.public]
+    loss = name_of("loss", loss, public)
+    hidden = _hidden_activations(activation, len(sizes) - 2)
+    output = _output_activation(output_activation, loss)
+    if LOSSES[loss].targets == "classes":
+        require(sizes[-1] >= 2, "layer_sizes", f"2 outputs or more at the end for loss '{loss}'", list(sizes))
+    return Model(sizes, (*hidden, output), loss, number_type(dtype))
+
+
+def _layer_sizes(value: Any) -> tuple[int, ...]:
+    rule = "a sequence of two or more positive integers"
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
+        raise TypeError(f"layer_sizes must be {rule}, got {shortened(value)}")
+    try:
+        sizes = tuple(operator.index(size) for size in value)
+    except TypeError:
+        raise TypeError(f"layer_sizes must be {rule}, got {shortened(value)}") from None
+    require(len(sizes) >= 2 and all(s >= 1 for s in sizes) and not _has_bool(value), "layer_sizes", rule, value)
+    count = parameter_count(sizes)
+    require(count <= MOST_PARAMETERS, "layer_sizes", f"such that parameters are at most {MOST_PARAMETERS}", value)
+    return sizes
+
+
+def _has_bool(values: Any) -> bool:
+    return any(isinstance(v, bool | np.bool_) for v in values)
+
+
+def _hidden_activations(value: Any, count: int) -> tuple[str, ...]:
+    names = [name for name, row in ACTIVATIONS.items() if not row.rowwise]
+    if isinstance(value, str):
+        return (name_of("activation", value, names),) * count
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"activation must be a name or a list of names, one for each hidden layer, got {shortened(value)}")
+    require(len(value) == count, "activation", f"a name or a list of {count} names, one for each hidden layer", value)
+    return tuple(name_of(f"activation[{i}]", name, names) for i, name in enumerate(value))
+
+
+def _output_activation(value: Any, loss: str) -> str:
+    row = LOSSES[loss]
+    if value is None:
+        return row.output_activation
+    name = name_of("output_activation", value, ACTIVATIONS)
+    rule = f"'{row.output_activation}' for loss '{loss}'"
+    require(name == row.output_activation or not row.on_logits, "output_activation", rule, name)
+    return name
+
+
+def name_of(argument: str, value: Any, names: Any) -> str:
+    """A name out of a table."""
+    require(isinstance(value, str) and value in names, argument, one_of(names), value)
+    return str(value)
+
+
+def number_type(value: Any) -> str:
+    """'float32' or 'float64'."""
+    try:
+        name = np.dtype(value).name if value is not None else None
+    except TypeError:
+        name = None
+    require(name in ("float32", "float64"), "dtype", one_of(("float32", "float64")), value)
+    return str(name)
+
+
+def initializer(value: Any, activations: tuple[str, ...]) -> list[str]:
+    """The initializer's name for each layer; None: as the layer's activation wants it."""
+    if value is None:
+        return [ACTIVATIONS[activation].initializer for activation in activations]
+    return [name_of("initializer", value, INITIALIZERS)] * len(activations)
+
+
+def optimizer(value: Any, learning_rate: Any) -> Optimizer:
+    """An optimizer from its name or itself, with the learning rate if one is given."""
+    if not isinstance(value, Optimizer):
+        value = OPTIMIZERS[name_of("optimizer", value, OPTIMIZERS)]()
+    if learning_rate is None:
+        return value
+    rate = real_number("learning_rate", learning_rate)
+    require(0 < rate < math.inf, "learning_rate", "a finite number above 0", learning_rate)
+    return dataclasses.replace(value, learning_rate=rate)
+
+
+def real_number(argument: str, value: Any) -> float:
+    """A float; NaN and infinity pass."""
+    if isinstance(value, bool | np.bool_ | str | bytes):
+        raise TypeError(f"{argument} must be a number, got {shortened(value)}")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{argument} must be a number, got {shortened(value)}") from None
+
+
+def positive_integer(argument: str, value: Any, most: int = 2**31 - 1) -> int:
+    """An integer from 1 on."""
+    rule = f"an integer from 1 to {most}"
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{argument} must be {rule}, got {shortened(value)}") from None
+    require(1 <= number <= most and not isinstance(value, bool | np.bool_), argument, rule, value)
+    return number
+
+
+def count(argument: str, value: Any) -> int:
+    """An integer from 0 on."""
+    require(isinstance(value, int) and not isinstance(value, bool) and value >= 0, argument, "an integer from 0 on", value)
+    return int(value)
+
+
+def seed(value: Any) -> int | None:
+    """None, or an integer from 0 on."""
+    if value is None:
+        return None
+    rule = "None or an integer from 0 on"
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"seed must be {rule}, got {shortened(value)}") from None
+    require(number >= 0 and not isinstance(value, bool | np.bool_), "seed", rule, value)
+    return number
+
+
+def flag(argument: str, value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{argument} must be True or False, got {shortened(value)}")
+    return bool(value)
+
+
+# --- arrays
+
+
+def numbers(argument: str, value: Any) -> Array:
+    """An array of real numbers of any shape, as it lies in memory."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{argument} must be an array without a mask, got a masked array")
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{argument} must be a rectangular array of numbers, got {shortened(value)}") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{argument} must be an array of real numbers, got dtype {array.dtype}")
+    return array
+
+
+def samples(X: Any, features: int, dtype: str, argument: str = "X", allow_nan: bool = False) -> Array:
+    """Samples as (n_samples, features)."""
+    X = numbers(argument, X)
+    _require_shape(argument, X, X.ndim == 2 and X.shape[1] == features and len(X) > 0, f"(n_samples, {features})")
+    if not allow_nan:
+        require_finite(argument, X, dtype)
+    return X
+
+
+def one_or_many(
+    X: Any, features: int, dtype: str, argument: str = "X", allow_nan: bool = False
+) -> tuple[bool, Array]:  # fmt: skip
+    """Samples as (n_samples, features), and whether it was a single one of shape (features,)."""
+    X = numbers(argument, X)
+    one = X.shape == (features,)
+    return one, samples(X[np.newaxis] if one else X, features, dtype, argument, allow_nan)
+
+
+def targets(y: Any, n_samples: int, model: Model) -> Array:
+    """y as (n_samples, outputs), or labels as (n_samples,)."""
+    outputs = model.sizes[-1]
+    y = numbers("y", y)
+    kind = LOSSES[model.loss].targets
+    if kind == "classes" and y.ndim == 1:
+        return _labels(y, n_samples, outputs)
+    if y.ndim == 1 and outputs == 1:
+        y = y[:, np.newaxis]
+    expected = f"({n_samples},) or ({n_samples}, {outputs})" if outputs == 1 or kind == "classes" else f"({n_samples}, {outputs})"
+    _require_shape("y", y, y.shape == (n_samples, outputs), expected)
+    require_finite("y", y, model.dtype)
+    if kind != "real numbers":
+        require(bool(y.min() >= 0 and y.max() <= 1), "y", f"from 0 to 1 for loss '{model.loss}'", _first(y, (y < 0) | (y > 1)))
+    if kind == "classes":
+        wrong = np.abs(y.sum(axis=1, dtype=np.float64) - 1) > 1e-3
+        rule = "integer labels, or rows of probabilities that sum to 1"
+        require(not wrong.any(), "y", rule, y[np.argmax(wrong)].tolist() if wrong.any() else None)
+    return y
+
+
+def _labels(y: Array, n_samples: int, classes: int) -> Array:
+    if y.dtype.kind not in "iu":
+        raise TypeError(f"y must be integer labels 0 ... {classes - 1}, or one row of probabilities for each sample, got dtype {y.dtype}")
+    _require_shape("y", y, y.shape == (n_samples,), f"({n_samples},) or ({n_samples}, {classes})")
+    outside = (y < 0) | (y >= classes)
+    require(not outside.any(), "y", f"labels from 0 to {classes - 1}", _first(y, outside))
+    return y.astype(np.int64)
+
+
+def output_gradient(value: Any, n_samples: int, model: Model) -> Array:
+    """dLoss/da of the last layer, (n_samples, outputs)."""
+    gradient = numbers("output_gradient", value)
+    shape = (n_samples, model.sizes[-1])
+    _require_shape("output_gradient", gradient, gradient.shape == shape, str(shape))
+    require_finite("output_gradient", gradient, model.dtype)
+    return gradient
+
+
+def block(argument: str, value: Any, shape: tuple[int, ...], dtype: str) -> Array:
+    """Weights, biases or all parameters, to be copied from."""
+    array = numbers(argument, value)
+    _require_shape(argument, array, array.shape == shape, str(shape))
+    require_finite(argument, array, dtype)
+    return array
+
+
+def require_finite(argument: str, array: Array, dtype: str) -> None:
+    """Refuse NaN and numbers that are infinite as `dtype`, saying where."""
+    if array.dtype.kind in "iub":
+        return
+    rows = max(1, CHECKED_AT_ONCE // max(1, array[:1].size))
+    for start in range(0, len(array), rows):
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(array[start : start + rows].astype(dtype, copy=False))
+        if not finite.all():
+            place = np.unravel_index(np.argmin(finite), finite.shape)
+            at = (start + int(place[0]), *(int(i) for i in place[1:]))
+            value = array[at]
+            rule = "finite" if not np.isfinite(value) else f"finite as {dtype}"
+            raise ValueError(f"{argument} must be {rule}, got {value} at {argument}[{', '.join(map(str, at))}]")
+
+
+def _require_shape(argument: str, array: Array, right: bool, shape: str) -> None:
+    if not right:
+        raise ValueError(f"{argument} must be of shape {shape}, got {array.shape}")
+
+
+def _first(values: Array, where: Array) -> Any:
+    return values[np.unravel_index(np.argmax(where), where.shape)].item()
