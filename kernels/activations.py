@@ -3,14 +3,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .elementary import exp, tanh
+from .elementary import exp, sigmoid, tanh
 from .simd import accumulate, at, maximum, real, select
 
-# --- a = f(z), and da/dz in terms of a
-
-
-def sigmoid(z):
-    return real(1) / (real(1) + exp(-z))
+# --- da/dz in terms of a, with a = f(z) above it where `elementary.py` does not have it
 
 
 def sigmoid_derivative(a):

@@ -1,11 +1,11 @@
 """The kernels compiled ahead of time, by the package's build: an object file for each CPU level, and a header for them.
 
-    python -m kernels.ahead_of_time DIRECTORY [--triple TRIPLE] [--list]
+    python -m kernels.ahead_of_time DIRECTORY [--triple TRIPLE] [--level LEVEL ...] [--list]
 
 An object holds all kernels for both number types and no trace of Numba or Python. It exports one symbol, a table of
-addresses; `kernels.h` names the rows and all tables. Numba gives unoptimised IR that knows no CPU, in a process of its own
-(LLVM's failures end the process; nothing of this machine's CPU or of the user's Numba settings may get in); LLVM then optimises
-it for the level.
+addresses; `kernels.h` names the rows and all tables. In a process for each level, Numba gives unoptimized IR that knows
+no CPU, and LLVM optimizes it for the level: nothing of this machine's CPU or of the user's Numba settings gets in, and
+where LLVM fails, it ends that process only.
 """
 import argparse
 import os
@@ -17,7 +17,6 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import llvmlite.binding as llvm
-from numba.core.codegen import JITCodeLibrary
 
 from .compilation import callback, levels
 from .interface import KERNELS
@@ -29,8 +28,9 @@ ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
 }  # fmt: skip
 
-ALLOWED = {"memset", "memcpy", "memmove", "_fltused"}
-"""Symbols that an object may leave undefined. Others are asserts, exceptions, libm, Python: a mistake in a kernel."""
+ALLOWED = {"memset", "memcpy", "memmove", "_fltused", "bzero", "__bzero"}
+"""Symbols that an object may leave undefined: C's, Microsoft's mark of floating point, Apple's names for memset to 0.
+Others are asserts, exceptions, libm, Python: a mistake in a kernel."""
 
 ROWS = [(name, dtype) for dtype in ("float32", "float64") for name in KERNELS]
 
@@ -38,21 +38,33 @@ ROWS = [(name, dtype) for dtype in ("float32", "float64") for name in KERNELS]
 def build(level_name: str, triple: str) -> bytes:
     """The object file of a level; fails if a kernel needs what C's smallest library does not have."""
     level = LEVELS[level_name]
-    kernels = {f"{table(level)}_{dtype}_{name}": ir(name, dtype, level) for name, dtype in ROWS}
+    kernels = {symbol(name, dtype, level): ir(name, dtype, level) for name, dtype in ROWS}
     data = compile(kernels, level, triple)
-    if undefined_symbols(data) - ALLOWED:
-        missing = {symbol: undefined_symbols(compile({symbol: kernels[symbol]}, level, triple)) - ALLOWED for symbol in kernels}
-        lines = [f"{symbol} needs {', '.join(sorted(names))}" for symbol, names in missing.items() if names]
-        raise RuntimeError("kernels must need only " + ", ".join(sorted(ALLOWED)) + "\n" + "\n".join(lines))
+    if missing(data):
+        alone = {kernel: missing(compile({kernel: text}, level, triple)) for kernel, text in kernels.items()}
+        lines = [f"{kernel} needs {', '.join(sorted(names))}" for kernel, names in alone.items() if names]
+        raise RuntimeError("\n".join([f"kernels must need nothing but {', '.join(sorted(ALLOWED))}", *lines]))
     return data
 
 
+def missing(data: bytes) -> set[str]:
+    """What an object file needs, and should not."""
+    return undefined_symbols(data) - ALLOWED
+
+
 def ir(name: str, dtype: str, level: Level) -> str:
-    """A kernel as LLVM's text, under a symbol of its own."""
-    compiled = callback(name, dtype, level)
-    compiled.compile()
-    text: str = compiled.inspect_llvm()
-    return text.replace(compiled.native_name, f"{table(level)}_{dtype}_{name}")
+    """A kernel and all that it calls as LLVM's text, under a symbol of its own."""
+    result = callback(name, dtype, level)._compile_uncached()
+    # what library.finalize() does, but for making code that runs here: LLVM would fail at another machine's intrinsics
+    for called in result.library._linking_libraries:
+        result.library._final_module.link_in(called._get_module_for_linking(), preserve=True)
+    text: str = result.library.get_llvm_str()
+    return text.replace(result.fndesc.llvm_cfunc_wrapper_name, symbol(name, dtype, level))
+
+
+def symbol(name: str, dtype: str, level: Level) -> str:
+    """A kernel's own."""
+    return f"{table(level)}_{dtype}_{name}"
 
 
 def table(level: Level) -> str:
@@ -63,16 +75,16 @@ def table(level: Level) -> str:
 def compile(kernels: dict[str, str], level: Level, triple: str) -> bytes:
     """An object file of these kernels and a table of them."""
     target = llvm.Target.from_triple(triple)
-    machine = target.create_target_machine(cpu=level.cpu, features=level.features, opt=3, reloc="pic", codemodel="small")
+    machine = target.create_target_machine(level.cpu, level.features, opt=3, reloc="pic", codemodel="small")
     module = llvm.parse_assembly(addresses(table(level), kernels))
     for text in kernels.values():
         module.link_in(llvm.parse_assembly(text))
-    for symbol in [*module.functions, *module.global_variables]:
-        if not symbol.is_declaration and symbol.name != table(level):
-            symbol.linkage = "internal"
+    for value in [*module.functions, *module.global_variables]:
+        if not value.is_declaration and value.name != table(level):
+            value.linkage = "internal"
     module = llvm.parse_assembly(with_attributes(str(module), level))
     module.triple, module.data_layout = triple, str(machine.target_data)
-    optimise(module, machine)
+    optimize(module, machine)
     data: bytes = machine.emit_object(module)
     return data
 
@@ -86,13 +98,17 @@ def addresses(name: str, symbols: Iterable[str]) -> str:
 
 
 def with_attributes(text: str, level: Level) -> str:
-    """The level alone says what the CPU is, and profilers and debuggers can walk the stack."""
+    """The level alone says what the CPU is; profilers and debuggers can walk the stack; loops use whole registers.
+
+    LLVM on its own uses half of a register of 512 bits, for the sake of old CPUs that clock lower: Adam, exp and tanh
+    then take 1.7 times as long.
+    """
     text = re.sub(r'"target-(cpu|features)"="[^"]*"', "", text)
     attributes = f'uwtable "frame-pointer"="all" "prefer-vector-width"="{level.vector_bytes * 8}"'
     return re.sub(r"^(define .*) \{$", rf"\1 {attributes} {{", text, flags=re.MULTILINE)
 
 
-def optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
+def optimize(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
     tuning = llvm.create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = tuning.slp_vectorization = True
     builder = llvm.create_pass_builder(machine, tuning)
@@ -111,34 +127,32 @@ def header(built: list[Level]) -> str:
     )
 
 
-def initialise() -> None:
+def initialize() -> None:
     """Prepare a process that builds."""
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    # IR is wanted, not code that runs here: that would take time, and LLVM fails at the intrinsics of another machine
-    JITCodeLibrary._finalize_specific = lambda self: None
-    JITCodeLibrary.get_pointer_to_function = lambda self, name: 1
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
     parser.add_argument("--triple", default=llvm.get_process_triple(), help="the machine and system to build for")
+    parser.add_argument("--level", action="append", help="build for this CPU level only; may be given again")
     parser.add_argument("--list", action="store_true", help="print the files that would be written")
     arguments = parser.parse_args()
-    built = levels(arguments.triple)
+    built = [level for level in levels(arguments.triple) if level.name in (arguments.level or LEVELS)]
     if not built:
-        sys.exit(f"--triple must begin with one of {', '.join({level.machine for level in LEVELS.values()})}, got {arguments.triple}")
+        sys.exit(f"no CPU level for {arguments.triple} {arguments.level or ''}; there are {', '.join(LEVELS)}")
     files = {level.name: arguments.directory / f"kernels_{level.name}.o" for level in built}
     if arguments.list:
-        print(";".join(str(file) for file in files.values()))
+        print(";".join(file.as_posix() for file in files.values()))
         return
     arguments.directory.mkdir(parents=True, exist_ok=True)
     arguments.directory.joinpath("kernels.h").write_text(header(built))
     for name in [name for name in os.environ if name.startswith("NUMBA_")]:
         del os.environ[name]
     os.environ.update(ENVIRONMENT)  # of the processes that are started now
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn"), initialise) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), initialize, max_tasks_per_child=1) as pool:
         for file, data in zip(files.values(), pool.map(build, files, [arguments.triple] * len(files)), strict=True):
             file.write_bytes(data)
 

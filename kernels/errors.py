@@ -1,5 +1,10 @@
 """The sentence of every refusal."""
+import reprlib
 from collections.abc import Iterable
+
+_brief = reprlib.Repr()
+_brief.maxlist = _brief.maxtuple = _brief.maxdict = 10
+_brief.maxstring = _brief.maxother = _brief.maxlong = 80
 
 
 def require(condition: bool, argument: str, rule: str, value: object) -> None:
@@ -10,7 +15,7 @@ def require(condition: bool, argument: str, rule: str, value: object) -> None:
 
 def shortened(value: object) -> str:
     """The value as one short line."""
-    text = " ".join(repr(value).split())
+    text = " ".join(_brief.repr(value).split())
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -19,7 +19,7 @@ class Schedule:
     optimizer: Optimizer
     batch_size: int
     epochs: int
-    shuffle_key: int | None = None  # 64 bits; None: samples in their order
+    shuffle_key: int | None = None  # 63 bits; None: samples in their order
     first_epoch: int = 0
     first_update: int = 0
     stop_at_nonfinite: bool = True
@@ -128,7 +128,7 @@ class Training:
         plan[layout.GRADIENT] = plan.packed()
         plan[layout.STATE] = self._packed_state = plan.packed(len(state))
         plan[layout.OPTIMIZER] = executor.library.address(f"optimizer_{schedule.optimizer.name}", executor.model.dtype)
-        plan[layout.SETTINGS] = np.array(schedule.optimizer.settings())
+        plan[layout.SETTINGS] = np.array(schedule.optimizer.settings(), np.float64)
         plan[layout.STOP_AT_NONFINITE], plan[layout.UPDATE_FIRST] = schedule.stop_at_nonfinite, schedule.update_first
         if schedule.delta_divisor is not None:
             plan[layout.DELTA_DIVISOR] = schedule.delta_divisor

@@ -171,6 +171,8 @@ def call(result):
 
 # --- machine
 
+BUSY_SUMS = 8  # sums that keep two multipliers of latency 4 busy
+
 
 def tile(number, lanes, most_rows):
     """One loop over depth for each number of rows, so that every sum has a register of its own."""
@@ -179,29 +181,29 @@ def tile(number, lanes, most_rows):
     size = lanes * bytes_of_number
     n, p = types.int64, types.CPointer(number)
 
-    def at_vector(builder, base, index):
-        return builder.bitcast(builder.gep(base, [index]), vector.as_pointer())
-
     def emit(builder, rows, vectors, depth, a, a_row, a_column, b, b_row, c, c_row, start, start_row):
         # fmuladd: fused where the CPU can, multiplied and added where it cannot (llvm.fma would call libm there)
         multiply_add = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{lanes}f{number.bitwidth}"
         )
         places = [(i, j) for i in range(rows) for j in range(vectors)]
-
-        def place(base, stride, i, j):
-            return at_vector(builder, base, builder.add(builder.mul(I64(i), stride), I64(j * lanes)))
+        # A short tile has too few sums to hide the latency of an addition: each then has parts that take turns.
+        parts = max(1, min(4, BUSY_SUMS // len(places)))
 
         def load(address, align):
             value = builder.load(address)
             value.align = align
             return value
 
-        sums = {(i, j): cgutils.alloca_once_value(builder, load(place(start, start_row, i, j), size)) for i, j in places}
-        with cgutils.for_range(builder, depth) as loop:
-            b_k = builder.gep(b, [builder.mul(loop.index, b_row)])
-            a_k = builder.gep(a, [builder.mul(loop.index, a_column)])
-            row_of_b = [load(at_vector(builder, b_k, I64(j * lanes)), size) for j in range(vectors)]
+        def at_vector(base, index):
+            return builder.bitcast(builder.gep(base, [index]), vector.as_pointer())
+
+        def place(base, stride, i, j):
+            return at_vector(base, builder.add(builder.mul(I64(i), stride), I64(j * lanes)))
+
+        def multiply(k, part):
+            b_k, a_k = builder.gep(b, [builder.mul(k, b_row)]), builder.gep(a, [builder.mul(k, a_column)])
+            row_of_b = [load(at_vector(b_k, I64(j * lanes)), size) for j in range(vectors)]
             for i in range(rows):
                 number_of_a = load(builder.gep(a_k, [builder.mul(I64(i), a_row)]), bytes_of_number)
                 broadcast = builder.shuffle_vector(
@@ -210,24 +212,41 @@ def tile(number, lanes, most_rows):
                     ir.Constant(ir.VectorType(I32, lanes), [0] * lanes),
                 )
                 for j in range(vectors):
-                    total = builder.call(multiply_add, [broadcast, row_of_b[j], builder.load(sums[i, j])])
-                    builder.store(total, sums[i, j])
+                    total = builder.call(multiply_add, [broadcast, row_of_b[j], builder.load(sums[part, i, j])])
+                    builder.store(total, sums[part, i, j])
+
+        sums = {(0, i, j): cgutils.alloca_once_value(builder, load(place(start, start_row, i, j), size)) for i, j in places}
+        for part in range(1, parts):
+            sums |= {(part, i, j): cgutils.alloca_once_value(builder, ir.Constant(vector, None)) for i, j in places}
+        whole = builder.udiv(depth, I64(parts))
+        with cgutils.for_range(builder, whole) as loop:
+            for part in range(parts):
+                multiply(builder.add(builder.mul(loop.index, I64(parts)), I64(part)), part)
+        if parts > 1:
+            with cgutils.for_range(builder, depth, start=builder.mul(whole, I64(parts))) as loop:
+                multiply(loop.index, 0)
         for i, j in places:
-            builder.store(builder.load(sums[i, j]), place(c, c_row, i, j)).align = size
+            total = builder.load(sums[0, i, j])
+            for part in range(1, parts):
+                total = builder.fadd(total, builder.load(sums[part, i, j]))
+            builder.store(total, place(c, c_row, i, j)).align = size
 
     @intrinsic(prefer_literal=True)
     def multiply_tile(typingctx, vectors, rows, depth, a, a_row, a_column, b, b_row, c, c_row, start, start_row):
-        width = vectors.literal_value
+        width, count = vectors.literal_value, getattr(rows, "literal_value", None)
 
         def codegen(context, builder, signature, arguments):
             builder.function.attributes.add("noinline")  # the caller's: tiles are large, and one copy of them is enough
+            if count is not None:
+                emit(builder, count, width, *arguments[2:])
+                return context.get_dummy_value()
             done = builder.append_basic_block("done")
             switch = builder.switch(arguments[1], done)
-            for count in range(1, most_rows + 1):
-                block = builder.append_basic_block(f"rows{count}")
-                switch.add_case(I64(count), block)
+            for r in range(1, most_rows + 1):
+                block = builder.append_basic_block(f"rows{r}")
+                switch.add_case(I64(r), block)
                 builder.position_at_end(block)
-                emit(builder, count, width, *arguments[2:])
+                emit(builder, r, width, *arguments[2:])
                 builder.branch(done)
             builder.position_at_end(done)
             return context.get_dummy_value()

@@ -16,7 +16,7 @@ from .simd import PANEL, accumulate, at, real, reals
     SAMPLES,
     BATCH_SIZE,  # rows that scratch has room for
     STEPS,  # steps in an epoch: batches, the last of which may be smaller
-    STEPS_DONE,  # written by `run`
+    STEPS_DONE,  # written by `run` as it goes
     FIRST_EPOCH,  # epochs trained before step 0: the shuffle of an epoch depends on its number
     FIRST_UPDATE,  # updates done before step 0
     # samples

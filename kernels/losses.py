@@ -3,8 +3,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .activations import exponentials, largest, sigmoid
-from .elementary import exp, log, log1p
+from .activations import exponentials, largest
+from .elementary import exp, log, log1p, sigmoid
 from .simd import absolute, accumulate, at, double, real, select
 
 # --- the loss of one output, and its derivative with respect to it

@@ -11,18 +11,28 @@ from .simd import LANES, PANEL, PANEL_VECTORS, TILE_ROWS, at, quotient, real, ti
 def multiply_panel(rows, depth, a, a_row, a_column, b, b_row, width, c, c_row, start, start_row):
     """c = start + a @ b for any number of rows and one panel of b, `width` wide.
 
-    Rows are dealt out evenly: 26 rows are tiles of 8, 9 and 9, not of 12, 12 and 2, since a short tile is bound by latency.
+    Rows are dealt out evenly: 26 rows are tiles of 9, 9 and 8, not of 12, 12 and 2, since a short tile is bound by latency.
     """
     tiles = quotient(rows + TILE_ROWS - 1, TILE_ROWS)
-    first = 0
+    short, longer = rows, 0  # rows of a tile, and how many tiles have one more
+    if tiles > 1:
+        short = quotient(rows, tiles)
+        longer = rows - short * tiles
     for t in range(tiles):
-        last = quotient(rows * (t + 1), tiles)
-        a_tile, c_tile, start_tile = at(a, first * a_row), at(c, first * c_row), at(start, first * start_row)
+        count = short + 1 if t < longer else short
         if width == LANES:
-            tile(1, last - first, depth, a_tile, a_row, a_column, b, b_row, c_tile, c_row, start_tile, start_row)
+            tile(1, count, depth, a, a_row, a_column, b, b_row, c, c_row, start, start_row)
         else:
-            tile(PANEL_VECTORS, last - first, depth, a_tile, a_row, a_column, b, b_row, c_tile, c_row, start_tile, start_row)
-        first = last
+            tile(PANEL_VECTORS, count, depth, a, a_row, a_column, b, b_row, c, c_row, start, start_row)
+        a, c, start = at(a, count * a_row), at(c, count * c_row), at(start, count * start_row)
+
+
+def column_sums(rows, one, delta, delta_stride, width, sums, start):
+    """sums = start + the sums of a panel's columns: the product of a row of ones with it."""
+    if width == LANES:
+        tile(1, 1, rows, one, 0, 0, delta, delta_stride, sums, 0, start, 0)
+    else:
+        tile(PANEL_VECTORS, 1, rows, one, 0, 0, delta, delta_stride, sums, 0, start, 0)
 
 
 def weighted_sums(rows, a, a_stride, weights, inputs, width, z, z_stride):
@@ -40,7 +50,7 @@ def weighted_sums(rows, a, a_stride, weights, inputs, width, z, z_stride):
 def weight_gradient(rows, a, a_stride, delta, delta_stride, inputs, width, constants, adding, gradient):
     """gradient = a^T @ delta, packed, followed by the sums of delta's columns; or that added to the gradient.
 
-    `constants` points to a panel row of zeros, then a 1: the sums are the product of a row of ones with delta.
+    `constants` points to a panel row of zeros, then a 1.
     """
     one = at(constants, PANEL)
     column = 0
@@ -49,8 +59,7 @@ def weight_gradient(rows, a, a_stride, delta, delta_stride, inputs, width, const
         panel, biases = at(gradient, column * inputs), at(gradient, inputs * width + column)
         start = panel if adding else constants
         multiply_panel(inputs, rows, a, 1, a_stride, at(delta, column), delta_stride, w, panel, w, start, w if adding else 0)
-        start = biases if adding else constants
-        multiply_panel(1, rows, one, 0, 0, at(delta, column), delta_stride, w, biases, w, start, 0)
+        column_sums(rows, one, at(delta, column), delta_stride, w, biases, biases if adding else constants)
         column += PANEL
 
 

@@ -287,8 +287,8 @@ def run(plan, first_step, last_step):
                 going = end_epoch(plan) != 0
             if going:
                 step += 1
+                plan[STEPS_DONE] = step
     restore_subnormals(state)
-    plan[STEPS_DONE] = step
     return step
 
 

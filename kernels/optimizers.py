@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
+import numpy as np
+
 from .elementary import expm1
 from .errors import require
 from .simd import at, real, sqrt
@@ -41,6 +43,16 @@ RULES = {
 }
 
 
+def to_float(value: Any) -> float | None:
+    """A real number as a float; None for anything else."""
+    if isinstance(value, bool | np.bool_ | str | bytes):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
 def setting(default: float, rule: str) -> Any:
     """A field of an optimizer with the rule that its value must keep."""
     return field(default=default, metadata={"rule": rule})
@@ -58,8 +70,9 @@ class Optimizer:
     def __post_init__(self) -> None:
         for f in fields(self):
             value, rule = getattr(self, f.name), f.metadata["rule"]
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            require(number and RULES[rule](value), f.name, rule, value)
+            number = to_float(value)
+            require(number is not None and RULES[rule](number), f.name, rule, value)
+            object.__setattr__(self, f.name, number)
 
     def settings(self) -> list[float]:
         """The numbers that the update function takes, the learning rate first."""

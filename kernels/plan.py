@@ -182,4 +182,4 @@ def readable(values: Array) -> Array:
     plain = values.dtype.name in SOURCE_DTYPES and values.dtype.isnative and values.flags.aligned
     if plain and all(step % values.itemsize == 0 for step in values.strides):
         return values
-    return np.ascontiguousarray(values, values.dtype.newbyteorder("=") if values.dtype.name in SOURCE_DTYPES else np.float64)
+    return np.array(values, values.dtype.name if values.dtype.name in SOURCE_DTYPES else np.float64, order="C")

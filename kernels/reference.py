@@ -26,7 +26,7 @@ def _formulas(dtype: str) -> dict[str, Any]:
         "absolute": np.abs, "maximum": np.maximum, "accumulate": np.add, "polynomial": simd.polynomial,
     }  # fmt: skip
     namespace = specialize(dtype, vocabulary)
-    namespace |= {"exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "tanh": np.tanh}
+    namespace |= {"exp": np.exp, "sigmoid": lambda z: number(1) / (number(1) + np.exp(-z)), "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "tanh": np.tanh}
     return namespace
 
 

@@ -161,6 +161,8 @@ def pointer(dtype, address):
     """Pointer to numbers of `dtype` at an address inside a visible array."""
     dtype = np.dtype(dtype)
     for low, high in _visible:
+        if low == address == high:
+            return Pointer(np.empty(0, dtype))
         if low <= address < high:
             if (address - low) % dtype.itemsize:
                 raise IndexError(f"address {address} must be a multiple of {dtype.itemsize} bytes into its buffer")

@@ -2,8 +2,10 @@
 
 import csv
 import io
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,16 +106,18 @@ def test_regression_in_the_targets_own_units(tmp_path, capsys):
     assert np.sqrt(np.mean(errors**2)) < 4  # of a standard deviation of 36
 
 
-def test_r_squared_is_the_textbook_one(tmp_path, capsys):
-    table = plane()
+@pytest.mark.parametrize(("fraction", "title"), [("0.3", "held-out"), ("0", "training")])
+def test_r_squared_is_the_textbook_one_of_the_rows_it_names(tmp_path, capsys, fraction, title):
+    table = plane(30)
     data, model = write_table(tmp_path / "plane.csv", table), str(tmp_path / "model")
-    succeed("train", data, "--target", "height", "--save", model, "--epochs", "3", "--test-fraction", "0")
+    succeed("train", data, "--target", "height", "--save", model, "--epochs", "3", "--test-fraction", fraction)
     report = capsys.readouterr().out
     succeed("predict", model, data)
-    predicted = np.array(read_column(capsys.readouterr().out)[1], float)
-    truth = np.array(table["height"])
+    rows = split_rows(30, float(fraction), np.random.default_rng(0))[title == "held-out"]
+    predicted = np.array(read_column(capsys.readouterr().out)[1], float)[rows]
+    truth = np.array(table["height"])[rows]
     expected = 1 - np.sum((truth - predicted) ** 2) / np.sum((truth - truth.mean()) ** 2)
-    assert f"training R²: {expected:.4f}\n" in report
+    assert f"\n{title} R²: {expected:.4f}\n" in report
 
 
 def test_each_row_is_predicted_alone_and_by_column_name(trained, tmp_path, capsys):
@@ -201,7 +205,15 @@ def test_ignored_and_text_columns(tmp_path, capsys):
     assert "numbers: x\ntext, by value: code (4)\n" in capsys.readouterr().out
 
 
-def test_options_reach_the_network(tmp_path, capsys):
+def test_options_reach_the_network(tmp_path, capsys, monkeypatch):
+    calls = []
+    train = fastmlp.NeuralNetwork.train
+
+    def record(net, X, y, *arguments, **options):
+        calls.append((*arguments, options))
+        return train(net, X, y, *arguments, **options)
+
+    monkeypatch.setattr(fastmlp.NeuralNetwork, "train", record)
     data, model = write_table(tmp_path / "a.csv", blobs()), str(tmp_path / "model")
     succeed(
         *("train", data, "--target", "cloud", "--save", model, "--hidden", "5,4,3", "--activation", "tanh"),
@@ -211,9 +223,17 @@ def test_options_reach_the_network(tmp_path, capsys):
     report = capsys.readouterr().out
     assert "network: 2-5-4-3-2, 60 rows to train on, 60 held out\n" in report
     assert "trained: 7 epochs in " in report
+    assert calls == [(1, 0.05, 11, {"optimizer": "sgd"})] * 7
     net = fastmlp.load(model)
     assert tuple(net.layer_sizes) == (2, 5, 4, 3, 2)
     assert net.layers[0].activation == "tanh"
+
+
+def test_default_of_epochs():
+    assert commands.default_epochs(120, 32) == 375  # of 4 steps
+    assert commands.default_epochs(960, 32) == 50  # of 30 steps
+    assert commands.default_epochs(10**6, 32) == 50
+    assert commands.default_epochs(1, 32) == 1500
 
 
 def test_same_command_same_model(tmp_path, capsys):
@@ -247,26 +267,25 @@ def test_progress_is_one_line_that_vanishes_and_only_in_a_terminal(tmp_path, cap
 
 
 def test_split_keeps_every_class_in_training_and_in_proportion():
-    classes = ["a"] * 60 + ["b"] * 30 + ["c"] * 9 + ["d"]
-    training, test = split_rows(classes, 100, 0.2, np.random.default_rng(0))
+    codes = np.repeat([0, 1, 2, 3], [60, 30, 9, 1])
+    training, test = split_rows(100, 0.2, np.random.default_rng(0), codes)
     assert sorted([*training, *test]) == list(range(100))
-    counts = [sum(classes[row] == name for row in test) for name in "abcd"]
-    assert counts == [12, 6, 2, 0]
+    assert np.bincount(codes[test], minlength=4).tolist() == [12, 6, 2, 0]
 
 
 def test_split_of_many_small_classes_holds_some_rows_out():
-    classes = [str(i // 2) for i in range(100)]
-    training, test = split_rows(classes, 100, 0.2, np.random.default_rng(0))
+    codes = np.arange(100) // 2
+    training, test = split_rows(100, 0.2, np.random.default_rng(0), codes)
     assert len(test) == 20
-    assert {classes[row] for row in training} == set(classes)
+    assert set(codes[training]) == set(codes)
 
 
 def test_split_of_amounts():
-    training, test = split_rows(None, 10, 0.25, np.random.default_rng(0))
+    training, test = split_rows(10, 0.25, np.random.default_rng(0))
     assert sorted([*training, *test]) == list(range(10))
     assert len(test) == 3
-    assert len(split_rows(None, 2, 0.9, np.random.default_rng(0))[0]) == 1
-    assert len(split_rows(None, 10, 0.0, np.random.default_rng(0))[1]) == 0
+    assert len(split_rows(2, 0.9, np.random.default_rng(0))[0]) == 1
+    assert len(split_rows(10, 0.0, np.random.default_rng(0))[1]) == 0
 
 
 def test_held_out_rows_do_not_influence_the_model(tmp_path, capsys):
@@ -275,7 +294,7 @@ def test_held_out_rows_do_not_influence_the_model(tmp_path, capsys):
     command = ("train", data, "--target", "height", "--save", model, "--epochs", "2")
     succeed(*command)
     before = storage.read(model)
-    _, test = split_rows(None, 40, 0.2, np.random.default_rng(0))
+    _, test = split_rows(40, 0.2, np.random.default_rng(0))
     for row in test:
         table["x"][row], table["height"][row] = 1e5, -1e5
     write_table(tmp_path / "a.csv", table)
@@ -376,6 +395,12 @@ def test_bad_commands(tmp_path, capsys, arguments, message):
     assert (tmp_path / "model").read_text() == "precious"
 
 
+def test_message_is_one_line_whatever_the_file_is_called(tmp_path, capsys):
+    assert "/a b.csv: No such file" in fail(
+        capsys, "train", str(tmp_path / "a\nb.csv"), "--target", "y", "--save", str(tmp_path / "m")
+    )
+
+
 @pytest.mark.parametrize("option", ["--save", "--output"])
 @pytest.mark.parametrize(
     ("place", "message"),
@@ -421,7 +446,11 @@ def test_prediction_needs_the_models_columns(trained, tmp_path, capsys):
     assert output.read_text() == "precious"
 
 
-@pytest.mark.parametrize("content", [b"", b"x,y\n1,2\n", b"\x93NUMPY\x01\x00", b"PK\x03\x04" + bytes(60), bytes(1000)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"x,y\n1,2\n", b"\x93NUMPY\x01\x00", b"PK\x03\x04" + bytes(60), bytes(1000)],
+    ids=["empty", "table", "npy", "zip", "zeros"],
+)
 def test_model_files_that_are_none(trained, tmp_path, capsys, content):
     model = tmp_path / "model"
     model.write_bytes(content)
@@ -430,7 +459,7 @@ def test_model_files_that_are_none(trained, tmp_path, capsys, content):
 
 def test_damaged_models(trained, tmp_path, capsys):
     model, data = trained
-    content = open(model, "rb").read()
+    content = Path(model).read_bytes()
     damaged = tmp_path / "model"
     rng = np.random.default_rng(0)
     for length in rng.integers(len(content), size=20):
@@ -448,7 +477,9 @@ def test_damaged_models(trained, tmp_path, capsys):
 def test_network_without_a_table_is_no_model_of_one(trained, tmp_path, capsys):
     path = str(tmp_path / "net.npz")
     fastmlp.NeuralNetwork([2, 3, 2], seed=0).save(path)
-    assert "must be a model saved by `fastmlp train`" in fail(capsys, "predict", path, trained[1])
+    assert "must be a model saved by `fastmlp train`, got a network without a table" in fail(
+        capsys, "predict", path, trained[1]
+    )
 
 
 def test_models_network_loads_by_itself(trained):
@@ -477,12 +508,21 @@ def test_mistakes_of_the_program_itself_are_not_hidden(tmp_path, monkeypatch):
         main(["train", "a.csv", "--target", "y", "--save", str(tmp_path / "model")])
 
 
-def test_names_that_stdout_cannot_show_do_not_end_a_run(tmp_path, monkeypatch):
+def test_output_is_utf_8_whatever_the_terminal_says(tmp_path, monkeypatch):
     data = write_table(tmp_path / "a.csv", {"größe": blobs()["x"], "cloud": blobs()["cloud"]})
     stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stdout)
     succeed("train", data, "--target", "cloud", "--save", str(tmp_path / "model"), "--epochs", "1")
-    assert b"numbers: gr\\xf6\\xdfe\n" in stdout.buffer.getvalue()
+    assert "numbers: größe\n".encode() in stdout.buffer.getvalue()
+
+
+def test_closed_streams(trained, tmp_path, capsys, monkeypatch):
+    model, data = trained
+    monkeypatch.setattr(sys, "stdout", None)
+    assert fail(capsys, "predict", model, data) == "stdout must be open, got a closed one"
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "stderr", None)
+    succeed("train", data, "--target", "cloud", "--save", str(tmp_path / "model"), "--epochs", "1")
 
 
 def test_module_is_the_command(tmp_path):
@@ -493,12 +533,15 @@ def test_module_is_the_command(tmp_path):
     assert result.stderr == f"fastmlp: error: {tmp_path / 'none'}: No such file or directory\n"
 
 
-def test_reader_that_leaves_ends_the_command_quietly(trained, tmp_path):
-    model, _ = trained
-    data = write_table(tmp_path / "a.csv", blobs(30_000))  # more output than a pipe holds
-    command = [sys.executable, "-m", "fastmlp", "predict", model, data]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"cloud\n"
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("n_rows", [12, 30_000])  # much less, and more, than a buffer or a pipe holds
+def test_reader_that_leaves_ends_the_command_quietly(trained, tmp_path, unbuffered, n_rows):
+    data = write_table(tmp_path / "a.csv", blobs(n_rows))
+    command = [sys.executable, "-m", "fastmlp", "predict", trained[0], data]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        if n_rows > 12:
+            assert process.stdout.readline() == b"cloud\n"
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141

@@ -12,7 +12,6 @@ from fastmlp.tabular import (
     fit_amounts,
     fit_classes,
     fit_feature,
-    read_classes,
 )
 
 
@@ -243,11 +242,9 @@ def test_task_is_decided_from_the_target(csv, cells, task):
 
 def test_spellings_of_one_number_are_one_class(csv):
     table = read_table(csv("y,x\n01,0\n1.0,0\n2,0\n2,0\n"))
-    classes = read_classes(table, "y")
-    assert classes == ["01", "01", "2", "2"]
-    column, y = fit_classes(table, "y", classes)
+    column, codes = fit_classes(table, "y")
     assert column == TextColumn("y", ("01", "2"))
-    np.testing.assert_array_equal(y, [[1, 0], [1, 0], [0, 1], [0, 1]])
+    np.testing.assert_array_equal(codes, [0, 0, 1, 1])
 
 
 def test_amounts_are_standardized_by_the_training_rows(csv):
@@ -268,7 +265,7 @@ def test_amounts_are_standardized_by_the_training_rows(csv):
 def test_classes_that_cannot_be_learned(csv, cells, message):
     table = read_table(csv("y,x\n" + "".join(f"{cell},0\n" for cell in cells)))
     with pytest.raises(ValueError, match=r"data\.csv") as error:
-        fit_classes(table, "y", read_classes(table, "y"))
+        fit_classes(table, "y")
     assert str(error.value).endswith(message)
 
 

@@ -37,8 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0; 2 for bad input, which one line on stderr explains; 130 after Ctrl-C; 141 if whoever read
         stdout has left.
     """
+    if sys.stdout is None:
+        return _complain("error: stdout must be open, got a closed one", BAD_INPUT)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a column's name must not end a run on an ASCII terminal
+        # UTF-8 as in files, whatever the terminal shows, and file names that are no text as the bytes they are.
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
         options = _parser().parse_args(arguments)
         options.run(options)
@@ -50,9 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain("interrupted", INTERRUPTED)
     except OSError as error:
         _abandon_stdout()
-        return _complain(
-            f"error: {error.filename}: {error.strerror}" if error.filename else f"error: {error}", BAD_INPUT
-        )
+        place = f"{error.filename}: " if error.filename else ""
+        return _complain(f"error: {place}{error.strerror or error}", BAD_INPUT)
     except MemoryError as error:
         return _complain(f"error: not enough memory: {error}", BAD_INPUT)
     except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
@@ -98,13 +100,13 @@ def _parser() -> argparse.ArgumentParser:
     repeatable: dict[str, Any] = {"action": "append", "default": [], "metavar": "COLUMN"}
     train.add_argument("--ignore", **repeatable, help="leave a column out (repeatable)")
     train.add_argument("--text", **repeatable, help="take a column of numbers as text (repeatable)")
-    train.add_argument("--hidden", type=_widths, default=[64, 32], metavar="N,N,…", help="widths (default: 64,32)")
-    train.add_argument("--activation", default="relu", help="of the hidden layers (default: relu)")
-    train.add_argument("--epochs", type=_whole(1), default=100, metavar="N", help="default: 100")
+    train.add_argument("--hidden", type=_widths, default=[64], metavar="N,N", help="hidden layers (default: 64)")
+    train.add_argument("--activation", default="relu", metavar="NAME", help="of hidden layers (default: relu)")
+    train.add_argument("--epochs", type=_whole(1), metavar="N", help="default: 50, or more on fewer than 1000 rows")
     train.add_argument("--batch-size", type=_whole(1), default=32, metavar="N", help="default: 32")
-    train.add_argument("--optimizer", default="adam", help="default: adam")
+    train.add_argument("--optimizer", default="adam", metavar="NAME", help="default: adam")
     train.add_argument("--learning-rate", type=_real(0.0), metavar="X", help="default: the optimizer's")
-    train.add_argument("--test-fraction", type=_fraction, default=0.2, metavar="X", help="held out (default: 0.2)")
+    train.add_argument("--test-fraction", type=_fraction, default=0.2, metavar="X", help="held-out rows (default: 0.2)")
     train.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="of everything random (default: 0)")
 
     predict = jobs.add_parser(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tempfile
@@ -26,9 +27,10 @@ from .tabular import (
     fit_amounts,
     fit_classes,
     fit_feature,
-    read_classes,
 )
 
+MIN_EPOCHS, MIN_STEPS = 50, 1500
+SHOWN_COLUMNS = 12
 LOSS_OF_TASK = {"classification": "categorical_cross_entropy", "regression": "mean_squared_error"}
 
 
@@ -43,13 +45,14 @@ def train(options: Namespace) -> None:
         raise ValueError(f"--ignore must not be the target, got {options.target!r}")
 
     task, reason = (options.task, "as asked for") if options.task else decide_task(table, options.target)
-    classes = read_classes(table, options.target) if task == "classification" else None
     rng = np.random.default_rng(options.seed)
-    training, held_out = split_rows(classes, len(table), options.test_fraction, rng)
     target: Column
-    if classes is not None:
-        target, y = fit_classes(table, options.target, classes)
+    y: NDArray[np.int64] | NDArray[np.float64]
+    if task == "classification":
+        target, y = fit_classes(table, options.target)
+        training, held_out = split_rows(len(table), options.test_fraction, rng, y)
     else:
+        training, held_out = split_rows(len(table), options.test_fraction, rng)
         target, y = fit_amounts(table, options.target, training)
     names = [name for name in table.columns if name != options.target and name not in options.ignore]
     columns = [_fit_feature(table, name, training, name in options.text) for name in names]
@@ -63,9 +66,10 @@ def train(options: Namespace) -> None:
     sizes = [schema.n_inputs, *options.hidden, target.width]
     net = NeuralNetwork(sizes, options.activation, loss=LOSS_OF_TASK[task], seed=options.seed)
     print(f"network: {'-'.join(map(str, sizes))}, {len(training)} rows to train on, {len(held_out)} held out")
+    epochs = options.epochs or default_epochs(len(training), options.batch_size)
     began = time.perf_counter()
-    loss = _fit(net, X[training], y[training].astype(np.float32), options)
-    print(f"trained: {options.epochs} epochs in {time.perf_counter() - began:.2f} s, loss {loss:.4g}")
+    loss = _fit(net, X[training], y[training], epochs, options)
+    print(f"trained: {epochs} epochs in {time.perf_counter() - began:.2f} s, loss {loss:.4g}")
     rows, title = (held_out, "held-out") if len(held_out) else (training, "training")
     print(f"{title} {_score(schema, net.predict(X[rows]), y[rows])}")
 
@@ -86,7 +90,7 @@ def predict(options: Namespace) -> None:
     cells = schema.target.decode(net.predict(X))
     text = format_table([schema.target.name], [[cell] for cell in cells])
     if options.output is None:
-        sys.stdout.write(text)
+        sys.stdout.writelines(text.splitlines(keepends=True))  # all at once, an unbuffered stdout may lose the end
     else:
         replace_file(options.output, text)
 
@@ -110,11 +114,11 @@ def load_model(path: str) -> tuple[NeuralNetwork, Schema]:
 
 
 def split_rows(
-    classes: Sequence[str] | None, n_rows: int, test_fraction: float, rng: np.random.Generator
+    n_rows: int, test_fraction: float, rng: np.random.Generator, codes: NDArray[np.int64] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Draw training and held-out rows, every class in proportion and always in training."""
+    """Draw training and held-out rows; given the codes of classes, each in proportion and always in training."""
     order = rng.permutation(n_rows)
-    groups = np.zeros(n_rows, np.int64) if classes is None else np.unique(classes, return_inverse=True)[1]
+    groups = np.zeros(n_rows, np.int64) if codes is None else codes
     held_out = []
     owed = 0.5  # what rounding left is carried on to the next class: many small classes still yield a test part
     for group in range(groups.max() + 1):
@@ -127,7 +131,12 @@ def split_rows(
     return np.setdiff1d(order, test), test
 
 
-def _fit(net: NeuralNetwork, X: NDArray[np.float32], y: NDArray[np.float32], options: Namespace) -> float:
+def default_epochs(n_rows: int, batch_size: int) -> int:
+    """Return as many epochs as small tables need to make enough steps, and large ones to be seen often enough."""
+    return max(MIN_EPOCHS, math.ceil(MIN_STEPS / math.ceil(n_rows / batch_size)))
+
+
+def _fit(net: NeuralNetwork, X: NDArray[np.float32], y: NDArray[Any], epochs: int, options: Namespace) -> float:
     """Train as the options say; return the last epoch's loss."""
 
     def train_epochs(start: int, stop: int) -> float:
@@ -139,14 +148,14 @@ def _fit(net: NeuralNetwork, X: NDArray[np.float32], y: NDArray[np.float32], opt
                 f"training diverged between epochs {start + 1} and {stop}: a smaller --learning-rate may help"
             ) from None
 
-    return train_in_rounds("training", options.epochs, train_epochs)
+    return train_in_rounds("training", epochs, train_epochs)
 
 
-def _score(schema: Schema, outputs: NDArray[np.floating[Any]], y: NDArray[np.float64]) -> str:
+def _score(schema: Schema, outputs: NDArray[Any], y: NDArray[Any]) -> str:
     """Say how good outputs are: the share of right classes, or the share R² of the variance that is explained."""
     if schema.task == "classification":
-        right = float(np.mean(outputs.argmax(axis=1) == y.argmax(axis=1)))
-        commonest = float(y.mean(axis=0).max())
+        right = float(np.mean(outputs.argmax(axis=1) == y))
+        commonest = float(np.bincount(y).max()) / len(y)
         return f"accuracy: {right:.1%} (always saying the commonest class: {commonest:.1%})"
     residual, total = float(np.sum((outputs - y) ** 2)), float(np.sum((y - y.mean()) ** 2))
     return f"R²: {1 - residual / total:.4f}" if total > 0 else "R²: undefined, as these rows have one target value"
@@ -174,7 +183,8 @@ def _describe(table: Table, schema: Schema, constant: Sequence[str], reason: str
     }
     for title, names in facts.items():
         if names:
-            print(f"{title}: {', '.join(names)}")
+            more = f" and {len(names) - SHOWN_COLUMNS} more" if len(names) > SHOWN_COLUMNS else ""
+            print(f"{title}: {', '.join(names[:SHOWN_COLUMNS])}{more}")
     classes = f" of {schema.target.width} classes" if schema.task == "classification" else ""
     print(f"target: {schema.target.name}, {schema.task}{classes}, {reason}", end="")
     print("" if reason == "as asked for" else " (--task decides otherwise)")

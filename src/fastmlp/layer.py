@@ -27,6 +27,8 @@ class Layer:
     neurons : sequence of Neuron
     """
 
+    __slots__ = ("_index", "_network")  # so that assigning to a misspelled attribute is an error
+
     def __init__(self, network: "NeuralNetwork", index: int) -> None:
         self._network, self._index = network, index
 
@@ -76,6 +78,8 @@ class Neuron:
     bias : float
         Assign to change it.
     """
+
+    __slots__ = ("_column", "_layer")
 
     def __init__(self, layer: Layer, column: int) -> None:
         self._layer, self._column = layer, column

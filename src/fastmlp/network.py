@@ -9,10 +9,11 @@ import numpy as np
 from . import storage, training, validation
 from .history import History
 from .kernels.backends import backend as find_backend
-from .kernels.executor import Schedule
+from .kernels.executor import Schedule, Training
 from .kernels.initializers import INITIALIZERS
 from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.plan import Array, Model
+from .kernels.reference import ReferenceTraining
 from .layer import Layer
 from .vector import ParameterVector, parameter_vector
 
@@ -77,7 +78,7 @@ class NeuralNetwork:
     >>> network = fastmlp.NeuralNetwork([2, 8, 1], activation="tanh", loss="binary_cross_entropy", seed=1)
     >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
     >>> network.train(X, y, epochs=500, learning_rate=0.05, optimizer="adam")  # doctest: +ELLIPSIS
-    History(500 epochs, loss 0.... -> 0.00...)
+    History(500 epochs, loss 0.7... -> 0.00...)
     >>> network.predict(X).round().ravel().astype(int).tolist()
     [0, 1, 1, 0]
     """
@@ -108,9 +109,7 @@ class NeuralNetwork:
         self._backend_asked, self._backend = backend, find_backend(backend)
         self._executor = self._backend.executor(model, parameters)
         self._epochs = 0  # trained so far: the order of an epoch's samples depends on its number
-        self._optimizer: Optimizer | None = None  # whose state this is
-        self._updates = 0
-        self._state = np.zeros((0, len(parameters)), model.dtype)
+        self._begin_with(None)
 
     # --- what it is
 
@@ -368,28 +367,41 @@ class NeuralNetwork:
 
     def _train(self, X: Array, y: Array, schedule: Schedule, report: Report) -> History:
         work = self._executor.training(X, y, self._state, schedule)
-        steps_for_a_start = 2**24 // (6 * self._model.parameter_count * schedule.batch_size)
+        operations = 6 * self._model.parameter_count * schedule.batch_size + 2000  # a step costs something however small it is
+        steps_for_a_start = 2**24 // operations
         try:
             training.run(work, schedule.epochs, steps_for_a_start, lambda epochs_done: report(epochs_done, work.losses))
         except training.Diverged as diverged:
             self._executor.changed()
-            self._optimizer = None
+            self._begin_with(None)
             self._epochs += diverged.epoch
             raise FloatingPointError(_divergence(diverged, schedule)) from None
         finally:
             if self._optimizer is not None:
-                work.collect()
-                self._epochs += work.steps_done // work.steps_per_epoch
-                self._updates += work.steps_done
+                self._collect(work)
         return History(work.losses.tolist())
+
+    def _collect(self, work: Training | ReferenceTraining) -> None:
+        """Take over what the last finished step left; the last epoch's parameters, if an interrupt hid that it diverged."""
+        last_epoch = self._parameters.copy()
+        work.collect()
+        self._epochs += work.steps_done // work.steps_per_epoch
+        self._updates += work.steps_done
+        if not np.isfinite(self._parameters).all():
+            self.parameters = last_epoch
+            self._begin_with(None)
 
     def _adopt(self, optimizer: Optimizer) -> None:
         """Keep the state of the same optimizer, whatever its learning rate; begin afresh with another."""
         same = self._optimizer is not None and dataclasses.replace(self._optimizer, learning_rate=optimizer.learning_rate) == optimizer
         if not same:
-            self._state = np.zeros((len(optimizer.slots), len(self._parameters)), self.dtype)
-            self._updates = 0
+            self._begin_with(optimizer)
         self._optimizer = optimizer
+
+    def _begin_with(self, optimizer: Optimizer | None) -> None:
+        self._optimizer = optimizer  # whose state this is
+        self._updates = 0
+        self._state = np.zeros((len(optimizer.slots) if optimizer else 0, len(self._parameters)), self.dtype)
 
     def _shuffle_key(self, seed: int | None) -> int:
         sequence = self._stream(SHUFFLE) if seed is None else np.random.SeedSequence(seed, spawn_key=(SHUFFLE,))
@@ -443,7 +455,7 @@ class NeuralNetwork:
             settings = dict(header["optimizer"])
             optimizer = OPTIMIZERS[validation.name_of("optimizer", settings.pop("name"), OPTIMIZERS)](**settings)
             network._optimizer, network._updates = optimizer, validation.count("updates", header["updates"])
-            state = validation.block("optimizer_state", arrays["optimizer_state"], (len(optimizer.slots), *shape), model.dtype)
+            state = validation.state("optimizer_state", arrays["optimizer_state"], (len(optimizer.slots), *shape))
             network._state = state.astype(model.dtype)
         return network
 
@@ -479,10 +491,11 @@ def load(path: str | os.PathLike[str], *, backend: str | None = None) -> NeuralN
     --------
     See `NeuralNetwork.save`.
     """
+    find_backend(backend)  # complains of itself, not of the file
     header, arrays = storage.read(path)
     try:
         return NeuralNetwork._from_record(header, arrays, backend)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"path must be a network saved by fastmlp, got {os.fspath(path)!r}: {error}") from None
 
 

@@ -23,7 +23,7 @@ class Progress:
 
     def __init__(self, title: str) -> None:
         self.title = title
-        self.visible = sys.stderr.isatty()
+        self.visible = sys.stderr is not None and sys.stderr.isatty()  # None if the shell has closed it
 
     def show(self, fraction: float, note: str = "") -> None:
         """Rewrite the line with the fraction done, 0 to 1, and a note."""
@@ -48,6 +48,7 @@ def train_in_rounds(title: str, epochs: int, train: Callable[[int, int], float])
     edges = [epochs * part // ROUNDS for part in range(ROUNDS + 1)]
     loss = float("nan")
     with Progress(title) as progress:
+        progress.show(0.0)
         for start, stop in pairwise(edges):
             if stop > start:
                 loss = train(start, stop)

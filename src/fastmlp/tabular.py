@@ -100,9 +100,13 @@ class TextColumn:
 
     def encode(self, values: Sequence[str]) -> NDArray[np.float64]:
         """Return a row for each value with a 1 at its place among the known ones, (n_rows, n_values)."""
+        rows: NDArray[np.float64] = np.eye(self.width + 1, self.width)[self.codes(values)]  # the last is the unseen's
+        return rows
+
+    def codes(self, values: Sequence[str]) -> NDArray[np.int64]:
+        """Return the place of each value among those seen in training, `width` for others."""
         place = {value: code for code, value in enumerate(self.values)}
-        codes = np.fromiter((place.get(value, -1) for value in values), np.int64, len(values))
-        return np.equal(codes[:, np.newaxis], np.arange(self.width), dtype=np.float64)
+        return np.fromiter((place.get(value, self.width) for value in values), np.int64, len(values))
 
     def decode(self, outputs: NDArray[np.floating[Any]]) -> list[str]:
         """Return the text with the largest output in each row of (n_rows, n_values)."""
@@ -155,7 +159,7 @@ def decide_task(table: Table, target: str) -> tuple[Task, str]:
     return "regression", "it holds many different numbers"
 
 
-def read_classes(table: Table, name: str) -> list[str]:
+def _read_classes(table: Table, name: str) -> list[str]:
     """Return the class of every row; numbers written in several ways (1, 1.0) are one class, as first written."""
     texts = TextColumn.read(table, name)
     numbers = table.numbers(name)
@@ -165,8 +169,9 @@ def read_classes(table: Table, name: str) -> list[str]:
     return [spelling.setdefault(float(number), text) for number, text in zip(numbers, texts, strict=True)]
 
 
-def fit_classes(table: Table, name: str, classes: Sequence[str]) -> tuple[TextColumn, NDArray[np.float64]]:
-    """Return a target of classes and its encoded rows, (n_rows, n_classes)."""
+def fit_classes(table: Table, name: str) -> tuple[TextColumn, NDArray[np.int64]]:
+    """Return a target of classes and the code of each row's class, (n_rows,)."""
+    classes = _read_classes(table, name)
     column = TextColumn.fit(name, classes)
     if column.is_constant:
         raise ValueError(f"{table.path} column {name!r} must hold two classes or more, got only {_shown(classes[0])}")
@@ -175,7 +180,7 @@ def fit_classes(table: Table, name: str, classes: Sequence[str]) -> tuple[TextCo
             f"{table.path} column {name!r} must hold two rows a class or more on average, "
             f"got {column.width} classes in {len(table)} rows"
         )
-    return column, column.encode(classes)
+    return column, column.codes(classes)
 
 
 def fit_amounts(table: Table, name: str, rows: NDArray[np.int64]) -> tuple[NumberColumn, NDArray[np.float64]]:

@@ -28,11 +28,11 @@ def run(training: Training | ReferenceTraining, epochs: int, first_guess: int, e
         started = time.perf_counter()
         reached = training.run(step, last)
         elapsed = time.perf_counter() - started
+        epoch = reached // training.steps_per_epoch
+        if epoch > done:
+            done = epoch
+            ended(done)
         if reached < last:
-            epoch = reached // training.steps_per_epoch
             raise Diverged(epoch, float(training.losses[epoch]))
         step = last
-        if step // training.steps_per_epoch > done:
-            done = step // training.steps_per_epoch
-            ended(done)
         stretch = max(1, min(10 * stretch, int(stretch * STRETCH / max(elapsed, 1e-9))))

@@ -81,7 +81,7 @@ def number_type(value: Any) -> str:
     """'float32' or 'float64'."""
     try:
         name = np.dtype(value).name if value is not None else None
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):
         name = None
     require(name in ("float32", "float64"), "dtype", one_of(("float32", "float64")), value)
     return str(name)
@@ -111,6 +111,8 @@ def real_number(argument: str, value: Any) -> float:
         raise TypeError(f"{argument} must be a number, got {shortened(value)}")
     try:
         return float(value)
+    except OverflowError:  # an integer beyond all floats
+        return math.inf
     except (TypeError, ValueError):
         raise TypeError(f"{argument} must be a number, got {shortened(value)}") from None
 
@@ -127,8 +129,9 @@ def positive_integer(argument: str, value: Any, most: int = 2**31 - 1) -> int:
 
 
 def count(argument: str, value: Any) -> int:
-    """An integer from 0 on."""
-    require(isinstance(value, int) and not isinstance(value, bool) and value >= 0, argument, "an integer from 0 on", value)
+    """An integer from 0 on that kernels can count on from."""
+    rule = "an integer from 0 to 2^53"
+    require(isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 2**53, argument, rule, value)
     return int(value)
 
 
@@ -227,9 +230,15 @@ def output_gradient(value: Any, n_samples: int, model: Model) -> Array:
 
 def block(argument: str, value: Any, shape: tuple[int, ...], dtype: str) -> Array:
     """Weights, biases or all parameters, to be copied from."""
+    array = state(argument, value, shape)
+    require_finite(argument, array, dtype)
+    return array
+
+
+def state(argument: str, value: Any, shape: tuple[int, ...]) -> Array:
+    """An optimizer's vectors, which may hold infinity: squares of gradients overflow sooner than parameters do."""
     array = numbers(argument, value)
     _require_shape(argument, array, array.shape == shape, str(shape))
-    require_finite(argument, array, dtype)
     return array
 
 

@@ -35,6 +35,13 @@ class ParameterVector(np.ndarray[Any, np.dtype[Any]]):
         same = source is not None and self.shape == source.shape
         self.layer_sizes = getattr(source, "layer_sizes", None) if same else None
 
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        """Sums and the like are plain numbers."""
+        return array[()] if return_scalar else super().__array_wrap__(array, context, return_scalar)
+
+    def __reduce__(self) -> Any:
+        return parameter_vector, (np.asarray(self), self.layer_sizes)
+
     @property
     def layers(self) -> list[LayerParameters]:
         if self.layer_sizes is None:
@@ -47,7 +54,7 @@ class ParameterVector(np.ndarray[Any, np.dtype[Any]]):
         return views
 
 
-def parameter_vector(values: Array, layer_sizes: tuple[int, ...]) -> ParameterVector:
+def parameter_vector(values: Array, layer_sizes: tuple[int, ...] | None) -> ParameterVector:
     """A view of a canonical vector that knows its layers."""
     vector = values.view(ParameterVector)
     vector.layer_sizes = layer_sizes

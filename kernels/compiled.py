@@ -1,0 +1,26 @@
+"""The kernels compiled ahead of time and linked into the extension module, for the best CPU level that this CPU has."""
+from . import _compiled
+from .levels import LEVELS, Level
+from .plan import Plan
+
+
+class Compiled:
+    """A library of kernels; see `backends.py`."""
+
+    name = "compiled"
+
+    def __init__(self, level: Level) -> None:
+        self.level = level.name
+        self._addresses = _compiled.addresses(level.name)
+
+    def address(self, kernel: str, dtype: str) -> int:
+        return self._addresses[kernel, dtype]
+
+    def call(self, kernel: str, plan: Plan, first: int, last: int) -> int:
+        return _compiled.call(self._addresses[kernel, plan.model.dtype], plan.address, first, last)
+
+
+def host_level() -> Level:
+    """The highest level, of those that were built, whose features this CPU has."""
+    features = _compiled.host_features()
+    return [level for level in map(LEVELS.__getitem__, _compiled.levels()) if level.needs <= features][-1]

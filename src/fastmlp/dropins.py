@@ -1,0 +1,51 @@
+"""What the drop-in modules share: when kernels may stand in for a document's loop, and how they are run there."""
+import time
+from typing import Any
+
+import numpy as np
+
+from .kernels.executor import Training
+from .kernels.reference import ReferenceTraining
+from .training import STRETCH
+
+HOOKS = ("__getattr__", "__getattribute__", "__setattr__")
+
+
+class Usage:
+    """What a document's loop uses of an object: methods of its class, and attributes that only hold values."""
+
+    def __init__(self, cls: type, methods: tuple[str, ...], attributes: tuple[str, ...]) -> None:
+        self._methods = {name: getattr(cls, name, None) for name in (*methods, *HOOKS)}
+        self._attributes = attributes
+
+    def unaltered(self, thing: Any) -> bool:
+        """Whether no method is overridden and no attribute intercepted or missing, so that nobody can tell."""
+        kind = type(thing)
+        if any(getattr(kind, name, None) is not method for name, method in self._methods.items()):
+            return False
+        if any(hasattr(kind, name) for name in self._attributes):
+            return False
+        own = vars(thing).keys()
+        return own.isdisjoint(self._methods) and all(name in own for name in self._attributes)
+
+
+class Stretches:
+    """Runs a training for about STRETCH seconds at a time: in between, Python prints and is interrupted."""
+
+    def __init__(self, training: Training | ReferenceTraining) -> None:
+        self._training = training
+        self._length = 1  # steps in the next stretch
+        self.step = 0
+
+    def run(self, last: int) -> None:
+        """Run the next stretch, or less of it if it would go beyond step `last`."""
+        first, self.step = self.step, min(last, self.step + self._length)
+        started = time.perf_counter()
+        self._training.run(first, self.step)
+        fitting = (self.step - first) * STRETCH / max(time.perf_counter() - started, 1e-9)
+        self._length = max(1, min(10 * self._length, int(fitting)))
+
+
+def is_array(values: Any) -> bool:
+    """Whether slices and elements of this are what one expects: it is no matrix, masked array or table."""
+    return type(values) in (np.ndarray, np.memmap)

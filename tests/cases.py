@@ -1,0 +1,89 @@
+"""Networks with data, drawn from a seed: what tests of whole networks work on."""
+from dataclasses import dataclass, fields
+from functools import partial
+
+import numpy as np
+import oracle
+
+from fastmlp.kernels.activations import ACTIVATIONS
+from fastmlp.kernels.losses import LOSSES
+from fastmlp.kernels.optimizers import OPTIMIZERS
+from fastmlp.kernels.plan import Model
+
+HIDDEN = [name for name, row in ACTIVATIONS.items() if not row.rowwise]
+OUTPUTS = [  # (output activation, loss): all that are allowed
+    (activation, name)
+    for name, row in LOSSES.items()
+    if row.public
+    for activation in ([row.output_activation] if row.on_logits else ACTIVATIONS)
+]
+PAIRINGS = [(hidden, output, loss) for hidden in HIDDEN for output, loss in OUTPUTS]
+
+
+@dataclass
+class Case:
+    model: Model
+    parameters: np.ndarray
+    X: np.ndarray
+    y: np.ndarray  # integer labels where the loss takes classes
+
+    @property
+    def rows_of_y(self):
+        return oracle.one_hot(self.y, self.model.sizes[-1]) if self.y.ndim == 1 else self.y
+
+    def executor(self, backend):
+        return backend.executor(self.model, self.parameters.copy())
+
+    def state(self, optimizer):
+        return np.zeros((len(optimizer.slots), len(self.parameters)), self.model.dtype)
+
+    @property
+    def formulas(self):
+        """The arguments that functions of the oracle begin with."""
+        return self.model.sizes, self.model.activations
+
+    def far_from_kinks(self, margin):
+        """The case without the samples of which a weighted sum is nearer than this to a kink of its activation."""
+        zs, _ = oracle.weighted_sums(*self.formulas, self.parameters, self.X)
+        far = np.ones(len(self.X), bool)
+        for z, name in zip(zs, self.model.activations, strict=True):
+            for kink in oracle.ACTIVATIONS[name].kinks:
+                far &= (abs(z - kink) > margin).all(axis=1)
+        return Case(self.model, self.parameters, self.X[far], self.y[far])
+
+
+def case(sizes, hidden, output, loss, dtype, samples, seed=0, decided=False):
+    """Weights are such that weighted sums are of order 1 in every layer.
+
+    decided: weights so small, and biases so large, that a unit is on one side of its activation's kink for all
+    samples, and stays there during a short training.
+    """
+    activations = (*(hidden if isinstance(hidden, tuple) else (hidden,) * (len(sizes) - 2)), output)
+    generator = np.random.default_rng(seed)
+    layers = []
+    for inputs, outputs, name in zip(sizes, sizes[1:], activations, strict=False):
+        weights = generator.normal(size=(inputs, outputs)) / np.sqrt(inputs)
+        biases = generator.normal(size=outputs) / 4
+        if decided and oracle.ACTIVATIONS[name].kinks:
+            weights, biases = weights / 8, np.copysign(1, biases)
+        layers.append((weights, biases))
+    X = generator.normal(size=(samples, sizes[0])).clip(-3, 3)
+    if LOSSES[loss].targets == "classes":
+        y = generator.integers(sizes[-1], size=samples)
+    elif LOSSES[loss].targets == "probabilities":
+        y = generator.integers(2, size=(samples, sizes[-1])).astype(float)
+    else:
+        y = generator.normal(size=(samples, sizes[-1]))
+    return Case(Model(tuple(sizes), activations, loss, dtype), oracle.join(layers).astype(dtype), X.astype(dtype), y)
+
+
+def stepper(optimizer):
+    """The oracle's function for an optimizer, with its settings."""
+    settings = {field.name: getattr(optimizer, field.name) for field in fields(optimizer)}
+    return partial(oracle.OPTIMIZERS[optimizer.name], **settings)
+
+
+def optimizers(**settings):
+    """Each optimizer of the table, with those of these settings that it has."""
+    known = [(row, {field.name for field in fields(row)}) for row in OPTIMIZERS.values()]
+    return [row(**{name: value for name, value in settings.items() if name in names}) for row, names in known]

@@ -1,0 +1,50 @@
+"""Fixtures that every test may ask for.
+
+    backend         each backend to be had here: a `fastmlp.kernels.backends.Backend`, with `.name` and `.level`
+    kernel_backend  those that have kernels: all but the reference
+    fast_backend    those whose kernels went through a compiler: jit and, if the extension exists, compiled
+    level           each row of LEVELS, to be crossed by the interpreted backend: `Interpreted(level)`
+    dtype           "float32", "float64"
+
+FASTMLP_CPU_LEVEL caps the levels of the backends. With FASTMLP_REQUIRE_EXTENSION=1, `compiled` is among them in any
+case, and its absence fails. All are of session scope, so that Hypothesis may use them and a kernel is compiled just
+in time only once.
+"""
+import os
+
+import pytest
+from hypothesis import settings
+
+from fastmlp.kernels import backends
+from fastmlp.kernels.levels import LEVELS
+
+settings.register_profile("fastmlp", deadline=None, derandomize=True, database=None)
+settings.load_profile("fastmlp")
+
+EXTENSION_REQUIRED = os.environ.get("FASTMLP_REQUIRE_EXTENSION") == "1"
+FAST = ["jit", "compiled"] if EXTENSION_REQUIRED or backends.extension_exists() else ["jit"]
+
+
+@pytest.fixture(scope="session", params=["reference", "interpreted", *FAST])
+def backend(request):
+    return backends.backend(request.param)
+
+
+@pytest.fixture(scope="session", params=FAST)
+def fast_backend(request):
+    return backends.backend(request.param)
+
+
+@pytest.fixture(scope="session", params=["interpreted", *FAST])
+def kernel_backend(request):
+    return backends.backend(request.param)
+
+
+@pytest.fixture(scope="session", params=LEVELS)
+def level(request):
+    return LEVELS[request.param]
+
+
+@pytest.fixture(scope="session", params=["float32", "float64"])
+def dtype(request):
+    return request.param

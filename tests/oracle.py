@@ -1,0 +1,194 @@
+"""The mathematics once more, in plain NumPy and independent of fastmlp.kernels: what tests compare tables with.
+
+Formulas are those of the textbook, in the form in which they are defined: derivatives in terms of z, Jacobians
+written out, losses of activations. Nothing here is fast, nor safe against overflow. Arrays are float64.
+"""
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+# --- activations: a = forward(z) and dL/dz = backward(z, dL/da), rows of samples
+
+
+class Activation(NamedTuple):
+    forward: Callable
+    backward: Callable
+    kinks: tuple[float, ...] = ()  # where the derivative jumps
+
+
+def elementwise(function, derivative, kinks=()):
+    return Activation(function, lambda z, gradient: gradient * derivative(z), kinks)
+
+
+def softmax(z):
+    exponentials = np.exp(z)
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def softmax_backward(z, gradient):
+    a = softmax(z)
+    jacobian = a[:, :, np.newaxis] * (np.eye(z.shape[1]) - a[:, np.newaxis, :])  # da_j/dz_k = a_j (1[j = k] - a_k)
+    return np.einsum("ij,ijk->ik", gradient, jacobian)
+
+
+ACTIVATIONS = {
+    "identity": elementwise(lambda z: z, np.ones_like),
+    "sigmoid": elementwise(lambda z: 1 / (1 + np.exp(-z)), lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2),
+    "relu": elementwise(lambda z: np.where(z > 0, z, 0), lambda z: np.where(z > 0, 1, 0), kinks=(0.0,)),
+    "tanh": elementwise(np.tanh, lambda z: 1 / np.cosh(z) ** 2),
+    "softmax": Activation(softmax, softmax_backward),
+}
+
+# --- losses: value(a, y), a number, and gradient(a, y) = dvalue/da
+
+
+class Loss(NamedTuple):
+    value: Callable
+    gradient: Callable
+
+
+LOSSES = {
+    "mean_squared_error": Loss(lambda a, y: np.mean((a - y) ** 2), lambda a, y: 2 * (a - y) / a.size),
+    "binary_cross_entropy": Loss(
+        lambda a, y: np.mean(-y * np.log(a) - (1 - y) * np.log(1 - a)),
+        lambda a, y: ((1 - y) / (1 - a) - y / a) / a.size,
+    ),
+    "categorical_cross_entropy": Loss(lambda a, y: -np.sum(y * np.log(a)) / len(a), lambda a, y: -y / a / len(a)),
+    "output_gradient": Loss(lambda a, y: np.mean(a * y), lambda a, y: y / a.size),
+}
+
+# --- optimizers: the new (parameters, state) from the old ones, the gradient, the number of the update and the settings
+
+
+def sgd(parameters, state, gradient, t, learning_rate):
+    return parameters - learning_rate * gradient, state
+
+
+def adam(parameters, state, gradient, t, learning_rate, beta1, beta2, epsilon):
+    # Kingma and Ba, algorithm 1, line by line
+    m, v = state
+    m = beta1 * m + (1 - beta1) * gradient
+    v = beta2 * v + (1 - beta2) * gradient**2
+    m_hat = m / (1 - beta1**t)
+    v_hat = v / (1 - beta2**t)
+    return parameters - learning_rate * m_hat / (np.sqrt(v_hat) + epsilon), np.array([m, v])
+
+
+OPTIMIZERS = {"sgd": sgd, "adam": adam}
+
+# --- networks: `activations` names one activation for each layer, `vector` is W0 row after row, b0, W1, b1, ...
+
+
+def split(sizes, vector):
+    """The (weights, biases) of every layer."""
+    numbers = iter(np.asarray(vector, np.float64))
+    layers = []
+    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+        weights = [[next(numbers) for _ in range(outputs)] for _ in range(inputs)]
+        layers.append((np.array(weights), np.array([next(numbers) for _ in range(outputs)])))
+    assert next(numbers, None) is None
+    return layers
+
+
+def join(layers):
+    """The vector of these (weights, biases)."""
+    return np.concatenate([part.ravel() for layer in layers for part in layer])
+
+
+def one_hot(labels, classes):
+    return np.array([[1.0 if label == c else 0.0 for c in range(classes)] for label in labels])
+
+
+def weighted_sums(sizes, activations, vector, X):
+    """z of every layer, and the inputs that it was made from."""
+    a, zs, inputs = np.asarray(X, np.float64), [], []
+    for (weights, biases), name in zip(split(sizes, vector), activations, strict=True):
+        inputs.append(a)
+        zs.append(a @ weights + biases)
+        a = ACTIVATIONS[name].forward(zs[-1])
+    return zs, inputs
+
+
+def predict(sizes, activations, vector, X):
+    zs, _ = weighted_sums(sizes, activations, vector, X)
+    return ACTIVATIONS[activations[-1]].forward(zs[-1])
+
+
+def backpropagate(sizes, activations, vector, X, output_gradient):
+    """Gradients with respect to the vector and X, from the one with respect to the outputs."""
+    zs, inputs = weighted_sums(sizes, activations, vector, X)
+    gradient, layers = np.asarray(output_gradient, np.float64), []
+    for (weights, _), name, z, a in reversed(list(zip(split(sizes, vector), activations, zs, inputs, strict=True))):
+        delta = ACTIVATIONS[name].backward(z, gradient)
+        layers.insert(0, (a.T @ delta, delta.sum(axis=0)))
+        gradient = delta @ weights.T
+    return join(layers), gradient
+
+
+def loss_and_gradient(sizes, activations, loss, vector, X, y):
+    a = predict(sizes, activations, vector, X)
+    return LOSSES[loss].value(a, y), backpropagate(sizes, activations, vector, X, LOSSES[loss].gradient(a, y))[0]
+
+
+def train(sizes, activations, loss, vector, X, y, state, update, batches, factor=1.0):
+    """Parameters and state after one update for each batch, a list of samples; gradients are multiplied by `factor`.
+
+    update(parameters, state, gradient, t) is an optimizer with its settings.
+    """
+    for t, rows in enumerate(batches, start=1):
+        gradient = loss_and_gradient(sizes, activations, loss, vector, X[rows], y[rows])[1]
+        vector, state = update(vector, state, factor * gradient, t)
+    return vector, state
+
+
+def train_updating_first(sizes, activations, loss, vector, X, y, rate, batches, factor=1.0):
+    """SGD in which every layer is updated as soon as its gradient is known, before it passes the gradient on."""
+    layers = split(sizes, vector)
+    for rows in batches:
+        vector = join(layers)
+        zs, inputs = weighted_sums(sizes, activations, vector, X[rows])
+        gradient = factor * LOSSES[loss].gradient(predict(sizes, activations, vector, X[rows]), y[rows])
+        for l in reversed(range(len(layers))):
+            weights, biases = layers[l]
+            delta = ACTIVATIONS[activations[l]].backward(zs[l], gradient)
+            layers[l] = weights - rate * inputs[l].T @ delta, biases - rate * delta.sum(axis=0)
+            gradient = delta @ layers[l][0].T
+    return join(layers)
+
+
+# --- random numbers
+
+PHILOX_KNOWN_ANSWERS = [  # key, counter, words: kat_vectors of the Random123 distribution, philox4x32 10
+    ((0, 0), (0, 0, 0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+    ((0xFFFFFFFF,) * 2, (0xFFFFFFFF,) * 4, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+    (
+        (0xA4093822, 0x299F31D0),
+        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+        (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+    ),
+]
+
+
+def philox(key, counter):
+    """Four words from a key of two and a counter of four (Salmon et al., SC 2011, section 4.3)."""
+    k0, k1 = key
+    c0, c1, c2, c3 = counter
+    for r in range(10):
+        high0, low0 = divmod(0xD2511F53 * c0, 2**32)
+        high1, low1 = divmod(0xCD9E8D57 * c2, 2**32)
+        key0, key1 = (k0 + r * 0x9E3779B9) % 2**32, (k1 + r * 0xBB67AE85) % 2**32
+        c0, c1, c2, c3 = high1 ^ c1 ^ key0, low1, high0 ^ c3 ^ key1, low0
+    return c0, c1, c2, c3
+
+
+def shuffle(key, epoch, count):
+    """The order of `count` samples in an epoch: Fisher and Yates from the end; two exchanges share a counter."""
+    order = list(range(count))
+    for number, last in enumerate(range(count - 1, 0, -1)):
+        even = last + number % 2  # of the pair that the counter belongs to
+        words = philox((key % 2**32, key >> 32), (even, 0, epoch % 2**32, epoch >> 32))
+        high, low = words[2:] if number % 2 else words[:2]
+        chosen = ((high << 32 | low) * (last + 1)) >> 64
+        order[last], order[chosen] = order[chosen], order[last]
+    return order

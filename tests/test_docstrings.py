@@ -1,0 +1,84 @@
+"""Docstrings: their examples run and tell the truth, and nothing public goes without."""
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+
+import numpy as np
+import pytest
+
+import fastmlp
+import fastmlp.kernels
+from fastmlp.kernels.optimizers import Optimizer
+
+BUILD_ONLY = {"ahead_of_time", "object_symbols"}  # not installed
+
+
+def modules():
+    """The names of all modules that are installed."""
+    names = {"fastmlp"}
+    for package in (fastmlp, fastmlp.kernels):
+        for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+            if module.name.split(".")[-1] not in {"__main__", *BUILD_ONLY}:
+                names.add(module.name)
+    return sorted(names)
+
+
+def examples(module):
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    return [test for test in finder.find(module) if test.examples]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_examples(name, tmp_path, monkeypatch):
+    module = importlib.import_module(name)
+    monkeypatch.chdir(tmp_path)
+    with np.printoptions():  # as they were, whatever an example does
+        for test in examples(module):
+            output = []
+            results = doctest.DocTestRunner(verbose=False).run(test, out=output.append)
+            assert results.failed == 0, "".join(output)
+
+
+def test_there_are_examples():
+    count = sum(len(test.examples) for name in modules() for test in examples(importlib.import_module(name)))
+    assert count > 40
+
+
+def test_a_wrong_example_is_caught():
+    test = doctest.DocTestParser().get_doctest(">>> 1 + 1\n3\n", {}, "wrong", None, None)
+    assert doctest.DocTestRunner(verbose=False).run(test, out=lambda _: None).failed == 1
+
+
+def public():
+    """(name, object) of everything that users call or make."""
+    for name in fastmlp.__all__:
+        thing = getattr(fastmlp, name)
+        yield name, thing
+        if inspect.isclass(thing) and not issubclass(thing, Optimizer):  # whose methods are for kernels
+            for method, function in vars(thing).items():
+                if inspect.isfunction(function) and not method.startswith("_"):
+                    yield f"{name}.{method}", function
+
+
+@pytest.mark.parametrize(("name", "thing"), [pytest.param(name, thing, id=name) for name, thing in public()])
+def test_what_is_public_is_documented(name, thing):
+    text = inspect.getdoc(thing)
+    assert re.match(r"\S.*\.(\n\n|$)", text), "a first line that is a sentence"
+    assert "Examples\n--------" in text or name in ("Layer", "Neuron")  # which are seen in use, not made
+    if not inspect.isclass(thing) or name not in ("History", "Layer", "Neuron", "ParameterVector"):
+        for parameter in inspect.signature(thing).parameters:
+            assert parameter == "self" or re.search(rf"^(\w+, )*{parameter}(, \w+)*( :|$)", text, re.MULTILINE), parameter
+    raises = "raise " in inspect.getsource(thing) or "validation" in inspect.getsource(thing)
+    if raises and inspect.isfunction(thing):
+        assert "Raises\n------" in text
+
+
+@pytest.mark.parametrize("cls", [fastmlp.NeuralNetwork, fastmlp.Layer, fastmlp.Neuron, fastmlp.ParameterVector], ids=lambda cls: cls.__name__)
+def test_what_can_be_read_is_documented(cls):
+    text = inspect.getdoc(cls)
+    properties = [name for name, value in vars(cls).items() if isinstance(value, property)]
+    assert properties
+    for name in properties:
+        assert re.search(rf"^(\w+, )*{name}(, \w+)*( :|$)", text, re.MULTILINE), name

@@ -1,0 +1,131 @@
+"""Which backend and level computes, and what is said when they are not to be had."""
+import os
+
+import numpy as np
+import pytest
+
+from fastmlp.kernels import backends, jit
+from fastmlp.kernels.backends import BACKENDS, backend
+from fastmlp.kernels.executor import Executor
+from fastmlp.kernels.initializers import INITIALIZERS
+from fastmlp.kernels.levels import LEVELS
+from fastmlp.kernels.plan import Model
+from fastmlp.kernels.reference import ReferenceExecutor
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """No variable is set but those that the test sets."""
+    for name in ("FASTMLP_BACKEND", "FASTMLP_CPU_LEVEL"):
+        monkeypatch.delenv(name, raising=False)
+    backends._backend.cache_clear()
+    yield monkeypatch
+    backends._backend.cache_clear()
+
+
+def test_each_backend_says_what_it_is(backend):
+    assert backend.name in BACKENDS
+    assert (backend.level is None) == (backend.name == "reference")
+    assert repr(backend) == f"Backend({backend.name!r}, level={backend.level!r})"
+
+
+def test_each_backend_computes_by_its_own_library(backend):
+    executor = backend.executor(Model((2, 1), ("identity",), "mean_squared_error", "float64"), np.array([1.0, 2, 3]))
+    if backend.name == "reference":
+        assert isinstance(executor, ReferenceExecutor)
+    else:
+        assert isinstance(executor, Executor)
+        assert (executor.library.name, executor.library.level) == (backend.name, backend.level)
+    assert executor.predict(np.array([[10.0, 100]])).tolist() == [[213]]
+    executor.parameters[:] = 0, 0, 4
+    executor.changed()
+    assert executor.predict(np.array([[10.0, 100]])).tolist() == [[4]]
+
+
+def test_compiled_backends_use_the_highest_level_that_they_may(fast_backend):
+    """Two ways to ask the CPU what it has agree."""
+    assert fast_backend.level == os.environ.get("FASTMLP_CPU_LEVEL", jit.host_level().name)
+    assert LEVELS[fast_backend.level].needs <= jit.host_features()
+
+
+def test_the_fastest_backend_is_the_default(environment):
+    assert backend().name == ("compiled" if backends.extension_exists() else "jit")
+    environment.setattr(backends, "extension_exists", lambda: False)
+    assert backend().name == "jit"
+
+
+def test_the_environment_chooses(environment):
+    environment.setenv("FASTMLP_BACKEND", "reference")
+    assert backend().name == "reference"
+    assert backend("interpreted").name == "interpreted"
+    environment.setenv("FASTMLP_BACKEND", "")
+    assert backend().name in ("compiled", "jit")
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_the_interpreted_backend_takes_any_level(environment, name):
+    environment.setenv("FASTMLP_CPU_LEVEL", name)
+    assert backend("interpreted").level == name
+
+
+def test_the_level_is_capped(environment):
+    host = jit.host_level()
+    for name, level in LEVELS.items():
+        environment.setenv("FASTMLP_CPU_LEVEL", name)
+        if level.machine == host.machine and level.needs <= host.needs:
+            assert backend("jit").level == name
+        else:
+            with pytest.raises(RuntimeError, match="FASTMLP_CPU_LEVEL must be a level that this CPU has"):
+                backend("jit")
+
+
+def test_a_level_that_the_cpu_lacks_is_refused():
+    assert backends._capped(LEVELS["x86-64-v3"], "x86-64") == LEVELS["x86-64"]
+    assert backends._capped(LEVELS["x86-64-v3"], None) == LEVELS["x86-64-v3"]
+    sentence = r"FASTMLP_CPU_LEVEL must be a level that this CPU has \(x86-64, x86-64-v3\), got 'x86-64-v4'"
+    with pytest.raises(RuntimeError, match=sentence):
+        backends._capped(LEVELS["x86-64-v3"], "x86-64-v4")
+    with pytest.raises(RuntimeError, match="got 'x86-64'"):
+        backends._capped(LEVELS["aarch64"], "x86-64")
+
+
+@pytest.mark.parametrize("name", ["cuda", "Compiled", "", 3, ["jit"]])
+def test_unknown_backends_are_refused(environment, name):
+    known = "one of 'compiled', 'jit', 'interpreted', 'reference'"
+    with pytest.raises(ValueError, match=f"backend must be {known}, got "):
+        backend(name)
+    environment.setenv("FASTMLP_BACKEND", "cuda")
+    with pytest.raises(ValueError, match=f"FASTMLP_BACKEND must be {known}, got 'cuda'"):
+        backend()
+
+
+def test_unknown_levels_are_refused(environment):
+    environment.setenv("FASTMLP_CPU_LEVEL", "x86-64-v9")
+    with pytest.raises(ValueError, match=r"FASTMLP_CPU_LEVEL must be one of 'x86-64', .*, got 'x86-64-v9'"):
+        backend("reference")
+
+
+def test_a_missing_extension_is_no_silent_fallback(environment):
+    environment.setattr(backends, "extension_exists", lambda: False)
+    with pytest.raises(RuntimeError, match="backend 'compiled' must be installed with its extension module"):
+        backend("compiled")
+
+
+# --- initial weights
+
+DEVIATIONS = {"he_normal": np.sqrt(2 / 300), "glorot_uniform": np.sqrt(2 / (300 + 200))}
+
+
+def test_every_initializer_has_its_deviation():
+    assert set(DEVIATIONS) == set(INITIALIZERS)
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_initial_weights(name):
+    """60000 numbers: the mean is within five standard errors of 0, the deviation within 2% of the formula."""
+    weights = INITIALIZERS[name](np.random.default_rng(1), 300, 200)
+    assert weights.shape == (300, 200)
+    assert abs(weights.mean()) < 5 * DEVIATIONS[name] / np.sqrt(60000)
+    np.testing.assert_allclose(weights.std(), DEVIATIONS[name], rtol=0.02)
+    if name == "glorot_uniform":
+        assert abs(weights).max() <= np.sqrt(6 / 500)

@@ -1,0 +1,162 @@
+"""The table of kernels, the ways to specialise them, and each of its rows run without a compiler and by one."""
+import subprocess
+import sys
+from types import FunctionType
+
+import numpy as np
+import pytest
+from direct import aligned, call
+from test_kernels_network import classifier, plan_to_train
+
+from fastmlp.kernels import activations, elementary, layout
+from fastmlp.kernels.activations import ACTIVATIONS
+from fastmlp.kernels.backends import backend
+from fastmlp.kernels.interface import KERNELS, MODULES, SOURCE_DTYPES
+from fastmlp.kernels.interpreted import _namespace
+from fastmlp.kernels.levels import LEVELS
+from fastmlp.kernels.losses import LOSSES
+from fastmlp.kernels.optimizers import OPTIMIZERS, Adam
+from fastmlp.kernels.simd import Constant, Polynomial
+from fastmlp.kernels.specialize import bind, clone, specialize, tile_shape
+
+ENTRIES = [name for name, kernel in KERNELS.items() if kernel.arguments[0] == "plan"]
+
+
+def test_names_are_unique_among_modules():
+    """They share a namespace: what a name means must not depend on the module."""
+    owners = {}
+    for module in MODULES:
+        for name, value in vars(module).items():
+            if isinstance(value, FunctionType | Constant | Polynomial) or (isinstance(value, int) and name.isupper()):
+                assert owners.setdefault(name, value) is value, f"{name} of {module.__name__}"
+
+
+def test_the_table_has_a_kernel_for_every_row():
+    rows = {f"optimizer_{name}" for name in OPTIMIZERS} | {f"loss_{name}" for name in LOSSES}
+    rows |= {f"gather_{dtype}" for dtype in SOURCE_DTYPES}
+    for name, row in ACTIVATIONS.items():
+        rows |= {f"activation_{name}"} if row.forward else set()
+        rows |= {f"derivative_{name}"} if row.derivative else set()
+    assert rows <= set(KERNELS)
+    assert all(row.name == name for table in (KERNELS, ACTIVATIONS, LOSSES, OPTIMIZERS) for name, row in table.items())
+
+
+def test_importing_tables_imports_no_compiler():
+    modules = ", ".join(f"fastmlp.kernels.{name}" for name in ("interface", "backends", "reference", "interpreted"))
+    program = f"import sys, {modules}; print('numba' in sys.modules, 'llvmlite' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "False False\n"
+
+
+def test_modules_stay_plain_python():
+    assert activations.relu(-1.5) == 0
+    assert activations.relu(2.5) == 2.5
+    assert activations.tanh_derivative(0.5) == 0.75
+
+
+# --- specialize
+
+
+def test_constants_and_polynomials_are_of_the_kernels_type(dtype, level):
+    namespace = _namespace(dtype, level)
+    assert namespace["LN2_HIGH"] == np.dtype(dtype).type(getattr(elementary.LN2_HIGH, dtype))
+    assert namespace["LN2_HIGH"].dtype == dtype
+    coefficients = getattr(elementary.EXP_REMAINDER, dtype)
+    assert namespace["EXP_REMAINDER"](np.dtype(dtype).type(0)) == np.dtype(dtype).type(coefficients[-1])
+    assert namespace["HEADER"] == layout.HEADER
+
+
+def test_clones_share_their_code(level):
+    namespace = _namespace("float64", level)
+    for name in ("gather", "run", "weighted_sums", "adam"):
+        module = next(m for m in MODULES if name in vars(m) and vars(m)[name].__module__ == m.__name__)
+        assert namespace[name].__code__ is vars(module)[name].__code__
+        assert namespace[name].__globals__ is namespace
+
+
+def test_clone_looks_names_up_elsewhere():
+    copy = clone(activations.apply, {"element": lambda z: z + 1, "range": range}, "increment")
+    numbers = [1, 2, 3]
+    copy(numbers, 1, 3, 3)
+    assert (numbers, copy.__name__) == ([2, 3, 4], "increment")
+
+
+def test_bind_gives_free_names_their_functions():
+    bound = bind(KERNELS["activation_relu"], {"relu": lambda z: -z})
+    numbers = [1, 2]
+    bound(numbers, 1, 2, 2)
+    assert numbers == [-1, -2]
+
+
+def test_specialize_compiles_every_function_once():
+    compiled = []
+    specialize("float32", {"polynomial": lambda c: c}, lambda f: compiled.append(f.__name__) or f)
+    assert len(compiled) == len(set(compiled)) > 40
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "lanes", "rows"),
+    [
+        ("x86-64", "float32", 4, 6), ("x86-64", "float64", 2, 6), ("x86-64-v3", "float32", 8, 6),
+        ("x86-64-v4", "float32", 16, 12), ("x86-64-v4", "float64", 8, 12), ("aarch64", "float32", 4, 12),
+    ],
+)  # fmt: skip
+def test_tiles_follow_the_registers(name, dtype, lanes, rows):
+    shape = tile_shape(dtype, LEVELS[name])
+    assert (shape["LANES"], shape["TILE_ROWS"]) == (lanes, rows)
+    assert shape["PANEL"] == lanes * shape["PANEL_VECTORS"]
+
+
+# --- every row, run
+
+
+def arguments_of(kernel, dtype):
+    """Arguments for a kernel that is no entry: 3 rows of 5 numbers, 8 apart in the kernel's memory."""
+    generator = np.random.default_rng(13)
+
+    def reals(least=-0.9):
+        memory = aligned(3 * 8 * 2, dtype)
+        memory[:] = generator.uniform(least, 0.9, len(memory))
+        return memory
+
+    if kernel.name.startswith("gather"):
+        source = np.array([[4, 1, 2, 3, 0]] * 3, kernel.arguments[0])
+        return [source.reshape(-1), 5, 1, 0, 0, 3, 5, reals(), 8]
+    if kernel.name.startswith("optimizer"):
+        settings = np.array(Adam().settings(), np.float64)
+        return [reals(), reals(), reals(least=0.1), 24, 20, settings, 3]
+    arrays = [reals() for kind in kernel.arguments if kind == "reals"]
+    return [*arrays, 3, 5, 8, *([0.25] if "double" in kernel.arguments else [])]
+
+
+@pytest.mark.parametrize("name", [name for name in KERNELS if name not in ENTRIES])
+def test_every_kernel_does_the_same_with_and_without_a_compiler(fast_backend, dtype, name):
+    kernel, results = KERNELS[name], []
+    for who in (backend("interpreted"), fast_backend):
+        arguments = arguments_of(kernel, dtype)
+        before = [a.copy() for a in arguments if isinstance(a, np.ndarray)]
+        value = call(who, name, dtype, *arguments)
+        arrays = [a for a in arguments if isinstance(a, np.ndarray)]
+        assert any((a != b).any() for a, b in zip(arrays, before, strict=True))
+        results.append([0.0 if value is None else value, *arrays])
+    eps = np.finfo(dtype).eps
+    for plain, compiled in zip(*results, strict=True):
+        np.testing.assert_allclose(compiled, plain, rtol=16 * eps, atol=4 * eps)
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_every_entry_runs(kernel_backend, dtype, name):
+    plan = plan_to_train(kernel_backend, classifier(dtype), Adam(), 9)
+    plan[layout.OUTPUT] = np.empty((23, 3), dtype)
+    if name in ("pack", "unpack"):
+        canonical, packed = np.ones(plan.model.parameter_count, dtype), plan.packed()
+        packed[...] = 2
+        getattr(plan, name)(canonical, packed)
+        assert (canonical == (1 if name == "pack" else 2)).all()
+        assert name == "unpack" or set(packed.tolist()) == {0, 1}
+    elif name == "update":
+        assert plan.call(name, 1, 0) == 0
+    else:
+        for phase in ("forward", "loss"):  # what backward needs
+            plan.call(phase, 0, 1)
+        assert plan.call(name, 0, 1) == (1 if name == "run" else 0)

@@ -1,0 +1,110 @@
+"""Canonical and packed vectors, on every backend and level."""
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastmlp.kernels import layout, plan
+from fastmlp.kernels.interpreted import Interpreted
+from fastmlp.kernels.levels import LEVELS
+from fastmlp.kernels.plan import Model, Plan
+
+SIZES = st.lists(st.integers(1, 40), min_size=2, max_size=4)
+
+
+def plan_for(library, sizes, dtype):
+    activations = ("identity",) * (len(sizes) - 1)
+    return Plan(library, Model(tuple(sizes), activations, "mean_squared_error", dtype), 1)
+
+
+def packed_by_hand(sizes, canonical, lanes):
+    """Panels of two vectors of outputs, each input after input; the biases last; zeros up to whole vectors."""
+    packed, numbers = [], iter(canonical)
+    for inputs, outputs in pairwise(sizes):
+        width = -(-outputs // lanes) * lanes
+        weights, biases = np.zeros((inputs, width)), np.zeros(width)
+        for i in range(inputs):
+            weights[i, :outputs] = [next(numbers) for _ in range(outputs)]
+        biases[:outputs] = [next(numbers) for _ in range(outputs)]
+        for column in range(0, width, 2 * lanes):
+            packed += weights[:, column : column + 2 * lanes].ravel().tolist()
+        packed += biases.tolist()
+    assert next(numbers, None) is None
+    return packed
+
+
+def check(library, sizes, dtype):
+    lanes = LEVELS[library.level].vector_bytes // np.dtype(dtype).itemsize
+    made = plan_for(library, sizes, dtype)
+    canonical = np.arange(1, made.model.parameter_count + 1, dtype=dtype)
+    packed = made.packed()
+    packed[...] = np.nan
+    made.pack(canonical, packed)
+    assert packed.tolist() == packed_by_hand(sizes, canonical.tolist(), lanes)
+    back = np.full_like(canonical, np.nan)
+    made.unpack(back, packed)
+    assert back.tobytes() == canonical.tobytes()
+
+
+@settings(max_examples=15)
+@given(sizes=SIZES)
+def test_packing_on_every_level(level, dtype, sizes):
+    check(Interpreted(level), sizes, dtype)
+
+
+@settings(max_examples=60)
+@given(sizes=st.lists(st.integers(1, 150), min_size=2, max_size=5))
+def test_packing_by_compiled_kernels(fast_backend, dtype, sizes):
+    check(fast_backend.library, sizes, dtype)
+
+
+def test_packing_by_hand():
+    """Two inputs, three outputs, vectors of two numbers: one full panel of four, whose last column is padding."""
+    made = plan_for(Interpreted(LEVELS["x86-64"]), (2, 3), "float64")
+    packed = made.packed()
+    made.pack(np.array([1.0, 2, 3, 4, 5, 6, 7, 8, 9]), packed)
+    assert packed.tolist() == [1, 2, 3, 0, 4, 5, 6, 0, 7, 8, 9, 0]
+
+
+@given(sizes=SIZES)
+def test_the_canonical_vector_has_exactly_the_parameters(sizes):
+    assert layout.parameter_count(tuple(sizes)) == sum((i + 1) * o for i, o in pairwise(sizes))
+
+
+@given(columns=st.integers(1, 5000), lanes=st.sampled_from([2, 4, 8, 16]), itemsize=st.sampled_from([4, 8]))
+def test_rows_are_whole_vectors_and_no_multiple_of_a_page(columns, lanes, itemsize):
+    stride = layout.stride(columns, lanes, itemsize)
+    assert columns <= stride < columns + 2 * lanes
+    assert stride % lanes == 0
+    assert stride * itemsize % 4096 != 0
+
+
+@pytest.mark.parametrize("count", [1, 7, 4096])
+def test_scratch_is_aligned(dtype, count):
+    memory = plan.scratch(count, dtype)
+    assert (memory.ctypes.data % 64, len(memory), memory.dtype) == (0, count, dtype)
+
+
+@pytest.mark.parametrize("sizes", [(5, 7, 3), (1, 1, 1), (1024, 512, 1)])
+def test_everything_that_vectors_are_loaded_from_is_aligned(level, dtype, sizes):
+    loss = "mean_squared_error"
+    made = Plan(Interpreted(level), Model(sizes, ("identity",) * (len(sizes) - 1), loss, dtype), 5, loss)
+    addresses = [made.words[word] for word in (layout.DELTA, layout.DELTA_BELOW, layout.TRANSPOSED, layout.CONSTANTS)]
+    addresses += [record[layout.ACTIVATIONS] for record in made._records]
+    assert all(address % level.vector_bytes == 0 for address in addresses)
+    for record in made._records:
+        assert record[layout.STRIDE] * np.dtype(dtype).itemsize % level.vector_bytes == 0
+        assert record[layout.PACKED_OFFSET] * np.dtype(dtype).itemsize % level.vector_bytes == 0
+
+
+def test_all_finite(dtype):
+    def finite(*numbers):
+        return layout.all_finite(np.array(numbers, dtype), len(numbers))
+
+    largest = np.finfo(dtype).max
+    assert finite() == finite(0, -0.0, largest, -largest, np.finfo(dtype).tiny) == 1
+    for bad in (np.inf, -np.inf, np.nan):
+        with np.errstate(invalid="ignore"):
+            assert finite(bad) == finite(1, bad, 2) == finite(bad, -bad) == 0
