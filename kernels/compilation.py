@@ -1,5 +1,6 @@
 """How Numba compiles a kernel. Both compilers, `jit.py` and `ahead_of_time.py`, take everything from here."""
 from functools import cache
+from types import FunctionType
 from typing import Any
 
 from numba import njit, types
@@ -18,14 +19,26 @@ def callback(name: str, dtype: str, level: Level, version: str = "") -> CFunc:
     """A kernel as a C function, not compiled yet. Its symbol says what it is, and `version` what else it depends on."""
     kernel = KERNELS[name]
     function = bind(kernel, namespace(dtype, level))
-    function.__qualname__ = f"{name}_{dtype}_{level.name.replace('-', '_')}{version}"
+    function.__qualname__ = f"{name}_{suffix(dtype, level)}{version}"
     return CFunc(function, signature(kernel, dtype), locals={}, options=POLICY)
 
 
 @cache
 def namespace(dtype: str, level: Level) -> dict[str, Any]:
     """All kernels as functions that Numba compiles when they are used."""
-    return specialize(dtype, vocabulary(dtype, level), njit(**POLICY))
+
+    def compile(function: FunctionType) -> Any:
+        # Kernels out of the cache bring their helpers along, and a process keeps the first of equal symbols: names must tell
+        # number types and levels apart.
+        function.__qualname__ += f"_{suffix(dtype, level)}"
+        return njit(**POLICY)(function)
+
+    return specialize(dtype, vocabulary(dtype, level), compile)
+
+
+def suffix(dtype: str, level: Level) -> str:
+    """What tells a specialisation's names from those of others."""
+    return f"{dtype}_{level.name.replace('-', '_')}"
 
 
 def signature(kernel: Kernel, dtype: str) -> tuple[tuple[Any, ...], Any]:

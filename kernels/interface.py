@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import activations, elementary, layout, losses, matmul, network, optimizers, random
+from . import activations, elementary, layout, losses, matmul, matvec, network, optimizers, random
 from .activations import ACTIVATIONS
 from .losses import LOSSES
 from .optimizers import OPTIMIZERS
 
-MODULES = (elementary, activations, losses, optimizers, random, layout, matmul, network)
+MODULES = (elementary, activations, losses, optimizers, random, layout, matvec, matmul, network)
 """The modules that hold kernels. Names are unique among them: they share one namespace when they are specialised."""
 
 SOURCE_DTYPES = (

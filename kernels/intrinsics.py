@@ -236,10 +236,10 @@ def tile(number, lanes, most_rows):
         width, count = vectors.literal_value, getattr(rows, "literal_value", None)
 
         def codegen(context, builder, signature, arguments):
-            builder.function.attributes.add("noinline")  # the caller's: tiles are large, and one copy of them is enough
             if count is not None:
                 emit(builder, count, width, *arguments[2:])
                 return context.get_dummy_value()
+            builder.function.attributes.add("noinline")  # the caller's: tiles are large, and one copy of them is enough
             done = builder.append_basic_block("done")
             switch = builder.switch(arguments[1], done)
             for r in range(1, most_rows + 1):

@@ -5,6 +5,7 @@
     input_gradient    delta below = delta W^T    from panels of W^T, made one at a time
 """
 from .layout import panel_width
+from .matvec import multiply_row
 from .simd import LANES, PANEL, PANEL_VECTORS, TILE_ROWS, at, quotient, real, tile
 
 
@@ -25,14 +26,6 @@ def multiply_panel(rows, depth, a, a_row, a_column, b, b_row, width, c, c_row, s
         else:
             tile(PANEL_VECTORS, count, depth, a, a_row, a_column, b, b_row, c, c_row, start, start_row)
         a, c, start = at(a, count * a_row), at(c, count * c_row), at(start, count * start_row)
-
-
-def column_sums(rows, one, delta, delta_stride, width, sums, start):
-    """sums = start + the sums of a panel's columns: the product of a row of ones with it."""
-    if width == LANES:
-        tile(1, 1, rows, one, 0, 0, delta, delta_stride, sums, 0, start, 0)
-    else:
-        tile(PANEL_VECTORS, 1, rows, one, 0, 0, delta, delta_stride, sums, 0, start, 0)
 
 
 def weighted_sums(rows, a, a_stride, weights, inputs, width, z, z_stride):
@@ -59,7 +52,7 @@ def weight_gradient(rows, a, a_stride, delta, delta_stride, inputs, width, const
         panel, biases = at(gradient, column * inputs), at(gradient, inputs * width + column)
         start = panel if adding else constants
         multiply_panel(inputs, rows, a, 1, a_stride, at(delta, column), delta_stride, w, panel, w, start, w if adding else 0)
-        column_sums(rows, one, at(delta, column), delta_stride, w, biases, biases if adding else constants)
+        multiply_row(rows, one, 0, at(delta, column), delta_stride, w, biases, biases if adding else constants)
         column += PANEL
 
 

@@ -52,6 +52,7 @@ from .layout import (
     unpack,
 )
 from .matmul import input_gradient, weight_gradient, weighted_sums
+from .matvec import input_gradient_of_row, weight_gradient_of_row, weighted_sums_of_row
 from .random import shuffle
 from .simd import (
     at,
@@ -123,7 +124,10 @@ def forward(plan, rows):
         layer = layer_record(plan, l)
         z, stride = reals(layer[ACTIVATIONS]), layer[STRIDE]
         weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
-        weighted_sums(rows, a, a_stride, weights, layer[FAN_IN], layer[WIDTH], z, stride)
+        if rows == 1:
+            weighted_sums_of_row(a, weights, layer[FAN_IN], layer[WIDTH], z)
+        else:
+            weighted_sums(rows, a, a_stride, weights, layer[FAN_IN], layer[WIDTH], z, stride)
         if layer[FORWARD] != 0:
             call(layer[FORWARD], z, rows, layer[FAN_OUT], stride)
         a, a_stride = z, stride
@@ -155,15 +159,21 @@ def backward(plan, first, rows, adding, update_number):
             layer_below = layer_record(plan, l - 1)
             a, a_stride = reals(layer_below[ACTIVATIONS]), layer_below[STRIDE]
             below_width = layer_below[WIDTH]
-        weight_gradient(rows, a, a_stride, delta, stride, inputs, width, constants, adding, at(gradient, offset))
+        if rows == 1 and not adding:
+            weight_gradient_of_row(a, delta, inputs, width, at(gradient, offset))
+        else:
+            weight_gradient(rows, a, a_stride, delta, stride, inputs, width, constants, adding, at(gradient, offset))
         if plan[UPDATE_FIRST] != 0:
             update(plan, offset, inputs * width + width, update_number)
         if l > 0 or plan[INPUT_GRADIENT] != 0:
             weights = at(reals(plan[PACKED]), offset)
-            input_gradient(
-                rows, delta, stride, weights, inputs, layer[FAN_OUT], width, reals(plan[TRANSPOSED]), constants,
-                below, a_stride, below_width,
-            )  # fmt: skip
+            if rows == 1:
+                input_gradient_of_row(delta, weights, inputs, width, below, below_width)
+            else:
+                input_gradient(
+                    rows, delta, stride, weights, inputs, layer[FAN_OUT], width, reals(plan[TRANSPOSED]), constants,
+                    below, a_stride, below_width,
+                )  # fmt: skip
             delta, below = below, delta
         l -= 1
     if plan[INPUT_GRADIENT] != 0:

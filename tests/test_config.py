@@ -28,7 +28,7 @@ def no_variables(monkeypatch):
 
 def fresh(code, **variables):
     """What a new process prints."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("FASTMLP_", "COV"))}
+    environment = {name: value for name, value in os.environ.items() if name not in ("FASTMLP_BACKEND", "FASTMLP_CPU_LEVEL")}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], env=environment | variables, capture_output=True, text=True, check=False
     )
@@ -126,6 +126,23 @@ def test_asking_for_an_extension_that_was_not_built(monkeypatch):
         NeuralNetwork([2, 1])
     with pytest.raises(RuntimeError):
         fastmlp.show_config()
+
+
+def test_cached_kernels_keep_to_their_own_helpers(tmp_path):
+    """Kernels from Numba's cache are linked with those that the process has compiled itself, for another number type."""
+
+    def predictions(*dtypes):
+        code = (
+            "import fastmlp\n"
+            f"for dtype in {dtypes}:\n"
+            "    network = fastmlp.NeuralNetwork([2, 3, 1], 'identity', seed=0, dtype=dtype, backend='jit')\n"
+            "    print(network.predict([[1, 2]]).item())"
+        )
+        return [float(line) for line in fresh(code, NUMBA_CACHE_DIR=str(tmp_path)).split()]
+
+    expected = NeuralNetwork([2, 3, 1], "identity", seed=0, dtype="float64", backend="reference").predict([[1, 2]]).item()
+    assert predictions("float64") == pytest.approx([expected], rel=1e-12)
+    assert predictions("float32", "float64") == pytest.approx([expected, expected], rel=1e-5)
 
 
 # --- CPU levels

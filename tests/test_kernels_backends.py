@@ -8,6 +8,7 @@ from fastmlp.kernels import backends, jit
 from fastmlp.kernels.backends import BACKENDS, backend
 from fastmlp.kernels.executor import Executor
 from fastmlp.kernels.initializers import INITIALIZERS
+from fastmlp.kernels.interface import KERNELS
 from fastmlp.kernels.levels import LEVELS
 from fastmlp.kernels.plan import Model
 from fastmlp.kernels.reference import ReferenceExecutor
@@ -44,8 +45,20 @@ def test_each_backend_computes_by_its_own_library(backend):
 
 def test_compiled_backends_use_the_highest_level_that_they_may(fast_backend):
     """Two ways to ask the CPU what it has agree."""
-    assert fast_backend.level == os.environ.get("FASTMLP_CPU_LEVEL", jit.host_level().name)
+    assert fast_backend.level == (os.environ.get("FASTMLP_CPU_LEVEL") or jit.host_level().name)
     assert LEVELS[fast_backend.level].needs <= jit.host_features()
+
+
+@pytest.mark.skipif(not backends.extension_exists(), reason="the extension was not built")
+def test_compiled_levels_are_code_of_their_own(dtype):
+    from fastmlp.kernels import _compiled
+    from fastmlp.kernels.compiled import Compiled
+
+    libraries = [Compiled(LEVELS[name]) for name in _compiled.levels()]
+    for kernel in KERNELS:
+        addresses = [library.address(kernel, dtype) for library in libraries]
+        assert 0 not in addresses
+        assert len(set(addresses)) == len(libraries)
 
 
 def test_the_fastest_backend_is_the_default(environment):

@@ -134,7 +134,7 @@ def test_more_samples_than_a_chunk(fast_backend, dtype):
 
 
 def test_one_neuron_by_hand(backend, dtype):
-    """a = 2 x + 1: the loss of x = 1, 3 with y = 2, 9 is (1 + 4) / 2; its slopes (2 * 1 - 4 * 3) / 2 and (2 - 4) / 2."""
+    """a = 2 x + 1: the loss of x = 1, 3 with y = 2, 9 is (1 + 4) / 2, its slopes (2 - 12) / 2 and (2 - 4) / 2."""
     network = case((1, 1), (), "identity", "mean_squared_error", dtype, 2)
     network.parameters[:] = 2, 1
     network.X, network.y = np.array([[1.0], [3.0]]), np.array([[2.0], [9.0]])

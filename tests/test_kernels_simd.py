@@ -178,16 +178,16 @@ def run_everything(network):
 
 
 def test_scratch_that_is_too_small_is_caught(dtype, monkeypatch):
-    """One buffer after the other is made shorter, by an eighth of its size: each time, some pointer leaves it. Widths
-    are equal and chunks full, so that every buffer is needed to its end."""
-    network = case((33, 33, 33), "tanh", "softmax", "categorical_cross_entropy", dtype, samples=8)
+    """One buffer after the other is made two numbers shorter: each time, some pointer leaves it. Chunks are full, widths
+    equal, and the features whole vectors, so that every buffer is needed to its end."""
+    network = case((32, 33, 33), "tanh", "softmax", "categorical_cross_entropy", dtype, samples=8)
     monkeypatch.setattr(executor, "CHUNK", 8)
     scratch, made = plan.scratch, []
 
     def shortened(shorten):
         def allocate(count, number):
             made.append(count)
-            return scratch(count - count // 8 if len(made) - 1 == shorten else count, number)
+            return scratch(count - 2 if len(made) - 1 == shorten else count, number)
 
         return allocate
 

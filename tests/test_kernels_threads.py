@@ -50,8 +50,8 @@ def test_concurrent_predictions_of_one_network(fast_backend, dtype):
 
 
 def test_python_goes_on_during_a_kernel(fast_backend, dtype):
-    """One call of a kernel is to make some millions of steps. While it does, this thread sees the loss grow, counts, and
-    then puts NaN where the kernel reads samples: had this thread to wait for the call's end, it would not end early."""
+    """One call of a kernel is to make some millions of steps. While it does, this thread sees the loss grow, counts,
+    and puts NaN where the kernel reads samples: had this thread to wait for the call's end, it would not end early."""
     steps = 4_000_000
     row = np.ones((1, 4))
     X, y = np.broadcast_to(row, (steps, 4)), np.broadcast_to(np.ones((1, 1)), (steps, 1))
