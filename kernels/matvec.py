@@ -5,7 +5,7 @@
     input_gradient_of_row    delta below = delta W^T: dot products with the rows of W as they lie
 """
 from .layout import panel_width
-from .simd import LANES, PANEL, PANEL_VECTORS, accumulate, at, real, tile
+from .simd import LANES, PANEL, PANEL_VECTORS, accumulate, at, real, select, tile
 
 
 def multiply_row(depth, a, a_column, b, b_row, width, c, start):
@@ -44,7 +44,7 @@ def scaled_row(factor, row, width, target):
             target[j] = factor * row[j]
 
 
-def input_gradient_of_row(delta, weights, inputs, width, below, below_width):
+def input_gradient_of_row(delta, weights, inputs, outputs, width, below, below_width):
     for i in range(below_width):
         below[i] = real(0)
     column = 0
@@ -52,15 +52,16 @@ def input_gradient_of_row(delta, weights, inputs, width, below, below_width):
         w = panel_width(column, width)
         panel, d = at(weights, column * inputs), at(delta, column)
         for i in range(inputs):
-            below[i] = below[i] + dot(d, at(panel, i * w), w)
+            below[i] = below[i] + dot(d, at(panel, i * w), w, outputs - column)
         column += PANEL
 
 
-def dot(x, y, width):
+def dot(x, y, width, count):
+    """The sum of the first `count` products of a panel's row: padding may be NaN after an overflow, and stays out."""
     total = real(0)
     for j in range(LANES):
-        total = accumulate(total, x[j] * y[j])
+        total = accumulate(total, select(j < count, x[j] * y[j], real(0)))
     if width > LANES:
         for j in range(LANES, PANEL):
-            total = accumulate(total, x[j] * y[j])
+            total = accumulate(total, select(j < count, x[j] * y[j], real(0)))
     return total

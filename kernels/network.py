@@ -168,7 +168,7 @@ def backward(plan, first, rows, adding, update_number):
         if l > 0 or plan[INPUT_GRADIENT] != 0:
             weights = at(reals(plan[PACKED]), offset)
             if rows == 1:
-                input_gradient_of_row(delta, weights, inputs, width, below, below_width)
+                input_gradient_of_row(delta, weights, inputs, layer[FAN_OUT], width, below, below_width)
             else:
                 input_gradient(
                     rows, delta, stride, weights, inputs, layer[FAN_OUT], width, reals(plan[TRANSPOSED]), constants,

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .elementary import expm1
+from .elementary import SMALLEST, expm1
 from .errors import require
-from .simd import at, real, sqrt
+from .simd import at, maximum, real, sqrt
 
 # --- one pass over the parameters. `state` holds the optimizer's vectors, `slot` numbers apart; `settings` is what the class's
 # --- method of that name returns; `update` counts from 1.
@@ -23,7 +23,8 @@ def sgd(parameters, gradient, state, slot, count, settings, update):
 def adam(parameters, gradient, state, slot, count, settings, update):
     # D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1. The corrections
     # 1 - beta^t = -expm1(t log beta) are a function of t alone, so that training can be resumed anywhere.
-    beta1, beta2, epsilon = real(settings[1]), real(settings[2]), real(settings[3])
+    beta1, beta2 = real(settings[1]), real(settings[2])
+    epsilon = maximum(real(settings[3]), SMALLEST)  # an epsilon of 0 would make 0 / 0 of parameters that never moved
     rest1, rest2 = real(1.0 - settings[1]), real(1.0 - settings[2])
     rate = real(settings[0]) / -expm1(real(update * settings[4]))
     root = real(1) / sqrt(-expm1(real(update * settings[5])))

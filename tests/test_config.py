@@ -1,4 +1,5 @@
 """What is imported, which backend computes and for which CPU, and what `show_config` says of it."""
+
 import os
 import re
 import subprocess
@@ -13,7 +14,20 @@ from fastmlp.kernels import backends
 from fastmlp.kernels.backends import BACKENDS
 from fastmlp.kernels.levels import LEVELS
 
-HEAVY = {"numba", "llvmlite", "scipy", "pandas", "cython", "Cython", "json", "tempfile", "zipfile", "csv", "argparse", "platform"}
+HEAVY = {
+    "numba",
+    "llvmlite",
+    "scipy",
+    "pandas",
+    "cython",
+    "Cython",
+    "json",
+    "tempfile",
+    "zipfile",
+    "csv",
+    "argparse",
+    "platform",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -28,9 +42,15 @@ def no_variables(monkeypatch):
 
 def fresh(code, **variables):
     """What a new process prints."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("FASTMLP_BACKEND", "FASTMLP_CPU_LEVEL")}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("FASTMLP_BACKEND", "FASTMLP_CPU_LEVEL")
+    }
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], env=environment | variables, capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", "-c", code],
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -47,6 +67,11 @@ def test_public_names():
         fastmlp.nonsense  # noqa: B018
 
 
+def test_version(monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", {"fastmlp": "1.2.3"}.get)
+    assert fastmlp.__version__ == "1.2.3"
+
+
 def test_importing_is_light():
     code = "import sys, numpy; before = set(sys.modules); import fastmlp; print(*sorted(set(sys.modules) - before))"
     added = fresh(code).split()
@@ -57,8 +82,9 @@ def test_importing_is_light():
 
 def test_tables_and_interface_need_no_compiler():
     code = (
-        "import sys, fastmlp.kernels.interface, fastmlp.kernels.backends, fastmlp.kernels.plan, fastmlp.kernels.reference\n"
-        "print(len(fastmlp.kernels.interface.KERNELS), *sys.modules)"
+        "import sys\n"
+        "from fastmlp.kernels import activations, backends, interface, losses, optimizers, plan, reference\n"
+        "print(len(interface.KERNELS), *sys.modules)"
     )
     count, *modules = fresh(code).split()
     assert int(count) > 10
@@ -100,7 +126,8 @@ def test_the_variable_chooses_and_the_argument_goes_before_it(monkeypatch):
 
 def test_seeds_give_the_same_weights_on_all_backends(backend):
     np.testing.assert_array_equal(
-        NeuralNetwork([5, 4, 3], seed=1, backend=backend.name).parameters, NeuralNetwork([5, 4, 3], seed=1, backend="reference").parameters
+        NeuralNetwork([5, 4, 3], seed=1, backend=backend.name).parameters,
+        NeuralNetwork([5, 4, 3], seed=1, backend="reference").parameters,
     )
 
 
@@ -118,7 +145,9 @@ def test_unknown_backends(monkeypatch):
 
 def test_asking_for_an_extension_that_was_not_built(monkeypatch):
     monkeypatch.setattr(backends, "extension_exists", lambda: False)
-    with pytest.raises(RuntimeError, match=r"^backend 'compiled' must be installed .*; use 'jit', or install with a C compiler") as caught:
+    with pytest.raises(
+        RuntimeError, match=r"^backend 'compiled' must be installed .*; use 'jit', or install with a C compiler"
+    ) as caught:
         NeuralNetwork([2, 1], backend="compiled")
     assert "\n" not in str(caught.value)
     monkeypatch.setenv("FASTMLP_BACKEND", "compiled")
@@ -129,7 +158,7 @@ def test_asking_for_an_extension_that_was_not_built(monkeypatch):
 
 
 def test_cached_kernels_keep_to_their_own_helpers(tmp_path):
-    """Kernels from Numba's cache are linked with those that the process has compiled itself, for another number type."""
+    """Kernels from Numba's cache meet those that the process has compiled itself, for another number type."""
 
     def predictions(*dtypes):
         code = (
@@ -140,7 +169,9 @@ def test_cached_kernels_keep_to_their_own_helpers(tmp_path):
         )
         return [float(line) for line in fresh(code, NUMBA_CACHE_DIR=str(tmp_path)).split()]
 
-    expected = NeuralNetwork([2, 3, 1], "identity", seed=0, dtype="float64", backend="reference").predict([[1, 2]]).item()
+    expected = (
+        NeuralNetwork([2, 3, 1], "identity", seed=0, dtype="float64", backend="reference").predict([[1, 2]]).item()
+    )
     assert predictions("float64") == pytest.approx([expected], rel=1e-12)
     assert predictions("float32", "float64") == pytest.approx([expected, expected], rel=1e-5)
 
@@ -179,10 +210,16 @@ def test_unknown_levels(monkeypatch):
 
 
 def test_levels_of_another_machine(monkeypatch):
-    other = next(name for name, level in LEVELS.items() if name not in host_levels() and level.machine != LEVELS[host_levels()[0]].machine)
+    other = next(
+        name
+        for name, level in LEVELS.items()
+        if name not in host_levels() and level.machine != LEVELS[host_levels()[0]].machine
+    )
     monkeypatch.setenv("FASTMLP_CPU_LEVEL", other)
     had = re.escape(", ".join(host_levels()))
-    with pytest.raises(RuntimeError, match=rf"^FASTMLP_CPU_LEVEL must be a level that this CPU has \({had}\), got '{other}'$"):
+    with pytest.raises(
+        RuntimeError, match=rf"^FASTMLP_CPU_LEVEL must be a level that this CPU has \({had}\), got '{other}'$"
+    ):
         NeuralNetwork([2, 1], backend="jit")
 
 

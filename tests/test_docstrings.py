@@ -1,4 +1,5 @@
 """Docstrings: their examples run and tell the truth, and nothing public goes without."""
+
 import doctest
 import importlib
 import inspect
@@ -69,13 +70,17 @@ def test_what_is_public_is_documented(name, thing):
     assert "Examples\n--------" in text or name in ("Layer", "Neuron")  # which are seen in use, not made
     if not inspect.isclass(thing) or name not in ("History", "Layer", "Neuron", "ParameterVector"):
         for parameter in inspect.signature(thing).parameters:
-            assert parameter == "self" or re.search(rf"^(\w+, )*{parameter}(, \w+)*( :|$)", text, re.MULTILINE), parameter
+            assert parameter == "self" or re.search(rf"^(\w+, )*{parameter}(, \w+)*( :|$)", text, re.MULTILINE), (
+                parameter
+            )
     raises = "raise " in inspect.getsource(thing) or "validation" in inspect.getsource(thing)
     if raises and inspect.isfunction(thing):
         assert "Raises\n------" in text
 
 
-@pytest.mark.parametrize("cls", [fastmlp.NeuralNetwork, fastmlp.Layer, fastmlp.Neuron, fastmlp.ParameterVector], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize(
+    "cls", [fastmlp.NeuralNetwork, fastmlp.Layer, fastmlp.Neuron, fastmlp.ParameterVector], ids=lambda cls: cls.__name__
+)
 def test_what_can_be_read_is_documented(cls):
     text = inspect.getdoc(cls)
     properties = [name for name, value in vars(cls).items() if isinstance(value, property)]

@@ -1,4 +1,4 @@
-"""The three products of a layer against NumPy, across the edges of tiles and panels of every level."""
+"""The products of a layer, and of a single row, against NumPy: across the edges of tiles and panels of every level."""
 import numpy as np
 import pytest
 from test_kernels_layout import packed_by_hand
@@ -101,6 +101,35 @@ def test_input_gradient(namespace, dtype):
         np.testing.assert_array_equal(below[:, :inputs], delta @ weights.T)
         assert not below[:, inputs:below_width].any()
         assert np.isnan(below[:, below_width:]).all()
+
+
+def test_products_of_a_single_row(namespace, dtype):
+    columns = edges(namespace)[1]
+    lanes, generator = namespace["LANES"], np.random.default_rng(4)
+    for i, outputs in enumerate(columns):
+        inputs = columns[-1 - i]
+        weights, biases, packed, width = layer(namespace, dtype, inputs, outputs)
+        a, delta = matrix(generator, 1, inputs, dtype), np.zeros((1, width), dtype)
+        delta[:, :outputs] = matrix(generator, 1, outputs, dtype)
+
+        z = np.full(width + 1, np.nan, dtype)
+        namespace["weighted_sums_of_row"](spread(a, inputs), Pointer(packed), inputs, width, Pointer(z))
+        np.testing.assert_array_equal(z[:outputs], (a @ weights + biases)[0])
+        assert not z[outputs:width].any()
+
+        gradient = np.full(inputs * width + width, np.nan, dtype)
+        d = spread(delta, width + 1)
+        namespace["weight_gradient_of_row"](spread(a, inputs), d, inputs, width, Pointer(gradient))
+        by_hand = [*(a.T @ delta[:, :outputs]).ravel(), *delta[0, :outputs]]
+        np.testing.assert_array_equal(gradient, packed_by_hand((inputs, outputs), by_hand, lanes))
+
+        below_width = -(-inputs // lanes) * lanes
+        below = np.full(below_width + 1, np.nan, dtype)
+        delta[:, outputs:] = np.nan  # as an overflow below leaves it
+        namespace["input_gradient_of_row"](spread(delta, width + 1), Pointer(packed), inputs, outputs, width, Pointer(below), below_width)
+        np.testing.assert_array_equal(below[:inputs], (delta[:, :outputs] @ weights.T)[0])
+        assert not below[inputs:below_width].any()
+        assert np.isnan([z[width], below[below_width]]).all()
 
 
 @pytest.mark.parametrize("mistake", ["a row too few", "a number of the sum too few"])

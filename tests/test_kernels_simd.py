@@ -178,8 +178,8 @@ def run_everything(network):
 
 
 def test_scratch_that_is_too_small_is_caught(dtype, monkeypatch):
-    """One buffer after the other is made two numbers shorter: each time, some pointer leaves it. Chunks are full, widths
-    equal, and the features whole vectors, so that every buffer is needed to its end."""
+    """One buffer after the other is made two numbers shorter: each time, some pointer leaves it. Chunks are full,
+    widths equal, and the features whole vectors, so that every buffer is needed to its end."""
     network = case((32, 33, 33), "tanh", "softmax", "categorical_cross_entropy", dtype, samples=8)
     monkeypatch.setattr(executor, "CHUNK", 8)
     scratch, made = plan.scratch, []

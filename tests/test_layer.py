@@ -1,4 +1,5 @@
 """Layers, neurons and parameter vectors: windows onto a network's numbers."""
+
 import copy
 import pickle
 

@@ -1,4 +1,5 @@
 """NeuralNetwork as a whole: what it is made of, what it says of itself, and what it computes from given numbers."""
+
 import inspect
 import sys
 import threading
@@ -51,7 +52,12 @@ def test_signatures():
     assert defaults == {
         "learning_rate": None, "batch_size": 32, "optimizer": "sgd", "shuffle": True, "seed": None, "verbose": False,
     }  # fmt: skip
-    assert [name for name, p in parameters.items() if p.kind == p.KEYWORD_ONLY] == ["optimizer", "shuffle", "seed", "verbose"]
+    assert [name for name, p in parameters.items() if p.kind == p.KEYWORD_ONLY] == [
+        "optimizer",
+        "shuffle",
+        "seed",
+        "verbose",
+    ]
 
 
 def test_what_a_plain_network_is():
@@ -90,7 +96,9 @@ def test_an_activation_for_each_hidden_layer():
     assert NeuralNetwork([2, 3], "tanh").activations == ("identity",)
 
 
-@pytest.mark.parametrize("sizes", [(2, 3, 1), [2, 3, 1], np.array([2, 3, 1]), np.array([2, 3, 1], np.uint8), range(1, 4)])
+@pytest.mark.parametrize(
+    "sizes", [(2, 3, 1), [2, 3, 1], np.array([2, 3, 1]), np.array([2, 3, 1], np.uint8), range(1, 4)]
+)
 def test_layer_sizes_may_be_any_sequence_of_integers(sizes):
     network = NeuralNetwork(sizes)
     assert network.layer_sizes == tuple(map(int, sizes))
@@ -107,7 +115,8 @@ def test_spellings_of_a_dtype(dtype):
     [
         (
             NeuralNetwork([2, 3, 1]),
-            "NeuralNetwork([2, 3, 1], activation='relu', output_activation='identity', loss='mean_squared_error', dtype='float32')",
+            "NeuralNetwork([2, 3, 1], activation='relu', output_activation='identity', "
+            "loss='mean_squared_error', dtype='float32')",
         ),
         (
             NeuralNetwork([2, 3, 4, 5], ["relu", "tanh"], loss="categorical_cross_entropy", dtype="float64"),
@@ -291,7 +300,9 @@ def test_losses_of_outputs_that_are_sure_are_finite(dtype):
     for loss, y in [("binary_cross_entropy", [[0, 1]]), ("categorical_cross_entropy", [1])]:
         network = NeuralNetwork([1, 2], loss=loss, dtype=dtype)
         network.parameters = [1000, -1000, 0, 0]
-        expected = 1000 if loss == "binary_cross_entropy" else 2000  # the weighted sums, resp. their difference, to the wrong side
+        expected = (
+            1000 if loss == "binary_cross_entropy" else 2000
+        )  # the weighted sums, resp. their difference, to the wrong side
         assert network.evaluate([[1]], y) == pytest.approx(expected, rel=1e-6)
         assert np.isfinite(network.gradient([[1]], y)).all()
 

@@ -1,4 +1,5 @@
 """`train`: steps, history, order, optimizer state, divergence, interruption."""
+
 import _thread
 import contextlib
 import io
@@ -40,7 +41,9 @@ def everything(network):
 # --- steps
 
 
-@pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.02), Adam(0.02, beta1=0.5, beta2=0.9, epsilon=0.01), Adam(0.1, 0.0, 0.0)])
+@pytest.mark.parametrize(
+    "optimizer", [SGD(0.1), Adam(0.02), Adam(0.02, beta1=0.5, beta2=0.9, epsilon=0.01), Adam(0.1, 0.0, 0.0)]
+)
 @pytest.mark.parametrize("batch_size", [1, 7, 23, 32])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_training_is_the_textbooks(optimizer, batch_size, loss):
@@ -90,7 +93,8 @@ def test_default_learning_rates():
     X, y = table()
     for name, rate in [("sgd", 0.01), ("adam", 0.001)]:
         np.testing.assert_array_equal(
-            trained(2, optimizer=name, learning_rate=None).parameters, trained(2, optimizer=name, learning_rate=rate).parameters
+            trained(2, optimizer=name, learning_rate=None).parameters,
+            trained(2, optimizer=name, learning_rate=rate).parameters,
         )
     own = NeuralNetwork([3, 5, 2], seed=1)
     other = NeuralNetwork([3, 5, 2], seed=1)
@@ -137,7 +141,9 @@ def test_verbose_prints_a_line_for_every_epoch(capsys):
     network = NeuralNetwork([1, 1], dtype="float64")
     network.parameters = [0, 0]
     network.train([[1]], [1], 3, learning_rate=0.125, verbose=True)  # the error is 1, then halves: 1, 1/4, 1/16
-    assert capsys.readouterr().out == "Epoch 1/3, loss: 1.000000\nEpoch 2/3, loss: 0.250000\nEpoch 3/3, loss: 0.062500\n"
+    assert (
+        capsys.readouterr().out == "Epoch 1/3, loss: 1.000000\nEpoch 2/3, loss: 0.250000\nEpoch 3/3, loss: 0.062500\n"
+    )
     network.train([[1]], [1], 3)
     assert capsys.readouterr() == ("", "")
 
@@ -264,7 +270,12 @@ def test_data_are_not_copied_whole(source):
     X = {"reversed": X[::-1], "columns": X[:, ::2]}.get(source, X)
     y = np.zeros((len(X), 1), X.dtype)
     network = NeuralNetwork([X.shape[1], 1])
-    network.train(X[:9], y[:9], 1), network.predict(X[:9]), network.evaluate(X[:9], y[:9]), network.gradient(X[:9], y[:9])
+    (
+        network.train(X[:9], y[:9], 1),
+        network.predict(X[:9]),
+        network.evaluate(X[:9], y[:9]),
+        network.gradient(X[:9], y[:9]),
+    )
     for work in (partial(network.train, X, y, 1), partial(network.evaluate, X, y), partial(network.gradient, X, y)):
         tracemalloc.start()
         work()
@@ -277,7 +288,7 @@ def test_data_are_not_copied_whole(source):
 
 
 def diverging(backend=None, **options):
-    """A network and arguments of a training whose error grows fivefold with every step, until it overflows in epoch 7."""
+    """A network, and arguments of a training in which the error grows fivefold with every step."""
     network = NeuralNetwork([1, 1], seed=0, backend=backend, **options)
     network.parameters = [1, 0]
     return network, {"X": np.ones((8, 1)), "y": np.zeros(8), "batch_size": 1, "learning_rate": 1.5, "shuffle": False}
@@ -313,11 +324,16 @@ def test_training_goes_on_after_a_divergence(dtype):
 
 
 def test_a_divergence_in_the_first_epoch_leaves_the_first_weights(backend):
-    for X, rate in [(np.full((8, 1), 1e10), 1.0), (np.ones((1, 1)), 3e38)]:  # by the loss; by a parameter in the only step
+    for X, rate in [
+        (np.full((8, 1), 1e10), 1.0),
+        (np.ones((1, 1)), 3e38),
+    ]:  # by the loss; by a parameter in the only step
         network, arguments = diverging(backend.name)
         before = network.parameters
         arguments |= {"X": X, "y": np.full(len(X), 0.25), "learning_rate": rate}
-        with pytest.raises(FloatingPointError, match=r"^training diverged in epoch 1 of 3 .* parameters are those from before;"):
+        with pytest.raises(
+            FloatingPointError, match=r"^training diverged in epoch 1 of 3 .* parameters are those from before;"
+        ):
             network.train(epochs=3, **arguments)
         np.testing.assert_array_equal(network.parameters, before)
 
@@ -338,7 +354,9 @@ def test_epochs_before_a_divergence_are_printed(capsys):
     with pytest.raises(FloatingPointError) as caught:
         network.train(epochs=50, **arguments, verbose=True)
     epoch = int(re.search(r"epoch (\d+)", str(caught.value))[1])
-    assert [line.split(",")[0] for line in capsys.readouterr().out.splitlines()] == [f"Epoch {i}/50" for i in range(1, epoch)]
+    assert [line.split(",")[0] for line in capsys.readouterr().out.splitlines()] == [
+        f"Epoch {i}/50" for i in range(1, epoch)
+    ]
 
 
 # --- interruption
@@ -453,7 +471,9 @@ def test_ctrl_c_during_a_prediction_leaves_a_usable_network(monkeypatch):
     network = NeuralNetwork([3, 5, 2], seed=0)
     expected = network.predict([[1, 2, 3]])
     with monkeypatch.context() as patched:
-        patched.setattr(type(network._executor), "_packed_parameters", lambda *_: _thread.interrupt_main() or time.sleep(1), False)
+        patched.setattr(
+            type(network._executor), "_packed_parameters", lambda *_: _thread.interrupt_main() or time.sleep(1), False
+        )
         patched.setattr(type(network._executor), "rows", lambda *_: _thread.interrupt_main() or time.sleep(1), False)
         with pytest.raises(KeyboardInterrupt):
             network.predict([[1, 2, 3]])

