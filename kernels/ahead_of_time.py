@@ -104,7 +104,8 @@ def with_attributes(text: str, level: Level) -> str:
     then take 1.7 times as long.
     """
     text = re.sub(r'"target-(cpu|features)"="[^"]*"', "", text)
-    text = re.sub(r"(call i32 @.*\)) #\d+$", r"\1", text, flags=re.MULTILINE)  # Numba forbids inlining into its wrappers
+    # Numba forbids inlining into its wrappers
+    text = re.sub(r"(call i32 @.*\)) #\d+$", r"\1", text, flags=re.MULTILINE)
     attributes = f'uwtable "frame-pointer"="all" "prefer-vector-width"="{level.vector_bytes * 8}"'
     return re.sub(r"^(define .*) \{$", rf"\1 {attributes} {{", text, flags=re.MULTILINE)
 

@@ -28,8 +28,8 @@ def namespace(dtype: str, level: Level) -> dict[str, Any]:
     """All kernels as functions that Numba compiles when they are used."""
 
     def compile(function: FunctionType) -> Any:
-        # Kernels out of the cache bring their helpers along, and a process keeps the first of equal symbols: names must tell
-        # number types and levels apart.
+        # Kernels out of the cache bring their helpers along, and a process keeps the first of equal symbols: names must
+        # tell number types and levels apart.
         function.__qualname__ += f"_{suffix(dtype, level)}"
         return njit(**POLICY)(function)
 

@@ -111,7 +111,7 @@ class Training:
     """One call of `train`, to be run in stretches of steps. What it reads must not change meanwhile."""
 
     def __init__(self, executor: Executor, X: Array, y: Array, state: Array, schedule: Schedule) -> None:
-        self._executor, self._state = executor, state
+        self._executor, self._state, self._stop_at_nonfinite = executor, state, schedule.stop_at_nonfinite
         self.steps_per_epoch = -(-len(X) // schedule.batch_size)
         self.losses = np.zeros(schedule.epochs)
         self._plan = plan = Plan(executor.library, executor.model, min(len(X), schedule.batch_size), executor.model.loss)
@@ -145,12 +145,18 @@ class Training:
         """Where `run` stopped; known even if what it returned was lost to an interrupt."""
         return int(self._plan.words[layout.STEPS_DONE])
 
-    def collect(self) -> None:
-        """Bring parameters and optimizer state to where the last step left them."""
+    def collect(self) -> bool:
+        """Bring parameters and optimizer state to where the last step left them.
+
+        If training was to stop at numbers that are not finite and these are such, nothing is moved, and the answer is False.
+        """
+        self._executor.changed()
+        if self._stop_at_nonfinite and not np.isfinite(self._packed).all():
+            return False
         self._plan.unpack(self._executor.parameters, self._packed)
         for canonical, packed in self._slots():
             self._plan.unpack(canonical, packed)
-        self._executor.changed()
+        return True
 
     def _slots(self) -> list[tuple[Array, Array]]:
         count = len(self._state)

@@ -219,6 +219,9 @@ class ReferenceTraining:
             if l > 0:
                 delta = through_activation(model, l - 1, activations[l], delta)
 
-    def collect(self) -> None:
+    def collect(self) -> bool:
+        if self._schedule.stop_at_nonfinite and not np.isfinite(self._parameters).all():
+            return False
         self._executor.parameters[...] = self._parameters
         self._canonical_state[...] = self._state
+        return True

@@ -291,7 +291,7 @@ def test_targets_in_their_several_forms():
     one = network_of([3, 1], loss="binary_cross_entropy")
     for form in (labels == 1, (labels == 1).tolist(), (labels == 1).astype(float)):
         assert one.evaluate(X, form) == one.evaluate(X, (labels == 1)[:, np.newaxis])
-    soft = np.full((9, 4), 0.25)
+    soft = np.tile([0.25, 0.25, 0.25, 0.25001], (9, 1))
     value, _ = oracle.loss_and_gradient(*formulas(classes), classes.loss, classes.parameters, X, soft)
     np.testing.assert_allclose(classes.evaluate(X, soft), value, rtol=1e-12)
 

@@ -6,9 +6,10 @@ from .history import History
 from .kernels.optimizers import SGD, Adam
 from .layer import Layer, Neuron
 from .network import NeuralNetwork, load
+from .training import DivergenceError
 from .vector import ParameterVector
 
-__all__ = ["SGD", "Adam", "History", "Layer", "NeuralNetwork", "Neuron", "ParameterVector", "load", "show_config"]
+__all__ = ["SGD", "Adam", "DivergenceError", "History", "Layer", "NeuralNetwork", "Neuron", "ParameterVector", "load", "show_config"]
 
 
 def __getattr__(name: str) -> Any:

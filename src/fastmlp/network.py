@@ -1,7 +1,7 @@
 """The neural network: it owns the parameter vector; everything that computes is a backend's."""
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,6 @@ from .vector import ParameterVector, parameter_vector
 
 WEIGHTS, SHUFFLE = range(2)  # streams of random numbers drawn from a network's seed
 
-Report = Callable[[int, Array], None]  # called with the number of epochs done and the losses
 
 
 class Gradients(NamedTuple):
@@ -341,8 +340,8 @@ class NeuralNetwork:
         ------
         ValueError, TypeError
             If an argument is none of what is allowed; nothing is changed.
-        FloatingPointError
-            If training diverged. The parameters are those of the last epoch that ended with a finite loss, and the optimizer starts
+        DivergenceError
+            A FloatingPointError: training diverged. The parameters are those of the last epoch that ended with a finite loss, and the optimizer starts
             afresh.
         KeyboardInterrupt
             On Ctrl-C. The network stays at the last finished step, ready for use.
@@ -360,22 +359,21 @@ class NeuralNetwork:
         batch_size = min(validation.positive_integer("batch_size", batch_size), len(X))
         chosen = validation.optimizer(optimizer, learning_rate)
         key = self._shuffle_key(validation.seed(seed)) if validation.flag("shuffle", shuffle) else None
-        report = _printer(epochs) if validation.flag("verbose", verbose) else _silence
+        report = training.printer(epochs) if validation.flag("verbose", verbose) else training.silence
         self._adopt(chosen)
         schedule = Schedule(chosen, batch_size, epochs, key, self._epochs, self._updates)
         return self._train(X, y, schedule, report)
 
-    def _train(self, X: Array, y: Array, schedule: Schedule, report: Report) -> History:
+    def _train(self, X: Array, y: Array, schedule: Schedule, report: training.Report) -> History:
         work = self._executor.training(X, y, self._state, schedule)
         operations = 6 * self._model.parameter_count * schedule.batch_size + 2000  # a step costs something however small it is
-        steps_for_a_start = 2**24 // operations
         try:
-            training.run(work, schedule.epochs, steps_for_a_start, lambda epochs_done: report(epochs_done, work.losses))
-        except training.Diverged as diverged:
+            training.run(work, schedule, 2**24 // operations, report)
+        except training.DivergenceError as diverged:
             self._executor.changed()
             self._begin_with(None)
             self._epochs += diverged.epoch
-            raise FloatingPointError(_divergence(diverged, schedule)) from None
+            raise
         finally:
             if self._optimizer is not None:
                 self._collect(work)
@@ -383,12 +381,9 @@ class NeuralNetwork:
 
     def _collect(self, work: Training | ReferenceTraining) -> None:
         """Take over what the last finished step left; the last epoch's parameters, if an interrupt hid that it diverged."""
-        last_epoch = self._parameters.copy()
-        work.collect()
         self._epochs += work.steps_done // work.steps_per_epoch
         self._updates += work.steps_done
-        if not np.isfinite(self._parameters).all():
-            self.parameters = last_epoch
+        if not work.collect():
             self._begin_with(None)
 
     def _adopt(self, optimizer: Optimizer) -> None:
@@ -497,28 +492,3 @@ def load(path: str | os.PathLike[str], *, backend: str | None = None) -> NeuralN
         return NeuralNetwork._from_record(header, arrays, backend)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"path must be a network saved by fastmlp, got {os.fspath(path)!r}: {error}") from None
-
-
-def _printer(epochs: int) -> Report:
-    printed = 0
-
-    def report(epochs_done: int, losses: Array) -> None:
-        nonlocal printed
-        for epoch in range(printed, epochs_done):
-            print(f"Epoch {epoch + 1}/{epochs}, loss: {losses[epoch]:.6f}", flush=True)
-        printed = epochs_done
-
-    return report
-
-
-def _silence(epochs_done: int, losses: Array) -> None:
-    pass
-
-
-def _divergence(diverged: training.Diverged, schedule: Schedule) -> str:
-    kept = f"those of epoch {diverged.epoch}" if diverged.epoch else "those from before"
-    rate = schedule.optimizer.learning_rate
-    return (
-        f"training diverged in epoch {diverged.epoch + 1} of {schedule.epochs} (loss {diverged.loss:.6g}): "
-        f"the parameters are {kept}; learning_rate {rate:g} may be too large"
-    )

@@ -2,37 +2,70 @@
 import time
 from collections.abc import Callable
 
-from .kernels.executor import Training
+from .kernels.executor import Schedule, Training
+from .kernels.plan import Array
 from .kernels.reference import ReferenceTraining
 
 STRETCH = 0.02  # seconds of kernel time after which Python has a look
 
+Report = Callable[[int, Array], None]  # called with the number of epochs done and the losses
 
-class Diverged(Exception):
-    """Raised when the loss or a parameter of an epoch is no longer finite."""
 
-    def __init__(self, epoch: int, loss: float) -> None:
+class DivergenceError(FloatingPointError):
+    """Raised by `NeuralNetwork.train` when the loss or a parameter ceased to be finite.
+
+    Attributes
+    ----------
+    epoch : int
+        How many epochs of the call ended well before that.
+    loss : float
+        Of the epoch that did not.
+    """
+
+    def __init__(self, epoch: int, loss: float, schedule: Schedule) -> None:
+        kept = f"those of epoch {epoch}" if epoch else "those from before"
+        super().__init__(
+            f"training diverged in epoch {epoch + 1} of {schedule.epochs} (loss {loss:.6g}): "
+            f"the parameters are {kept}; learning_rate {schedule.optimizer.learning_rate:g} may be too large"
+        )
         self.epoch, self.loss = epoch, loss
 
 
-def run(training: Training | ReferenceTraining, epochs: int, first_guess: int, ended: Callable[[int], None]) -> None:
-    """Train for `epochs`, calling `ended(number of epochs done)` whenever it grows.
+def run(work: Training | ReferenceTraining, schedule: Schedule, first_stretch: int, report: Report) -> None:
+    """Train, reporting whenever the number of epochs done grows.
 
-    `first_guess` is the number of steps of the first stretch; later ones take about STRETCH seconds. How steps are cut into
+    `first_stretch` is the number of steps of the first stretch; later ones take about STRETCH seconds. How steps are cut into
     stretches does not change their results.
     """
-    step, done, stretch = 0, 0, max(1, first_guess)
-    total = epochs * training.steps_per_epoch
+    step, done, stretch = 0, 0, max(1, first_stretch)
+    total = schedule.epochs * work.steps_per_epoch
     while step < total:
         last = min(total, step + stretch)
         started = time.perf_counter()
-        reached = training.run(step, last)
+        reached = work.run(step, last)
         elapsed = time.perf_counter() - started
-        epoch = reached // training.steps_per_epoch
+        epoch = reached // work.steps_per_epoch
         if epoch > done:
             done = epoch
-            ended(done)
+            report(done, work.losses)
         if reached < last:
-            raise Diverged(epoch, float(training.losses[epoch]))
+            raise DivergenceError(epoch, float(work.losses[epoch]), schedule)
         step = last
         stretch = max(1, min(10 * stretch, int(stretch * STRETCH / max(elapsed, 1e-9))))
+
+
+def printer(epochs: int) -> Report:
+    """Prints a line for every epoch."""
+    printed = 0
+
+    def report(epochs_done: int, losses: Array) -> None:
+        nonlocal printed
+        for epoch in range(printed, epochs_done):
+            print(f"Epoch {epoch + 1}/{epochs}, loss: {losses[epoch]:.6f}", flush=True)
+        printed = epochs_done
+
+    return report
+
+
+def silence(epochs_done: int, losses: Array) -> None:
+    """Prints nothing."""
