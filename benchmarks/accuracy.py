@@ -7,6 +7,7 @@
 The functions are compiled twice: as kernels are, with fused multiply-adds and subnormal numbers flushed to zero, and
 with neither. The truth is NumPy's float64 for float32, and long double, itself compared with mpmath, for float64.
 """
+
 import argparse
 import sys
 from collections.abc import Callable, Iterator

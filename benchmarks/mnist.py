@@ -2,9 +2,10 @@
 
     python benchmarks/mnist.py PATH [--epochs 10] [--seed 0] [--backend compiled]
 
-PATH is a folder with the four idx files (train-images-idx3-ubyte and so on, plain or .gz), or an .npz file with x_train,
-y_train, x_test and y_test. Fashion-MNIST has the same files.
+PATH is a folder with the four idx files (train-images-idx3-ubyte and so on, plain or .gz), or an .npz file with
+x_train, y_train, x_test and y_test. Fashion-MNIST has the same files.
 """
+
 import argparse
 import time
 from pathlib import Path

@@ -2,14 +2,17 @@
 
     python benchmarks/steps.py [--rounds 15] [--dtype float32] [--backend compiled]
 
-Every figure is the median over rounds, and all workloads take turns, so that a noisy moment does not hit one of them alone.
+Every figure is the median over rounds, and all workloads take turns, so that a noisy moment does not hit one of them
+alone.
 """
+
 import argparse
 import statistics
 import time
 
-import fastmlp
 from workloads import WORKLOADS
+
+import fastmlp
 
 
 def main() -> None:

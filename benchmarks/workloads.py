@@ -1,4 +1,5 @@
 """The networks that the benchmarks time: small and middle-sized, on random data."""
+
 from dataclasses import dataclass
 
 import numpy as np

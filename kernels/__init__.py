@@ -1,1 +1,1 @@
-"""Kernels of multilayer perceptrons, written once in Python: see `simd.py` for their vocabulary, `interface.py` for the table."""
+"""Kernels of multilayer perceptrons, written once in Python. `simd.py` is the vocabulary, `interface.py` the table."""

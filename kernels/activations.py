@@ -1,4 +1,5 @@
 """Activation functions. A new one is a pair of functions below and a row of the table at the end."""
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,7 @@ def tanh_derivative(a):
 
 
 def softmax(z, rows, columns, stride):
-    """a_j = exp(z_j) / sum_k exp(z_k) in every row, in place; the largest z is subtracted first, so that nothing overflows."""
+    """a_j = exp(z_j) / sum_k exp(z_k) in every row, in place; subtracting the largest z first, nothing overflows."""
     for i in range(rows):
         row = at(z, i * stride)
         total = exponentials(row, largest(row, columns, stride), columns, stride, row)
@@ -46,7 +47,7 @@ def softmax_derivative(a, delta, rows, columns, stride):
 
 
 def largest(row, columns, stride):
-    """The largest number of a row; NaN if there is one. Loops run over the padding too, so that they are whole vectors."""
+    """The largest number of a row; NaN if there is one. Loops run over the padding too: they are whole vectors."""
     top = row[0]
     for j in range(stride):
         top = maximum(top, select(j < columns, row[j], row[0]))
@@ -80,8 +81,8 @@ def chain(a, delta, rows, columns, stride):
 class Activation:
     """A row of the table.
 
-    Elementwise functions are given as functions of one number. Functions of a whole row (`rowwise`) work in place on a block of
-    rows, and are for output layers. None is the identity.
+    Elementwise functions are given as functions of one number. Functions of a whole row (`rowwise`) work in place on a
+    block of rows, and are for output layers. None is the identity.
     """
 
     name: str

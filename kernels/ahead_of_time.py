@@ -7,6 +7,7 @@ addresses; `kernels.h` names the rows and all tables. In a process for each leve
 no CPU, and LLVM optimizes it for the level: nothing of this machine's CPU or of the user's Numba settings gets in, and
 where LLVM fails, it ends that process only.
 """
+
 import argparse
 import os
 import re

@@ -1,4 +1,5 @@
 """The backends: who computes. Chosen by argument, by FASTMLP_BACKEND, or else the fastest that is there."""
+
 import os
 from functools import cache
 from importlib.util import find_spec
@@ -68,7 +69,8 @@ def _backend(name: str, cap: str | None) -> Backend:
     if name == "compiled":
         if not extension_exists():
             raise RuntimeError(
-                "backend 'compiled' must be installed with its extension module fastmlp.kernels._compiled, which was not built; "
+                "backend 'compiled' must be installed with its extension module fastmlp.kernels._compiled, "
+                "which was not built; "
                 "use 'jit', or install with a C compiler and FASTMLP_REQUIRE_EXTENSION=1 to see why"
             )
         from .compiled import Compiled, host_level

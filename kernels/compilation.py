@@ -1,4 +1,5 @@
 """How Numba compiles a kernel. Both compilers, `jit.py` and `ahead_of_time.py`, take everything from here."""
+
 from functools import cache
 from types import FunctionType
 from typing import Any

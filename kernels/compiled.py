@@ -1,4 +1,5 @@
 """The kernels compiled ahead of time and linked into the extension module, for the best CPU level that this CPU has."""
+
 from . import _compiled
 from .levels import LEVELS, Level
 from .plan import Plan

@@ -14,6 +14,7 @@ Largest errors in units in the last place, over all float32 and 10^7 float64 inp
 A result below the smallest normal number may come out as zero; log takes an argument below it for zero. The
 polynomials are minimax in the relative error, by Remez's algorithm (python benchmarks/accuracy.py --coefficients).
 """
+
 from .simd import Constant, Polynomial, absolute, copy_sign, from_bits, real, select, to_bits
 
 FRACTION_BITS = Constant(float32=23, float64=52)

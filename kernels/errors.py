@@ -1,4 +1,5 @@
 """The sentence of every refusal."""
+
 import reprlib
 from collections.abc import Iterable
 

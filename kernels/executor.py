@@ -1,4 +1,5 @@
-"""A network's work, done by kernels: plans are made, kept and filled here. `reference.py` offers the same in plain NumPy."""
+"""A network's work, done by kernels: plans are made, kept and filled here. `reference.py` has it in plain NumPy."""
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,7 +115,9 @@ class Training:
         self._executor, self._state, self._stop_at_nonfinite = executor, state, schedule.stop_at_nonfinite
         self.steps_per_epoch = -(-len(X) // schedule.batch_size)
         self.losses = np.zeros(schedule.epochs)
-        self._plan = plan = Plan(executor.library, executor.model, min(len(X), schedule.batch_size), executor.model.loss)
+        self._plan = plan = Plan(
+            executor.library, executor.model, min(len(X), schedule.batch_size), executor.model.loss
+        )
         plan.read_samples(X)
         plan.read_targets(y)
         plan[layout.STEPS] = self.steps_per_epoch
@@ -148,7 +151,8 @@ class Training:
     def collect(self) -> bool:
         """Bring parameters and optimizer state to where the last step left them.
 
-        If training was to stop at numbers that are not finite and these are such, nothing is moved, and the answer is False.
+        If training was to stop at numbers that are not finite and these are such, nothing is moved, and the answer is
+        False.
         """
         self._executor.changed()
         if self._stop_at_nonfinite and not np.isfinite(self._packed).all():

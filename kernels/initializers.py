@@ -1,4 +1,5 @@
-"""Initial weights. A new initializer is a function of (generator, inputs, outputs) and a row of the table at the end."""
+"""Initial weights. A new one is a function of (generator, inputs, outputs) and a row of the table at the end."""
+
 from __future__ import annotations  # naming numpy.random would import it
 
 from collections.abc import Callable

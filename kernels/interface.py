@@ -1,7 +1,7 @@
 """The table of exported kernels: what both compilers compile, and what each kernel takes. It imports no compiler.
 
-A kernel is a plain Python function and, for a template, the functions that its free names are bound to. Kinds of arguments and
-results:
+A kernel is a plain Python function and, for a template, the functions that its free names are bound to. Kinds of
+arguments and results:
 
     plan      pointer to int64, see `layout.py`
     integer   int64: a row, a step, a stride, an address
@@ -10,6 +10,7 @@ results:
     <dtype>   pointer to the numbers of a source, as they are in the user's array
     nothing   (result only)
 """
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any

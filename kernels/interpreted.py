@@ -1,4 +1,5 @@
 """The kernels as they stand, run by Python: slow, for debuggers, coverage and checked memory."""
+
 from functools import cache, partial
 from types import FunctionType
 from typing import Any
@@ -51,4 +52,5 @@ def _address(name: str, dtype: str, level: Level) -> int:
         kinds = zip(kernel.arguments, arguments, strict=True)
         return function(*(pointers[kind](a) if kind in pointers else a for kind, a in kinds))
 
-    return simd.address_of(run)
+    address: int = simd.address_of(run)
+    return address

@@ -1,4 +1,5 @@
 """The vocabulary of `simd.py` as LLVM instructions. The only module, with the two compilers, that knows Numba."""
+
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,11 @@ def vocabulary(dtype: str, level: Level) -> dict[str, Any]:
         **shape,
         "real": np.dtype(dtype).type, "double": np.float64, "polynomial": polynomial, "select": select, "sqrt": sqrt,
         "absolute": absolute, "copy_sign": copy_sign, "maximum": maximum, "accumulate": accumulate, "to_bits": to_bits,
-        "from_bits": from_bits(number), "quotient": quotient, "reals": pointer(number), "doubles": pointer(types.float64),
+        "from_bits": from_bits(number), "quotient": quotient,
+        "reals": pointer(number), "doubles": pointer(types.float64),
         "integers": pointer(types.int64), "at": at, "call": call(types.void), "call_double": call(types.float64),
-        "tile": tile(number, shape["LANES"], shape["TILE_ROWS"]), "flush_subnormals": flush, "restore_subnormals": restore,
+        "tile": tile(number, shape["LANES"], shape["TILE_ROWS"]),
+        "flush_subnormals": flush, "restore_subnormals": restore,
     }  # fmt: skip
 
 
@@ -215,7 +218,9 @@ def tile(number, lanes, most_rows):
                     total = builder.call(multiply_add, [broadcast, row_of_b[j], builder.load(sums[part, i, j])])
                     builder.store(total, sums[part, i, j])
 
-        sums = {(0, i, j): cgutils.alloca_once_value(builder, load(place(start, start_row, i, j), size)) for i, j in places}
+        sums = {
+            (0, i, j): cgutils.alloca_once_value(builder, load(place(start, start_row, i, j), size)) for i, j in places
+        }
         for part in range(1, parts):
             sums |= {(part, i, j): cgutils.alloca_once_value(builder, ir.Constant(vector, None)) for i, j in places}
         whole = builder.udiv(depth, I64(parts))
@@ -261,7 +266,9 @@ def _x86_subnormals():
 
     def access(builder, name, slot):
         pointer_type = I8.as_pointer()
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(VOID, [pointer_type]), f"llvm.x86.sse.{name}")
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(VOID, [pointer_type]), f"llvm.x86.sse.{name}"
+        )
         builder.call(function, [builder.bitcast(slot, pointer_type)])
 
     @intrinsic

@@ -1,4 +1,5 @@
 """The kernels compiled just in time by Numba, for the CPU at hand, and kept in Numba's cache."""
+
 import ctypes
 import hashlib
 from collections.abc import Callable

@@ -2,12 +2,13 @@
 
 A plan is a vector of int64: a header, then one record per layer. Words that hold addresses may be 0 where it says so.
 
-The canonical vector is what users see: W0 in C order (inputs, outputs), b0, W1, b1, ... The packed vector is the same numbers
-in the order in which a tile reads them. Outputs are padded with zeros to `width`, a multiple of LANES; weights lie in panels
-of PANEL outputs (the last may be narrower, but a multiple of LANES), each panel row after row:
+The canonical vector is what users see: W0 in C order (inputs, outputs), b0, W1, b1, ... The packed vector is the same
+numbers in the order in which a tile reads them. Outputs are padded with zeros to `width`, a multiple of LANES; weights
+lie in panels of PANEL outputs (the last may be narrower, but a multiple of LANES), each panel row after row:
 
     [outputs / PANEL][inputs][PANEL], then the biases [width]
 """
+
 from .simd import PANEL, accumulate, at, real, reals
 
 # --- the header of a plan

@@ -1,4 +1,5 @@
 """CPU levels: what a kernel is compiled for. Tiles follow the registers: sums, a row of b, and a broadcast must fit."""
+
 from dataclasses import dataclass
 
 

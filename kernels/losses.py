@@ -1,4 +1,5 @@
 """Loss functions. A new one is a pair of functions below and a row of the table at the end."""
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,7 @@ def categorical_cross_entropy(z, target, delta, rows, columns, stride, scale):
 
 
 def output_gradient(a, y):
-    """Not a loss to train with: its derivative is the target itself, which starts backpropagation from a given gradient."""
+    """No loss to train with: its derivative is the target itself, so that a given gradient is backpropagated."""
     return a * y
 
 
@@ -77,8 +78,8 @@ def elementwise_loss(output, target, delta, rows, columns, stride, scale):
 class Loss:
     """A row of the table.
 
-    Elementwise functions are given as functions of one output and its target. Functions of whole rows (`rowwise`) take a block
-    and return the sum of their values, and have no separate derivative.
+    Elementwise functions are given as functions of one output and its target. Functions of whole rows (`rowwise`) take
+    a block and return the sum of their values, and have no separate derivative.
     """
 
     name: str

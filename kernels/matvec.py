@@ -1,9 +1,11 @@
-"""The products of `matmul.py` for a single row, where tiles of several rows and transposed panels are more work than the sums.
+"""The products of `matmul.py` for a single row, where tiles of several rows and transposed panels are more work than
+the sums.
 
-    weighted_sums_of_row     z = b + a W
-    weight_gradient_of_row   dW = a^T delta, db = delta
-    input_gradient_of_row    delta below = delta W^T: dot products with the rows of W as they lie
+weighted_sums_of_row     z = b + a W
+weight_gradient_of_row   dW = a^T delta, db = delta
+input_gradient_of_row    delta below = delta W^T: dot products with the rows of W as they lie
 """
+
 from .layout import panel_width
 from .simd import LANES, PANEL, PANEL_VECTORS, accumulate, at, real, select, tile
 
@@ -20,7 +22,9 @@ def weighted_sums_of_row(a, weights, inputs, width, z):
     column = 0
     while column < width:
         w = panel_width(column, width)
-        multiply_row(inputs, a, 1, at(weights, column * inputs), w, w, at(z, column), at(weights, inputs * width + column))
+        multiply_row(
+            inputs, a, 1, at(weights, column * inputs), w, w, at(z, column), at(weights, inputs * width + column)
+        )
         column += PANEL
 
 

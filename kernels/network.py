@@ -1,4 +1,5 @@
-"""A network's work on rows of samples: the phases, and the loops that join them. Every function takes the address of a plan."""
+"""A network's work on rows of samples: the phases, and the loops that join them."""
+
 from .layout import (
     ACTIVATIONS,
     BACKWARD,
@@ -134,11 +135,12 @@ def forward(plan, rows):
 
 
 def loss(plan, rows, samples):
-    """The loss summed over the batch; delta = the gradient of the mean over `samples` with respect to the last layer."""
+    """The loss summed over the batch; delta = the gradient of the mean over `samples` in the last layer."""
     last = layer_record(plan, plan[LAYERS] - 1)
     scale = 1.0 / (samples * plan[DELTA_DIVISOR])
     return call_double(
-        plan[LOSS], reals(last[ACTIVATIONS]), reals(plan[TARGETS]), reals(plan[DELTA]), rows, last[FAN_OUT], last[STRIDE], scale
+        plan[LOSS], reals(last[ACTIVATIONS]), reals(plan[TARGETS]), reals(plan[DELTA]),
+        rows, last[FAN_OUT], last[STRIDE], scale,
     )  # fmt: skip
 
 
@@ -184,7 +186,8 @@ def backward(plan, first, rows, adding, update_number):
 def update(plan, first, count, update_number):
     """The optimizer's step for parameters first ... first + count - 1 of the packed vector."""
     call(
-        plan[OPTIMIZER], at(reals(plan[PACKED]), first), at(reals(plan[GRADIENT]), first), at(reals(plan[STATE]), first),
+        plan[OPTIMIZER],
+        at(reals(plan[PACKED]), first), at(reals(plan[GRADIENT]), first), at(reals(plan[STATE]), first),
         plan[PACKED_SIZE], count, doubles(plan[SETTINGS]), update_number,
     )  # fmt: skip
 

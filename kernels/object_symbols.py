@@ -2,6 +2,7 @@
 
 Formats: System V ABI, chapters 4 and 5; Microsoft, "PE Format"; Apple, <mach-o/loader.h> and <mach-o/nlist.h>.
 """
+
 import struct
 
 
@@ -15,7 +16,7 @@ def undefined_symbols(data: bytes) -> set[str]:
 
 
 def _elf(data: bytes) -> set[str]:
-    sections_at, = struct.unpack_from("<Q", data, 40)
+    (sections_at,) = struct.unpack_from("<Q", data, 40)
     section_size, section_count = struct.unpack_from("<HH", data, 58)
     sections = [struct.unpack_from("<IIQQQQIIQQ", data, sections_at + i * section_size) for i in range(section_count)]
     names = set()
@@ -30,7 +31,7 @@ def _elf(data: bytes) -> set[str]:
 
 
 def _macho(data: bytes) -> set[str]:
-    command_count, = struct.unpack_from("<I", data, 16)
+    (command_count,) = struct.unpack_from("<I", data, 16)
     names, at = set(), 32
     for _ in range(command_count):
         command, size = struct.unpack_from("<II", data, at)

@@ -1,4 +1,5 @@
-"""Optimizers. A new one is an update function and a class, its row of the table, that names its settings and its state."""
+"""Optimizers. A new one is an update function and a class, its row of the table, with its settings and state."""
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -10,8 +11,8 @@ from .elementary import SMALLEST, expm1
 from .errors import require
 from .simd import at, maximum, real, sqrt
 
-# --- one pass over the parameters. `state` holds the optimizer's vectors, `slot` numbers apart; `settings` is what the class's
-# --- method of that name returns; `update` counts from 1.
+# --- one pass over the parameters. `state` holds the optimizer's vectors, `slot` numbers apart; `settings` is what the
+# class's --- method of that name returns; `update` counts from 1.
 
 
 def sgd(parameters, gradient, state, slot, count, settings, update):

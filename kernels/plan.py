@@ -1,4 +1,5 @@
 """The plan that kernels take, made from a model and arrays. `layout.py` says what its words mean."""
+
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -44,8 +45,8 @@ class Library(Protocol):
 class Plan:
     """A plan for `batch_size` rows, with its scratch.
 
-    loss: the name of the loss that the last layer feeds; None: outputs are wanted. Losses on logits see the last layer's
-    weighted sums, and need neither its activation nor the derivative.
+    loss: the name of the loss that the last layer feeds; None: outputs are wanted. Losses on logits see the last
+    layer's weighted sums, and need neither its activation nor the derivative.
     """
 
     def __init__(self, library: Library, model: Model, batch_size: int, loss: str | None = None) -> None:
@@ -110,7 +111,10 @@ class Plan:
         self._between("unpack", canonical, packed)
 
     def _between(self, kernel: str, canonical: Array, packed: Array) -> None:
-        self._arrays[-1], self._arrays[-2] = canonical, packed  # for the duration of the call: no word of the plan leads there
+        self._arrays[-1], self._arrays[-2] = (
+            canonical,
+            packed,
+        )  # for the duration of the call: no word of the plan leads there
         self.call(kernel, canonical.ctypes.data, packed.ctypes.data)
         del self._arrays[-1], self._arrays[-2]
 

@@ -1,7 +1,9 @@
 """A counter-based random generator: a number is a function of key and counter, so that order and threads do not matter.
 
-Philox 4x32 with ten rounds: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+Philox 4x32 with ten rounds: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC
+2011.
 """
+
 WORD = 0xFFFFFFFF  # every quantity here is a 32-bit word held in an int64
 
 

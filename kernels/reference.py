@@ -1,8 +1,10 @@
 """The same work in plain NumPy: readable, slow, and the oracle of the tests.
 
-Formulas of activations, losses and optimizers are those of the tables, with NumPy's own exp, tanh and logarithm, and run on whole
-arrays at once. What kernels do beyond formulas (tiles, panels, padding, plans, threads) has no counterpart here.
+Formulas of activations, losses and optimizers are those of the tables, with NumPy's own exp, tanh and logarithm, and
+run on whole arrays at once. What kernels do beyond formulas (tiles, panels, padding, plans, threads) has no counterpart
+here.
 """
+
 from functools import cache
 from typing import Any
 
@@ -22,11 +24,19 @@ def _formulas(dtype: str) -> dict[str, Any]:
     """The tables' functions, for arrays."""
     number = np.dtype(dtype).type
     vocabulary = {
-        "real": number, "double": lambda x: np.asarray(x, np.float64), "select": np.where, "sqrt": np.sqrt, "at": simd.at,
+        "real": number, "double": lambda x: np.asarray(x, np.float64), "select": np.where, "sqrt": np.sqrt,
+        "at": simd.at,
         "absolute": np.abs, "maximum": np.maximum, "accumulate": np.add, "polynomial": simd.polynomial,
     }  # fmt: skip
     namespace = specialize(dtype, vocabulary)
-    namespace |= {"exp": np.exp, "sigmoid": lambda z: number(1) / (number(1) + np.exp(-z)), "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "tanh": np.tanh}
+    namespace |= {
+        "exp": np.exp,
+        "sigmoid": lambda z: number(1) / (number(1) + np.exp(-z)),
+        "expm1": np.expm1,
+        "log": np.log,
+        "log1p": np.log1p,
+        "tanh": np.tanh,
+    }
     return namespace
 
 
@@ -76,14 +86,15 @@ def through_activation(model: Model, layer: int, a: Array, delta: Array) -> Arra
 
 
 def loss_and_delta(model: Model, output: Array, y: Array, divisor: int) -> tuple[float, Array]:
-    """The sum of the loss over samples and outputs, and dLoss/dz of the last layer, where the loss is that sum / divisor."""
+    """The sum of the loss over samples and outputs, and dLoss/dz of the last layer for a loss of sum / divisor."""
     row = LOSSES[model.loss]
     formulas = _formulas(model.dtype)
     value = formulas[row.value.__name__]
     if row.derivative is None:
         columns, delta_columns = list(output.T), [np.empty(0)] * output.shape[1]
-        arguments = Pointer(columns), Pointer(list(y.T)), Pointer(delta_columns), 1, len(columns), len(columns), 1 / divisor
-        total, delta = value(*arguments), np.stack(delta_columns, axis=1)
+        block = 1, len(columns), len(columns)
+        total = value(Pointer(columns), Pointer(list(y.T)), Pointer(delta_columns), *block, 1 / divisor)
+        delta = np.stack(delta_columns, axis=1)
     else:
         total, delta = value(output, y), formulas[row.derivative.__name__](output, y) / formulas["real"](divisor)
     if not row.on_logits:
@@ -124,8 +135,10 @@ class ReferenceExecutor:
     def gradient(self, X: Array, y: Array) -> tuple[float, Array]:
         with np.errstate(all="ignore"):
             activations = forward(self.model, self.parameters, self.rows(X), LOSSES[self.model.loss].on_logits)
-            total, delta = loss_and_delta(self.model, activations[-1], self.targets(y), len(X) * self.loss_divisor())
-            return total / (len(X) * self.loss_divisor()), backpropagate(self.model, self.parameters, activations, delta)[0]
+            divisor = len(X) * self.loss_divisor()
+            total, delta = loss_and_delta(self.model, activations[-1], self.targets(y), divisor)
+            gradient, _ = backpropagate(self.model, self.parameters, activations, delta)
+            return total / divisor, gradient
 
     def backward(self, X: Array, output_gradient: Array) -> tuple[Array, Array]:
         with np.errstate(all="ignore"):

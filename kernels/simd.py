@@ -8,11 +8,14 @@ kernel (`specialize.py` binds them):
 - `intrinsics.py` gives each name as LLVM instructions, for the two compilers;
 - `reference.py` lets scalar formulas run on whole NumPy arrays.
 
-A kernel is specialised to one number type, `real` (float32 or float64), and to one CPU level, which sets LANES, TILE_ROWS
-and PANEL. Literal constants are written `real(0.5)`: a bare Python float would widen float32 arithmetic to float64.
+A kernel is specialised to one number type, `real` (float32 or float64), and to one CPU level, which sets LANES,
+TILE_ROWS and PANEL. Literal constants are written `real(0.5)`: a bare Python float would widen float32 arithmetic to
+float64.
 """
+
 import ctypes
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -193,7 +196,7 @@ def at(p, i):
 
 # --- functions by address
 
-_functions: list = [None]  # address 0 is null
+_functions: list[Any] = [None]  # address 0 is null
 
 
 def address_of(function):
@@ -219,8 +222,8 @@ def call_double(address, *arguments):
 def tile(vectors, rows, depth, a, a_row, a_column, b, b_row, c, c_row, start, start_row):
     """c = start + a @ b for at most TILE_ROWS rows and vectors * LANES columns, all sums in registers.
 
-    a[i, k] = a[i * a_row + k * a_column];  b, c and start have contiguous rows of vectors * LANES numbers at the given row
-    strides, aligned to a vector. start_row = 0 starts every row from the same numbers: a bias.
+    a[i, k] = a[i * a_row + k * a_column];  b, c and start have contiguous rows of vectors * LANES numbers at the given
+    row strides, aligned to a vector. start_row = 0 starts every row from the same numbers: a bias.
     """
     columns = vectors * LANES
     product = a.block(rows, a_row, depth, a_column) @ b.block(depth, b_row, columns)

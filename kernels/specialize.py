@@ -1,9 +1,11 @@
 """Kernels specialised to a number type and a CPU level.
 
-The functions of the kernel modules are cloned into one namespace, in which every name of the vocabulary has the meaning that
-the caller gives, every `Constant` and `Polynomial` is of the right type, and every function has gone through `compile`. The
-modules themselves stay plain Python, which is why they can be read, imported and tabled without a compiler.
+The functions of the kernel modules are cloned into one namespace, in which every name of the vocabulary has the meaning
+that the caller gives, every `Constant` and `Polynomial` is of the right type, and every function has gone through
+`compile`. The modules themselves stay plain Python, which is why they can be read, imported and tabled without a
+compiler.
 """
+
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -19,7 +21,7 @@ Compile = Callable[[FunctionType], Any]
 
 
 def specialize(dtype: str, vocabulary: Vocabulary, compile: Compile = lambda f: f) -> dict[str, Any]:
-    """The namespace of all kernels for this dtype; `vocabulary` also holds `polynomial`, which makes a function of coefficients."""
+    """The namespace of all kernels for this dtype. The vocabulary's `polynomial` makes a function of coefficients."""
     number = np.dtype(dtype).type
     namespace = dict(vocabulary)
     for module in MODULES:
@@ -53,4 +55,9 @@ def clone(function: Callable[..., Any], namespace: dict[str, Any], name: str | N
 def tile_shape(dtype: str, level: Level) -> dict[str, int]:
     """The part of the vocabulary that depends on the CPU level."""
     lanes = level.vector_bytes // np.dtype(dtype).itemsize
-    return {"LANES": lanes, "PANEL_VECTORS": PANEL_VECTORS, "PANEL": PANEL_VECTORS * lanes, "TILE_ROWS": level.tile_rows}
+    return {
+        "LANES": lanes,
+        "PANEL_VECTORS": PANEL_VECTORS,
+        "PANEL": PANEL_VECTORS * lanes,
+        "TILE_ROWS": level.tile_rows,
+    }

@@ -1,4 +1,5 @@
 """Networks with data, drawn from a seed: what tests of whole networks work on."""
+
 from dataclasses import dataclass, fields
 from functools import partial
 

@@ -10,6 +10,7 @@ FASTMLP_CPU_LEVEL caps the levels of the backends. With FASTMLP_REQUIRE_EXTENSIO
 case, and its absence fails. All are of session scope, so that Hypothesis may use them and a kernel is compiled just
 in time only once.
 """
+
 import os
 
 import pytest

@@ -1,4 +1,5 @@
 """Kernels called one by one, by the address that a backend gives, as the table of the interface says."""
+
 import ctypes
 
 import numpy as np

@@ -1,4 +1,5 @@
 """The guide's algorithm, restated operation for operation: the oracle for `fastmlp.guide`."""
+
 import numpy as np
 
 

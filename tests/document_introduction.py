@@ -1,4 +1,5 @@
 """The introduction's algorithm, restated operation for operation: the oracle for `fastmlp.introduction`."""
+
 import numpy as np
 
 

@@ -3,6 +3,7 @@
 Formulas are those of the textbook, in the form in which they are defined: derivatives in terms of z, Jacobians
 written out, losses of activations. Nothing here is fast, nor safe against overflow. Arrays are float64.
 """
+
 from collections.abc import Callable
 from typing import NamedTuple
 

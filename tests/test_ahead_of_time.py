@@ -1,4 +1,5 @@
 """Kernels compiled ahead of time: the objects that the build makes, and the extension that holds them."""
+
 import importlib.util
 import os
 import shutil

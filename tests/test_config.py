@@ -60,7 +60,18 @@ def fresh(code, **variables):
 
 
 def test_public_names():
-    names = ["SGD", "Adam", "History", "Layer", "NeuralNetwork", "Neuron", "ParameterVector", "load", "show_config"]
+    names = [
+        "SGD",
+        "Adam",
+        "DivergenceError",
+        "History",
+        "Layer",
+        "NeuralNetwork",
+        "Neuron",
+        "ParameterVector",
+        "load",
+        "show_config",
+    ]
     assert set(fastmlp.__all__) == set(names)
     assert all(hasattr(fastmlp, name) for name in names)
     with pytest.raises(AttributeError, match=r"^module 'fastmlp' has no attribute 'nonsense'$"):

@@ -1,4 +1,5 @@
 """Elementary functions against NumPy's float64 and mpmath, as arrays (never fused), as scalars, and compiled."""
+
 from types import FunctionType
 
 import mpmath

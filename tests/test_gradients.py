@@ -3,6 +3,7 @@
 The difference's own error is of order h^2 = 1e-10 from the series and eps / h = 1e-11 from rounding. Samples near the
 kink of an activation are left out, where a difference would straddle it.
 """
+
 import numpy as np
 import pytest
 from cases import PAIRINGS, case

@@ -1,4 +1,5 @@
 """The introduction's drop-in: whatever a program does with the document's classes, it does the same with ours."""
+
 import contextlib
 import copy
 import io

@@ -1,4 +1,5 @@
 """Every row of the table of activations: against the oracle, on NaN, infinities and signed zeros, in rows with gaps."""
+
 import numpy as np
 import oracle
 import pytest

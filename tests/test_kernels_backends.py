@@ -1,4 +1,5 @@
 """Which backend and level computes, and what is said when they are not to be had."""
+
 import os
 
 import numpy as np

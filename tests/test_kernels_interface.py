@@ -1,4 +1,5 @@
 """The table of kernels, the ways to specialise them, and each of its rows run without a compiler and by one."""
+
 import subprocess
 import sys
 from types import FunctionType

@@ -1,4 +1,5 @@
 """Canonical and packed vectors, on every backend and level."""
+
 from itertools import pairwise
 
 import numpy as np

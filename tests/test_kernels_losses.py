@@ -1,4 +1,5 @@
 """Every row of the table of losses: values and gradients against the oracle, by hand, on extreme numbers and NaN."""
+
 import numpy as np
 import oracle
 import pytest

@@ -1,4 +1,5 @@
 """The products of a layer, and of a single row, against NumPy: across the edges of tiles and panels of every level."""
+
 import numpy as np
 import pytest
 from test_kernels_layout import packed_by_hand
@@ -126,7 +127,9 @@ def test_products_of_a_single_row(namespace, dtype):
         below_width = -(-inputs // lanes) * lanes
         below = np.full(below_width + 1, np.nan, dtype)
         delta[:, outputs:] = np.nan  # as an overflow below leaves it
-        namespace["input_gradient_of_row"](spread(delta, width + 1), Pointer(packed), inputs, outputs, width, Pointer(below), below_width)
+        namespace["input_gradient_of_row"](
+            spread(delta, width + 1), Pointer(packed), inputs, outputs, width, Pointer(below), below_width
+        )
         np.testing.assert_array_equal(below[:inputs], (delta[:, :outputs] @ weights.T)[0])
         assert not below[inputs:below_width].any()
         assert np.isnan([z[width], below[below_width]]).all()

@@ -1,4 +1,5 @@
 """What kernels read and write: scratch full of rubbish changes no bit, and samples are read from wherever they lie."""
+
 import numpy as np
 import pytest
 from cases import HIDDEN, OUTPUTS, case, optimizers

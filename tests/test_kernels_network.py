@@ -1,4 +1,5 @@
 """The phases of a network's work, on their own and joined: the same bits. Training against the oracle."""
+
 import numpy as np
 import oracle
 import pytest

@@ -1,4 +1,5 @@
 """Every row of the table of optimizers: against the oracle, by hand, on NaN; and what settings may be."""
+
 import math
 from dataclasses import fields
 

@@ -1,4 +1,5 @@
 """The random generator against its published answers, and what shuffles must be."""
+
 from collections import Counter
 
 import numpy as np

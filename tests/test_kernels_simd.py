@@ -1,4 +1,5 @@
 """The vocabulary: its meaning in plain Python, its twin in LLVM instructions, and pointers that check their bounds."""
+
 import inspect
 
 import numpy as np

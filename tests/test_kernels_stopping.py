@@ -1,4 +1,5 @@
 """Runs whose numbers cease to be finite: where they stop, and what they leave. All numbers are worked by hand."""
+
 import numpy as np
 import pytest
 from cases import case

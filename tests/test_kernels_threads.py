@@ -1,4 +1,5 @@
 """Kernels in threads: several networks train at once, and Python goes on while one does."""
+
 import threading
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,4 +1,5 @@
 """The package as it is installed."""
+
 import os
 import subprocess
 import sys

@@ -11,6 +11,7 @@ such samples are left out, or, in training, weights and biases keep clear of kin
 second moment, which turns the rounding error of a gradient near zero into a step: epsilon = 1e-2 is large enough to
 keep it small.
 """
+
 import os
 
 import numpy as np

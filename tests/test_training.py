@@ -305,6 +305,16 @@ def test_a_diverging_training_keeps_the_last_good_epoch(backend):
     np.testing.assert_array_equal(network.parameters, twin.parameters)  # in the same order: as many epochs are counted
 
 
+def test_what_is_raised_tells_where_and_can_be_pickled():
+    network, arguments = diverging()
+    with pytest.raises(fastmlp.DivergenceError) as caught:
+        network.train(epochs=50, **arguments)
+    for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):  # as between the processes of a pool
+        assert isinstance(error, FloatingPointError)
+        assert str(error) == str(caught.value)
+        assert str(error).startswith(f"training diverged in epoch {error.epoch + 1} of 50 (loss {error.loss:.6g})")
+
+
 def test_training_goes_on_after_a_divergence(dtype):
     network, arguments = diverging(dtype=dtype)
     with pytest.raises(FloatingPointError):

@@ -344,7 +344,7 @@ def test_what_is_said_of_data():
         (lambda: network.evaluate(X, [0, 7]), "y must be labels from 0 to 1, got 7"),
         (
             lambda: network.evaluate(X, [0.0, 1.0]),
-            "y must be integer labels 0 ... 1, or one row of probabilities for each sample, got dtype float64",
+            "y must be integer labels 0 ... 1, or rows of 2 probabilities, got dtype float64",
         ),
         (
             lambda: network.evaluate(X, [[1, 0], [1, 1]]),

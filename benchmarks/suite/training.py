@@ -1,10 +1,11 @@
 """A call of `train` and calls of `predict`, for each workload, dtype and backend."""
+
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir))
 
-from workloads import WORKLOADS  # noqa: E402
+from workloads import WORKLOADS
 
 
 class Training:
@@ -39,7 +40,7 @@ class Training:
 class Prediction:
     """Forward passes: one row, and all rows."""
 
-    params = list(WORKLOADS)
+    params = tuple(WORKLOADS)
     param_names = ("workload",)
 
     def setup(self, workload):

@@ -1,4 +1,5 @@
 """Multilayer perceptrons on CPUs: the classes that introductions to neural networks write by hand, compiled."""
+
 from typing import Any
 
 from .config import show_config
@@ -9,7 +10,18 @@ from .network import NeuralNetwork, load
 from .training import DivergenceError
 from .vector import ParameterVector
 
-__all__ = ["SGD", "Adam", "DivergenceError", "History", "Layer", "NeuralNetwork", "Neuron", "ParameterVector", "load", "show_config"]
+__all__ = [
+    "SGD",
+    "Adam",
+    "DivergenceError",
+    "History",
+    "Layer",
+    "NeuralNetwork",
+    "Neuron",
+    "ParameterVector",
+    "load",
+    "show_config",
+]
 
 
 def __getattr__(name: str) -> Any:

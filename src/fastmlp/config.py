@@ -1,4 +1,5 @@
 """What this installation computes with."""
+
 from .kernels.backends import BACKENDS, backend
 
 
@@ -18,7 +19,8 @@ def show_config() -> None:
     print(f"backend: {chosen.name} ({BACKENDS[chosen.name]})")
     print(f"CPU level: {chosen.level or 'none'}")
     print("threads: 1")
-    print(f"Python {platform.python_version()}, NumPy {_version('numpy')}, Numba {_version('numba')}, {platform.machine()}")
+    versions = f"Python {platform.python_version()}, NumPy {_version('numpy')}, Numba {_version('numba')}"
+    print(f"{versions}, {platform.machine()}")
 
 
 def _version(package: str) -> str:

@@ -1,4 +1,5 @@
 """What the drop-in modules share: when kernels may stand in for a document's loop, and how they are run there."""
+
 import time
 from typing import Any
 

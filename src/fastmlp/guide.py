@@ -17,6 +17,7 @@ It differs from `fastmlp.NeuralNetwork`, which is the class for new work:
 - Samples are taken in their order, first weights come from NumPy's global generator (`np.random.seed`), all
   arithmetic is in float64, and nothing that is passed in is checked.
 """
+
 import sys
 from itertools import pairwise
 from typing import Any

@@ -12,6 +12,7 @@ It differs from `fastmlp.NeuralNetwork`, which is the class for new work:
 - The loss that is printed is the one after the epoch's updates.
 - Nothing that is passed in is checked, and NaN neither stops training nor is refused.
 """
+
 import time
 from types import SimpleNamespace
 from typing import Any

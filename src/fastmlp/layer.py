@@ -1,4 +1,5 @@
 """Layers and neurons: windows onto the network's parameters."""
+
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +99,9 @@ class Neuron:
 
     @bias.setter
     def bias(self, value: Any) -> None:
-        self._layer._write("bias", self._layer._live().biases[self._column :][:1], [validation.real_number("bias", value)])
+        self._layer._write(
+            "bias", self._layer._live().biases[self._column :][:1], [validation.real_number("bias", value)]
+        )
 
     def forward(self, inputs: Any) -> Array:
         """The neuron's activation: f(inputs · weights + bias).
@@ -115,7 +118,8 @@ class Neuron:
         Raises
         ------
         ValueError
-            If the shape is another, a number is not finite, or the layer's activation is one of the whole layer (softmax).
+            If the shape is another, a number is not finite, or the layer's activation is one of the whole layer
+            (softmax).
 
         Examples
         --------
@@ -138,7 +142,7 @@ class Neuron:
 
 
 def frozen(view: Array) -> Array:
-    """A read-only copy: what the network holds changes by assignment alone, and training does not change what you hold."""
+    """A read-only copy: the network changes by assignment alone, and training does not change what you hold."""
     copy = view.copy()
     copy.flags.writeable = False
     return copy

@@ -1,4 +1,5 @@
 """The neural network: it owns the parameter vector; everything that computes is a backend's."""
+
 import dataclasses
 import os
 from collections.abc import Sequence
@@ -20,7 +21,6 @@ from .vector import ParameterVector, parameter_vector
 WEIGHTS, SHUFFLE = range(2)  # streams of random numbers drawn from a network's seed
 
 
-
 class Gradients(NamedTuple):
     """What `NeuralNetwork.backward` returns."""
 
@@ -40,16 +40,17 @@ class NeuralNetwork:
     activation : str or list of str, default "relu"
         Activation of the hidden layers, for all or one for each: "identity", "sigmoid", "relu" or "tanh".
     output_activation : str, default None
-        Activation of the last layer, "softmax" among them. None follows the loss: "identity" for mean squared error, "sigmoid"
-        for binary and "softmax" for categorical cross-entropy, which allow no other.
+        Activation of the last layer, "softmax" among them. None follows the loss: "identity" for mean squared error,
+        "sigmoid" for binary and "softmax" for categorical cross-entropy, which allow no other.
     loss : str, default "mean_squared_error"
         "mean_squared_error": mean of (a - y)^2 over samples and outputs. "binary_cross_entropy": mean of
-        -y log(a) - (1 - y) log(1 - a) over samples and outputs. "categorical_cross_entropy": mean over samples of -log of the
-        probability of the right class.
+        -y log(a) - (1 - y) log(1 - a) over samples and outputs. "categorical_cross_entropy": mean over samples of -log
+        of the probability of the right class.
     dtype : str, default "float32"
         "float32" or "float64": the type of parameters and of all arithmetic.
     initializer : str, default None
-        "he_normal" or "glorot_uniform". None: he_normal for layers of ReLU, glorot_uniform for others. Biases begin at zero.
+        "he_normal" or "glorot_uniform". None: he_normal for layers of ReLU, glorot_uniform for others. Biases begin at
+        zero.
     seed : int, default None
         Fixes initial weights and the order of samples. None draws one from the operating system.
     backend : str, default None
@@ -81,6 +82,8 @@ class NeuralNetwork:
     >>> network.predict(X).round().ravel().astype(int).tolist()
     [0, 1, 1, 0]
     """
+
+    _optimizer: Optimizer | None  # whose state `_state` is
 
     def __init__(
         self,
@@ -160,9 +163,8 @@ class NeuralNetwork:
         *hidden, output = self.activations
         activation = hidden[0] if hidden and len(set(hidden)) == 1 else hidden
         shown = f", activation={activation!r}" if hidden else ""
-        return (
-            f"NeuralNetwork({list(self.layer_sizes)}{shown}, output_activation={output!r}, loss={self.loss!r}, dtype={self.dtype!r})"
-        )
+        shown += f", output_activation={output!r}, loss={self.loss!r}, dtype={self.dtype!r}"
+        return f"NeuralNetwork({list(self.layer_sizes)}{shown})"
 
     # --- what it computes
 
@@ -190,7 +192,9 @@ class NeuralNetwork:
         >>> fastmlp.NeuralNetwork([3, 2]).predict([[1, 2, 3], [4, 5, 6]]).shape
         (2, 2)
         """
-        one, X = validation.one_or_many(X, self.layer_sizes[0], self.dtype, allow_nan=validation.flag("allow_nan", allow_nan))
+        one, X = validation.one_or_many(
+            X, self.layer_sizes[0], self.dtype, allow_nan=validation.flag("allow_nan", allow_nan)
+        )
         output = self._executor.predict(X)
         return output[0] if one else output
 
@@ -203,8 +207,8 @@ class NeuralNetwork:
         ----------
         X : array (n_samples, features)
         y : array (n_samples, outputs)
-            Or (n_samples,) where there is one output. For categorical cross-entropy: integer labels (n_samples,), or rows of
-            probabilities.
+            Or (n_samples,) where there is one output. For categorical cross-entropy: integer labels (n_samples,), or
+            rows of probabilities.
 
         Returns
         -------
@@ -267,8 +271,8 @@ class NeuralNetwork:
         Returns
         -------
         Gradients
-            `parameters`, the derivatives with respect to the parameters, summed over samples; and `inputs`, those with respect to
-            X, (n_samples, features).
+            `parameters`, the derivatives with respect to the parameters, summed over samples; and `inputs`, those with
+            respect to X, (n_samples, features).
 
         Raises
         ------
@@ -310,13 +314,14 @@ class NeuralNetwork:
     ) -> History:
         """Minimize the loss by steps on minibatches.
 
-        The optimizer's state stays with the network: a further call with the same optimizer goes on where this one ended.
+        The optimizer's state stays with the network: a further call with the same optimizer goes on where this one
+        ended.
 
         Parameters
         ----------
         X, y
-            As in `evaluate`. They are read batch by batch where they lie, and never copied whole if they are plain arrays of
-            integers or of float32 or float64.
+            As in `evaluate`. They are read batch by batch where they lie, and never copied whole if they are plain
+            arrays of integers or of float32 or float64.
         epochs : int
             How many times to go through all samples.
         learning_rate : float, default None
@@ -341,8 +346,8 @@ class NeuralNetwork:
         ValueError, TypeError
             If an argument is none of what is allowed; nothing is changed.
         DivergenceError
-            A FloatingPointError: training diverged. The parameters are those of the last epoch that ended with a finite loss, and the optimizer starts
-            afresh.
+            A FloatingPointError: training diverged. The parameters are those of the last epoch that ended with a finite
+            loss, and the optimizer starts afresh.
         KeyboardInterrupt
             On Ctrl-C. The network stays at the last finished step, ready for use.
 
@@ -366,7 +371,8 @@ class NeuralNetwork:
 
     def _train(self, X: Array, y: Array, schedule: Schedule, report: training.Report) -> History:
         work = self._executor.training(X, y, self._state, schedule)
-        operations = 6 * self._model.parameter_count * schedule.batch_size + 2000  # a step costs something however small it is
+        # of a step, roughly; 2000 for what it costs however small it is
+        operations = 6 * self._model.parameter_count * schedule.batch_size + 2000
         try:
             training.run(work, schedule, 2**24 // operations, report)
         except training.DivergenceError as diverged:
@@ -380,7 +386,7 @@ class NeuralNetwork:
         return History(work.losses.tolist())
 
     def _collect(self, work: Training | ReferenceTraining) -> None:
-        """Take over what the last finished step left; the last epoch's parameters, if an interrupt hid that it diverged."""
+        """Take over what the last finished step left, or the last epoch if an interrupt hid that it diverged."""
         self._epochs += work.steps_done // work.steps_per_epoch
         self._updates += work.steps_done
         if not work.collect():
@@ -388,13 +394,16 @@ class NeuralNetwork:
 
     def _adopt(self, optimizer: Optimizer) -> None:
         """Keep the state of the same optimizer, whatever its learning rate; begin afresh with another."""
-        same = self._optimizer is not None and dataclasses.replace(self._optimizer, learning_rate=optimizer.learning_rate) == optimizer
+        same = (
+            self._optimizer is not None
+            and dataclasses.replace(self._optimizer, learning_rate=optimizer.learning_rate) == optimizer
+        )
         if not same:
             self._begin_with(optimizer)
         self._optimizer = optimizer
 
     def _begin_with(self, optimizer: Optimizer | None) -> None:
-        self._optimizer = optimizer  # whose state this is
+        self._optimizer = optimizer
         self._updates = 0
         self._state = np.zeros((len(optimizer.slots) if optimizer else 0, len(self._parameters)), self.dtype)
 
@@ -437,7 +446,9 @@ class NeuralNetwork:
         return header, {"parameters": self._parameters, "optimizer_state": self._state}
 
     @classmethod
-    def _from_record(cls, header: storage.Header, arrays: dict[str, Array], backend: str | None = None) -> "NeuralNetwork":
+    def _from_record(
+        cls, header: storage.Header, arrays: dict[str, Array], backend: str | None = None
+    ) -> "NeuralNetwork":
         """Build a network from what `_to_record` gave; every entry is checked."""
         *hidden, output = header["activations"]
         model = validation.model(header["layer_sizes"], hidden, output, header["loss"], header["dtype"])

@@ -1,4 +1,5 @@
 """Files: a JSON header and arrays in one .npz, written whole or not at all, read without trust."""
+
 import os
 from typing import Any
 
@@ -52,7 +53,8 @@ def read(path: str | os.PathLike[str]) -> tuple[Header, dict[str, Array]]:
     name = os.fspath(path)
     try:
         with open(name, "rb") as handle, np.load(handle, allow_pickle=False) as file:  # NumPy leaves damaged files open
-            if any(entry.compress_type for entry in file.zip.infolist()):  # never by `write`: it might inflate without end
+            # nothing is compressed by `write`; what is might inflate without end
+            if any(entry.compress_type for entry in file.zip.infolist()):
                 raise ValueError("compressed")
             arrays = {key: file[key] for key in file.files}
         header = json.loads(str(arrays.pop("header")))

@@ -1,4 +1,5 @@
 """The loop around the kernels: stretches of steps, between which Python may speak, be interrupted, or stop."""
+
 import time
 from collections.abc import Callable
 
@@ -23,19 +24,22 @@ class DivergenceError(FloatingPointError):
     """
 
     def __init__(self, epoch: int, loss: float, schedule: Schedule) -> None:
-        kept = f"those of epoch {epoch}" if epoch else "those from before"
-        super().__init__(
-            f"training diverged in epoch {epoch + 1} of {schedule.epochs} (loss {loss:.6g}): "
-            f"the parameters are {kept}; learning_rate {schedule.optimizer.learning_rate:g} may be too large"
+        super().__init__(epoch, loss, schedule)  # as it is made: what pickles, on the way from other processes, go by
+        self.epoch, self.loss, self._schedule = epoch, loss, schedule
+
+    def __str__(self) -> str:
+        kept = f"those of epoch {self.epoch}" if self.epoch else "those from before"
+        return (
+            f"training diverged in epoch {self.epoch + 1} of {self._schedule.epochs} (loss {self.loss:.6g}): "
+            f"the parameters are {kept}; learning_rate {self._schedule.optimizer.learning_rate:g} may be too large"
         )
-        self.epoch, self.loss = epoch, loss
 
 
 def run(work: Training | ReferenceTraining, schedule: Schedule, first_stretch: int, report: Report) -> None:
     """Train, reporting whenever the number of epochs done grows.
 
-    `first_stretch` is the number of steps of the first stretch; later ones take about STRETCH seconds. How steps are cut into
-    stretches does not change their results.
+    `first_stretch` is the number of steps of the first stretch; later ones take about STRETCH seconds. How steps are
+    cut into stretches does not change their results.
     """
     step, done, stretch = 0, 0, max(1, first_stretch)
     total = schedule.epochs * work.steps_per_epoch

@@ -1,8 +1,9 @@
 """Every check of what users pass in. A check returns the value in the form that the rest of the package works with."""
+
 import dataclasses
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,9 @@ def _hidden_activations(value: Any, count: int) -> tuple[str, ...]:
     if isinstance(value, str):
         return (name_of("activation", value, names),) * count
     if not isinstance(value, list | tuple):
-        raise TypeError(f"activation must be a name or a list of names, one for each hidden layer, got {shortened(value)}")
+        raise TypeError(
+            f"activation must be a name or a list of names, one for each hidden layer, got {shortened(value)}"
+        )
     require(len(value) == count, "activation", f"a name or a list of {count} names, one for each hidden layer", value)
     return tuple(name_of(f"activation[{i}]", name, names) for i, name in enumerate(value))
 
@@ -96,13 +99,16 @@ def initializer(value: Any, activations: tuple[str, ...]) -> list[str]:
 
 def optimizer(value: Any, learning_rate: Any) -> Optimizer:
     """An optimizer from its name or itself, with the learning rate if one is given."""
-    if not isinstance(value, Optimizer):
-        value = OPTIMIZERS[name_of("optimizer", value, OPTIMIZERS)]()
+    if isinstance(value, Optimizer):
+        chosen = value
+    else:
+        default: Callable[[], Optimizer] = OPTIMIZERS[name_of("optimizer", value, OPTIMIZERS)]
+        chosen = default()
     if learning_rate is None:
-        return value
+        return chosen
     rate = real_number("learning_rate", learning_rate)
     require(0 < rate < math.inf, "learning_rate", "a finite number above 0", learning_rate)
-    return dataclasses.replace(value, learning_rate=rate)
+    return dataclasses.replace(chosen, learning_rate=rate)
 
 
 def real_number(argument: str, value: Any) -> float:
@@ -173,11 +179,12 @@ def numbers(argument: str, value: Any) -> Array:
 
 def samples(X: Any, features: int, dtype: str, argument: str = "X", allow_nan: bool = False) -> Array:
     """Samples as (n_samples, features)."""
-    X = numbers(argument, X)
-    _require_shape(argument, X, X.ndim == 2 and X.shape[1] == features and len(X) > 0, f"(n_samples, {features})")
+    array = numbers(argument, X)
+    right = array.ndim == 2 and array.shape[1] == features and len(array) > 0
+    _require_shape(argument, array, right, f"(n_samples, {features})")
     if not allow_nan:
-        require_finite(argument, X, dtype)
-    return X
+        require_finite(argument, array, dtype)
+    return array
 
 
 def one_or_many(
@@ -192,27 +199,35 @@ def one_or_many(
 def targets(y: Any, n_samples: int, model: Model) -> Array:
     """y as (n_samples, outputs), or labels as (n_samples,)."""
     outputs = model.sizes[-1]
-    y = numbers("y", y)
+    array = numbers("y", y)
     kind = LOSSES[model.loss].targets
-    if kind == "classes" and y.ndim == 1:
-        return _labels(y, n_samples, outputs)
-    if y.ndim == 1 and outputs == 1:
-        y = y[:, np.newaxis]
-    expected = f"({n_samples},) or ({n_samples}, {outputs})" if outputs == 1 or kind == "classes" else f"({n_samples}, {outputs})"
-    _require_shape("y", y, y.shape == (n_samples, outputs), expected)
-    require_finite("y", y, model.dtype)
+    if kind == "classes" and array.ndim == 1:
+        return _labels(array, n_samples, outputs)
+    if array.ndim == 1 and outputs == 1:
+        array = array[:, np.newaxis]
+    shape = f"({n_samples}, {outputs})"
+    either = f"({n_samples},) or {shape}" if outputs == 1 or kind == "classes" else shape
+    _require_shape("y", array, array.shape == (n_samples, outputs), either)
+    require_finite("y", array, model.dtype)
     if kind != "real numbers":
-        require(bool(y.min() >= 0 and y.max() <= 1), "y", f"from 0 to 1 for loss '{model.loss}'", _first(y, (y < 0) | (y > 1)))
+        outside = (array < 0) | (array > 1)
+        require(not outside.any(), "y", f"from 0 to 1 for loss '{model.loss}'", _first(array, outside))
     if kind == "classes":
-        wrong = np.abs(y.sum(axis=1, dtype=np.float64) - 1) > 1e-3
-        rule = "integer labels, or rows of probabilities that sum to 1"
-        require(not wrong.any(), "y", rule, y[np.argmax(wrong)].tolist() if wrong.any() else None)
-    return y
+        wrong = np.abs(array.sum(axis=1, dtype=np.float64) - 1) > 1e-3
+        require(
+            not wrong.any(),
+            "y",
+            "integer labels, or rows of probabilities that sum to 1",
+            array[np.argmax(wrong)].tolist(),
+        )
+    return array
 
 
 def _labels(y: Array, n_samples: int, classes: int) -> Array:
     if y.dtype.kind not in "iu":
-        raise TypeError(f"y must be integer labels 0 ... {classes - 1}, or one row of probabilities for each sample, got dtype {y.dtype}")
+        raise TypeError(
+            f"y must be integer labels 0 ... {classes - 1}, or rows of {classes} probabilities, got dtype {y.dtype}"
+        )
     _require_shape("y", y, y.shape == (n_samples,), f"({n_samples},) or ({n_samples}, {classes})")
     outside = (y < 0) | (y >= classes)
     require(not outside.any(), "y", f"labels from 0 to {classes - 1}", _first(y, outside))

@@ -1,4 +1,5 @@
 """The canonical parameter vector: W0 in C order (inputs, outputs), b0, W1, b1, ..."""
+
 from typing import Any, NamedTuple
 
 import numpy as np
