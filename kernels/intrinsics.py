@@ -27,7 +27,7 @@ def vocabulary(dtype: str, level: Level) -> dict[str, Any]:
         "from_bits": from_bits(number), "quotient": quotient,
         "reals": pointer(number), "doubles": pointer(types.float64),
         "integers": pointer(types.int64), "at": at, "call": call(types.void), "call_double": call(types.float64),
-        "tile": tile(number, shape["LANES"], shape["TILE_ROWS"]),
+        "tile": tile(number, shape["LANES"], shape["TILE_ROWS"]), "dot": dot(number, shape["LANES"]),
         "flush_subnormals": flush, "restore_subnormals": restore,
     }  # fmt: skip
 
@@ -259,6 +259,46 @@ def tile(number, lanes, most_rows):
         return types.void(vectors, n, n, p, n, n, p, n, p, n, p, n), codegen
 
     return multiply_tile
+
+
+def dot(number, lanes):
+    vector, bits = ir.VectorType(FLOATS[number], lanes), number.bitwidth
+    size = lanes * bits // 8
+    p = types.CPointer(number)
+
+    @intrinsic(prefer_literal=True)
+    def sum_of_products(typingctx, vectors, x, y, count):
+        width = vectors.literal_value
+
+        def codegen(context, builder, signature, arguments):
+            _, x, y, count = arguments
+            lane = ir.VectorType(I64, lanes)
+            zero = ir.Constant(vector, None)
+            last = builder.shuffle_vector(
+                builder.insert_element(ir.Constant(lane, ir.Undefined), count, I32(0)),
+                ir.Constant(lane, ir.Undefined),
+                ir.Constant(ir.VectorType(I32, lanes), [0] * lanes),
+            )
+            total = zero
+            for j in range(width):
+                factors = []
+                for base in (x, y):
+                    value = builder.load(builder.bitcast(builder.gep(base, [I64(j * lanes)]), vector.as_pointer()))
+                    value.align = size
+                    factors.append(value)
+                places = ir.Constant(lane, [j * lanes + i for i in range(lanes)])
+                product = builder.select(builder.icmp_signed("<", places, last), builder.fmul(*factors), zero)
+                total = builder.fadd(total, product)
+            reduce = cgutils.get_or_insert_function(
+                builder.module,
+                ir.FunctionType(FLOATS[number], [FLOATS[number], vector]),
+                f"llvm.vector.reduce.fadd.v{lanes}f{bits}",
+            )
+            return builder.call(reduce, [ir.Constant(FLOATS[number], -0.0), total], fastmath=("reassoc",))
+
+        return number(vectors, p, p, types.int64), codegen
+
+    return sum_of_products
 
 
 def _x86_subnormals():

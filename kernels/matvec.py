@@ -7,7 +7,7 @@ input_gradient_of_row    delta below = delta W^T: dot products with the rows of 
 """
 
 from .layout import panel_width
-from .simd import LANES, PANEL, PANEL_VECTORS, accumulate, at, real, select, tile
+from .simd import LANES, PANEL, PANEL_VECTORS, at, dot, real, tile
 
 
 def multiply_row(depth, a, a_column, b, b_row, width, c, start):
@@ -28,24 +28,16 @@ def weighted_sums_of_row(a, weights, inputs, width, z):
         column += PANEL
 
 
-def weight_gradient_of_row(a, delta, inputs, width, gradient):
+def weight_gradient_of_row(a, delta, inputs, width, constants, gradient):
+    """`constants` points to a panel row of zeros, then a 1."""
     column = 0
     while column < width:
         w = panel_width(column, width)
         panel, d = at(gradient, column * inputs), at(delta, column)
         for i in range(inputs):
-            scaled_row(a[i], d, w, at(panel, i * w))
-        scaled_row(real(1), d, w, at(gradient, inputs * width + column))
+            multiply_row(1, at(a, i), 0, d, 0, w, at(panel, i * w), constants)
+        multiply_row(1, at(constants, PANEL), 0, d, 0, w, at(gradient, inputs * width + column), constants)
         column += PANEL
-
-
-def scaled_row(factor, row, width, target):
-    """target = factor * row. Loops of constant length become vectors without a remainder."""
-    for j in range(LANES):
-        target[j] = factor * row[j]
-    if width > LANES:
-        for j in range(LANES, PANEL):
-            target[j] = factor * row[j]
 
 
 def input_gradient_of_row(delta, weights, inputs, outputs, width, below, below_width):
@@ -55,17 +47,10 @@ def input_gradient_of_row(delta, weights, inputs, outputs, width, below, below_w
     while column < width:
         w = panel_width(column, width)
         panel, d = at(weights, column * inputs), at(delta, column)
+        inside = outputs - column  # padding may be NaN after an overflow: it stays out
         for i in range(inputs):
-            below[i] = below[i] + dot(d, at(panel, i * w), w, outputs - column)
+            if w == LANES:
+                below[i] = below[i] + dot(1, d, at(panel, i * w), inside)
+            else:
+                below[i] = below[i] + dot(PANEL_VECTORS, d, at(panel, i * w), inside)
         column += PANEL
-
-
-def dot(x, y, width, count):
-    """The sum of the first `count` products of a panel's row: padding may be NaN after an overflow, and stays out."""
-    total = real(0)
-    for j in range(LANES):
-        total = accumulate(total, select(j < count, x[j] * y[j], real(0)))
-    if width > LANES:
-        for j in range(LANES, PANEL):
-            total = accumulate(total, select(j < count, x[j] * y[j], real(0)))
-    return total

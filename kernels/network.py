@@ -162,7 +162,7 @@ def backward(plan, first, rows, adding, update_number):
             a, a_stride = reals(layer_below[ACTIVATIONS]), layer_below[STRIDE]
             below_width = layer_below[WIDTH]
         if rows == 1 and not adding:
-            weight_gradient_of_row(a, delta, inputs, width, at(gradient, offset))
+            weight_gradient_of_row(a, delta, inputs, width, constants, at(gradient, offset))
         else:
             weight_gradient(rows, a, a_stride, delta, stride, inputs, width, constants, adding, at(gradient, offset))
         if plan[UPDATE_FIRST] != 0:

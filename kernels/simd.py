@@ -230,6 +230,12 @@ def tile(vectors, rows, depth, a, a_row, a_column, b, b_row, c, c_row, start, st
     c.block(rows, c_row, columns)[...] = start.block(rows, start_row, columns) + product
 
 
+def dot(vectors, x, y, count):
+    """The sum of x[j] * y[j] for j < count, in any order; both have vectors * LANES numbers that may be read."""
+    columns = vectors * LANES
+    return (x.block(1, 0, columns) * y.block(1, 0, columns))[0, :count].sum()
+
+
 def flush_subnormals():
     """From here on, this thread reads and writes subnormal numbers as zero; returns the state to restore."""
     return 0

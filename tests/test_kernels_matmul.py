@@ -120,7 +120,8 @@ def test_products_of_a_single_row(namespace, dtype):
 
         gradient = np.full(inputs * width + width, np.nan, dtype)
         d = spread(delta, width + 1)
-        namespace["weight_gradient_of_row"](spread(a, inputs), d, inputs, width, Pointer(gradient))
+        constants = Pointer(np.append(np.zeros(namespace["PANEL"], dtype), np.ones(1, dtype)))
+        namespace["weight_gradient_of_row"](spread(a, inputs), d, inputs, width, constants, Pointer(gradient))
         by_hand = [*(a.T @ delta[:, :outputs]).ravel(), *delta[0, :outputs]]
         np.testing.assert_array_equal(gradient, packed_by_hand((inputs, outputs), by_hand, lanes))
 

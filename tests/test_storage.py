@@ -28,8 +28,9 @@ def trained(optimizer="adam", epochs=3, **options):
 
 
 def everything(network):
-    """All that a network holds, as bytes."""
-    return pickle.dumps(network)
+    """All that a network is written with: facts, and the bytes of its arrays."""
+    header, arrays = network._to_record()
+    return header, {name: (array.dtype, array.shape, array.tobytes()) for name, array in arrays.items()}
 
 
 @pytest.fixture(scope="module")
@@ -528,3 +529,29 @@ def test_storage_keeps_what_else_a_header_holds(tmp_path):
     header, arrays = storage.read(tmp_path / "x")
     assert header == {"format": "fastmlp", "version": 1, "more": [1, {"a": None}]}
     assert arrays["numbers"].tolist() == [0, 1, 2]
+
+
+class Tagged(fastmlp.NeuralNetwork):
+    """A network of a user's own."""
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda network: pickle.loads(pickle.dumps(network))])
+def test_subclasses_keep_their_attributes_and_share_nothing(duplicate):
+    network = Tagged([2, 3, 1], seed=0)
+    network.tag = "mine"
+    again = duplicate(network)
+    assert type(again) is Tagged
+    assert again.tag == "mine"
+    before = network.parameters
+    again.train([[0.0, 1.0]], [1.0], epochs=3)
+    np.testing.assert_array_equal(network.parameters, before)
+    assert not np.array_equal(again.parameters, before)
+
+
+def test_a_link_stays_a_link(tmp_path):
+    target, link = tmp_path / "target.npz", tmp_path / "link.npz"
+    target.touch()
+    link.symlink_to(target)
+    fastmlp.NeuralNetwork([2, 1]).save(link)
+    assert link.is_symlink()
+    assert fastmlp.load(target).layer_sizes == (2, 1)

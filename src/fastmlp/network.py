@@ -108,10 +108,13 @@ class NeuralNetwork:
 
     def _assemble(self, model: Model, parameters: Array, entropy: Any, backend: str | None) -> None:
         self._model, self._parameters, self._entropy = model, parameters, entropy
-        self._backend_asked, self._backend = backend, find_backend(backend)
-        self._executor = self._backend.executor(model, parameters)
+        self._compute_with(backend)
         self._epochs = 0  # trained so far: the order of an epoch's samples depends on its number
         self._begin_with(None)
+
+    def _compute_with(self, backend: str | None) -> None:
+        self._backend_asked, self._backend = backend, find_backend(backend)
+        self._executor = self._backend.executor(self._model, self._parameters)
 
     # --- what it is
 
@@ -465,12 +468,15 @@ class NeuralNetwork:
             network._state = state.astype(model.dtype)
         return network
 
-    def __getstate__(self) -> Any:
-        header, arrays = self._to_record()
-        return header, {name: array.copy() for name, array in arrays.items()}, self._backend_asked
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()  # with the attributes of subclasses
+        del state["_backend"], state["_executor"]
+        state["_parameters"], state["_state"] = self._parameters.copy(), self._state.copy()
+        return state
 
-    def __setstate__(self, state: Any) -> None:
-        self.__dict__.update(self._from_record(*state).__dict__)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._compute_with(self._backend_asked)
 
 
 def load(path: str | os.PathLike[str], *, backend: str | None = None) -> NeuralNetwork:

@@ -23,9 +23,10 @@ def write(path: str | os.PathLike[str], header: Header, arrays: dict[str, Array]
     import json  # here and below: loading a package should not load its file formats
     import tempfile
 
-    directory, name = os.path.split(os.fspath(path))
+    path = os.path.realpath(path)  # a link stays a link
+    directory, name = os.path.split(path)
     text = json.dumps({"format": "fastmlp", "version": VERSION, **header})
-    handle, temporary = tempfile.mkstemp(dir=directory or ".", prefix=f".{name}.")
+    handle, temporary = tempfile.mkstemp(dir=directory, prefix=f".{name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             np.savez(file, header=np.array(text), **arrays)  # type: ignore[arg-type]
