@@ -1,8 +1,8 @@
 """`train`: steps, history, order, optimizer state, divergence, interruption."""
 
-import copy
 import _thread
 import contextlib
+import copy
 import io
 import pickle
 import re
