@@ -1,18 +1,35 @@
 """Layers and neurons: windows onto the network's parameters."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from . import validation
 from .kernels.activations import ACTIVATIONS
+from .kernels.backends import Backend
 from .kernels.errors import require
 from .kernels.plan import Array, Model
-from .vector import LayerParameters
+from .vector import LayerParameters, ParameterVector
 
-if TYPE_CHECKING:
-    from .network import NeuralNetwork
+
+class Network(Protocol):
+    """What a layer needs of the network that it belongs to."""
+
+    _backend: Backend
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]: ...
+
+    @property
+    def activations(self) -> tuple[str, ...]: ...
+
+    @property
+    def dtype(self) -> str: ...
+
+    def _live(self) -> ParameterVector: ...
+
+    def _parameters_changed(self) -> None: ...
 
 
 class Layer:
@@ -30,7 +47,7 @@ class Layer:
 
     __slots__ = ("_index", "_network")  # so that assigning to a misspelled attribute is an error
 
-    def __init__(self, network: "NeuralNetwork", index: int) -> None:
+    def __init__(self, network: Network, index: int) -> None:
         self._network, self._index = network, index
 
     @property
