@@ -46,5 +46,5 @@ WORKLOADS = {
     "2-2-1, batch 1, SGD": Workload((2, 2, 1), "sigmoid", "sigmoid", MSE, 4, 1, 5000, "sgd"),
     "4-32-32-1, batch 32, Adam": Workload((4, 32, 32, 1), "relu", "identity", MSE, 4096, 32, 20, "adam"),
     "64-32-10, batch 32, SGD": Workload((64, 32, 10), "relu", "softmax", CROSS_ENTROPY, 1792, 32, 50, "sgd"),
-    "784-128-10, batch 64, Adam": Workload((784, 128, 10), "relu", "softmax", CROSS_ENTROPY, 8192, 64, 1, "adam"),
+    "784-128-10, batch 64, Adam": Workload((784, 128, 10), "relu", "softmax", CROSS_ENTROPY, 8192, 64, 4, "adam"),
 }
