@@ -12,6 +12,7 @@ cdef extern from "cpu.h":
 
 
 cdef extern from "kernels.h":
+    const char *FASTMLP_FINGERPRINT
     const int FASTMLP_LEVELS
     const int FASTMLP_ROWS
     struct Row "":
@@ -25,6 +26,9 @@ cdef extern from "kernels.h":
 
 
 ctypedef int64_t (*Entry)(int64_t plan, int64_t first, int64_t last) noexcept nogil
+
+
+FINGERPRINT = FASTMLP_FINGERPRINT.decode()  # of the kernels: see interface.py
 
 
 def host_features():

@@ -20,7 +20,7 @@ from pathlib import Path
 import llvmlite.binding as llvm
 
 from .compilation import callback, levels
-from .interface import KERNELS
+from .interface import KERNELS, fingerprint
 from .levels import LEVELS, Level
 from .object_symbols import undefined_symbols
 
@@ -124,6 +124,7 @@ def header(built: list[Level]) -> str:
     tables = "".join(f"extern const void *const {table(level)}[];\n" for level in built)
     names = "".join(f'    {{"{level.name}", {table(level)}}},\n' for level in built)
     return (
+        f'#define FASTMLP_FINGERPRINT "{fingerprint()}"\n'
         f"#define FASTMLP_ROWS {len(ROWS)}\n#define FASTMLP_LEVELS {len(built)}\n"
         f"static const struct {{ const char *kernel, *dtype; }} fastmlp_rows[] = {{\n{rows}}};\n{tables}"
         f"static const struct {{ const char *name; const void *const *addresses; }} fastmlp_levels[] = {{\n{names}}};\n"

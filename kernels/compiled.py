@@ -1,6 +1,7 @@
 """The kernels compiled ahead of time and linked into the extension module, for the best CPU level that this CPU has."""
 
 from . import _compiled
+from .interface import fingerprint
 from .levels import LEVELS, Level
 from .plan import Plan
 
@@ -11,6 +12,10 @@ class Compiled:
     name = "compiled"
 
     def __init__(self, level: Level) -> None:
+        if fingerprint() != _compiled.FINGERPRINT:  # it would run over the ends of a plan
+            raise RuntimeError(
+                "backend 'compiled' must be built from the kernels beside it, got one of others: build it again"
+            )
         self.level = level.name
         self._addresses = _compiled.addresses(level.name)
 

@@ -11,6 +11,7 @@ arguments and results:
     nothing   (result only)
 """
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,3 +99,10 @@ def _optimizers() -> list[Kernel]:
 
 
 KERNELS = {kernel.name: kernel for kernel in [*_entries(), *_gathers(), *_activations(), *_losses(), *_optimizers()]}
+
+
+def fingerprint() -> str:
+    """Of all that compiled kernels and the Python around them must agree on: the words of a plan, and the kernels."""
+    words = sorted((name, value) for name, value in vars(layout).items() if isinstance(value, int))
+    kernels = sorted((kernel.name, kernel.arguments, kernel.result) for kernel in KERNELS.values())
+    return f"{zlib.crc32(repr((words, kernels)).encode()):08x}"

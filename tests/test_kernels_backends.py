@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from fastmlp.kernels import backends, jit
+from fastmlp.kernels import backends, interface, jit
 from fastmlp.kernels.backends import BACKENDS, backend
 from fastmlp.kernels.executor import Executor
 from fastmlp.kernels.initializers import INITIALIZERS
@@ -128,6 +128,27 @@ def test_a_missing_extension_is_no_silent_fallback(environment):
 # --- initial weights
 
 DEVIATIONS = {"he_normal": np.sqrt(2 / 300), "glorot_uniform": np.sqrt(2 / (300 + 200))}
+
+
+def test_an_extension_of_other_kernels_is_refused(monkeypatch):
+    if not backends.extension_exists():
+        pytest.skip("there is no extension")
+    from fastmlp.kernels import compiled
+
+    monkeypatch.setattr(compiled._compiled, "FINGERPRINT", "of an older plan")
+    with pytest.raises(RuntimeError, match="must be built from the kernels beside it"):
+        compiled.Compiled(compiled.host_level())
+
+
+def test_the_fingerprint_depends_on_the_plan_and_on_the_kernels(monkeypatch):
+    before = interface.fingerprint()
+    with monkeypatch.context() as patch:
+        patch.setattr(interface.layout, "SAMPLES", interface.layout.SAMPLES + 1)
+        assert interface.fingerprint() != before
+    with monkeypatch.context() as patch:
+        patch.delitem(interface.KERNELS, "run")
+        assert interface.fingerprint() != before
+    assert interface.fingerprint() == before
 
 
 def test_every_initializer_has_its_deviation():
