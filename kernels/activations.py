@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .elementary import exp, sigmoid, tanh
-from .simd import accumulate, at, maximum, real, select
+from .simd import LANES, at, lanes_below, largest_lane, load, real, select, spread, store, sum_lanes
 
 # --- da/dz in terms of a, with a = f(z) above it where `elementary.py` does not have it
 
@@ -30,51 +30,61 @@ def softmax(z, rows, columns, stride):
     """a_j = exp(z_j) / sum_k exp(z_k) in every row, in place; subtracting the largest z first, nothing overflows."""
     for i in range(rows):
         row = at(z, i * stride)
-        total = exponentials(row, largest(row, columns, stride), columns, stride, row)
-        for j in range(stride):
-            row[j] = row[j] / total
+        subtract_largest(row, columns)
+        scale_row(row, columns, real(1) / exponentials(row, columns, row))
 
 
 def softmax_derivative(a, delta, rows, columns, stride):
     """delta_j = a_j (delta_j - sum_k a_k delta_k): the Jacobian diag(a) - a a^T times delta, in every row."""
     for i in range(rows):
         row, delta_row = at(a, i * stride), at(delta, i * stride)
-        mean = real(0)
-        for j in range(stride):
-            mean = accumulate(mean, select(j < columns, row[j] * delta_row[j], real(0)))
-        for j in range(stride):
-            delta_row[j] = row[j] * (delta_row[j] - mean)
+        mean = spread(real(0))
+        for j in range(0, columns, LANES):
+            mean = mean + select(lanes_below(columns - j), load(row, j) * load(delta_row, j), real(0))
+        mean = sum_lanes(mean)
+        for j in range(0, columns, LANES):
+            store(delta_row, j, load(row, j) * (load(delta_row, j) - mean))
 
 
-def largest(row, columns, stride):
-    """The largest number of a row; NaN if there is one. Loops run over the padding too: they are whole vectors."""
-    top = row[0]
-    for j in range(stride):
-        top = maximum(top, select(j < columns, row[j], row[0]))
-    return top
+def subtract_largest(row, columns):
+    """row_j -= the largest. A NaN may hide from the comparisons, but stays where it is."""
+    first = row[0]
+    top = spread(first)
+    for j in range(0, columns, LANES):
+        x = select(lanes_below(columns - j), load(row, j), first)
+        top = select(x > top, x, top)
+    top = largest_lane(top)
+    for j in range(0, columns, LANES):
+        store(row, j, load(row, j) - top)
 
 
-def exponentials(row, top, columns, stride, target):
-    """target_j = exp(row_j - top), zero in the padding; returns their sum."""
-    for j in range(stride):
-        target[j] = select(j < columns, exp(row[j] - top), real(0))
-    total = real(0)
-    for j in range(stride):
-        total = accumulate(total, target[j])
-    return total
+def exponentials(row, columns, target):
+    """target_j = exp(row_j), zero in the padding; returns their sum."""
+    total = spread(real(0))
+    for j in range(0, columns, LANES):
+        e = select(lanes_below(columns - j), exp(load(row, j)), real(0))
+        store(target, j, e)
+        total = total + e
+    return sum_lanes(total)
+
+
+def scale_row(row, columns, factor):
+    """row_j *= factor."""
+    for j in range(0, columns, LANES):
+        store(row, j, load(row, j) * factor)
 
 
 # --- from functions of a number to functions of a block of rows: `element` is bound to the former
 
 
 def apply(z, rows, columns, stride):
-    for i in range(rows * stride):
-        z[i] = element(z[i])  # noqa: F821
+    for i in range(0, rows * stride, LANES):
+        store(z, i, element(load(z, i)))  # noqa: F821
 
 
 def chain(a, delta, rows, columns, stride):
-    for i in range(rows * stride):
-        delta[i] = delta[i] * element(a[i])  # noqa: F821
+    for i in range(0, rows * stride, LANES):
+        store(delta, i, load(delta, i) * element(load(a, i)))  # noqa: F821
 
 
 @dataclass(frozen=True)

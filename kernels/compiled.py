@@ -3,7 +3,8 @@
 from . import _compiled
 from .interface import fingerprint
 from .levels import LEVELS, Level
-from .plan import Plan
+from .plan import Plan, Rank
+from .threads import yield_address
 
 
 class Compiled:
@@ -17,12 +18,13 @@ class Compiled:
                 "backend 'compiled' must be built from the kernels beside it, got one of others: build it again"
             )
         self.level = level.name
+        self.yield_address = yield_address()
         self._addresses = _compiled.addresses(level.name)
 
     def address(self, kernel: str, dtype: str) -> int:
         return self._addresses[kernel, dtype]
 
-    def call(self, kernel: str, plan: Plan, first: int, last: int) -> int:
+    def call(self, kernel: str, plan: Plan | Rank, first: int, last: int) -> int:
         return _compiled.call(self._addresses[kernel, plan.model.dtype], plan.address, first, last)
 
 

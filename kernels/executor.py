@@ -9,6 +9,7 @@ import numpy as np
 from . import layout
 from .optimizers import Optimizer
 from .plan import Array, Library, Model, Plan
+from .threads import crew
 
 CHUNK = 256  # rows at a time where the user sets no batch size
 
@@ -65,7 +66,7 @@ class Executor:
         """Gradients with respect to parameters (canonical) and inputs, from one with respect to the outputs."""
         plan, _ = self._plan("output_gradient", X, output_gradient)
         inputs = np.empty((len(X), self.model.sizes[0]), self.model.dtype)
-        plan[layout.INPUT_GRADIENT] = inputs
+        plan.want_input_gradient(inputs)
         plan[layout.SAMPLES] = plan[layout.DELTA_DIVISOR] = 1  # what is given belongs to a sum, not to a mean
         return self._canonical_gradient(plan, len(X)), inputs
 
@@ -128,10 +129,8 @@ class Training:
         plan[layout.LOSSES] = self.losses
         plan[layout.CANONICAL] = executor.parameters
         plan[layout.PACKED] = self._packed = plan.packed()
-        plan[layout.GRADIENT] = plan.packed()
         plan[layout.STATE] = self._packed_state = plan.packed(len(state))
-        plan[layout.OPTIMIZER] = executor.library.address(f"optimizer_{schedule.optimizer.name}", executor.model.dtype)
-        plan[layout.SETTINGS] = np.array(schedule.optimizer.settings(), np.float64)
+        plan.optimize(schedule.optimizer)
         plan[layout.STOP_AT_NONFINITE], plan[layout.UPDATE_FIRST] = schedule.stop_at_nonfinite, schedule.update_first
         if schedule.delta_divisor is not None:
             plan[layout.DELTA_DIVISOR] = schedule.delta_divisor
@@ -139,9 +138,15 @@ class Training:
         for canonical, packed in self._slots():
             plan.pack(canonical, packed)
 
-    def run(self, first_step: int, last_step: int) -> int:
-        """Train; returns the step before which it stopped, less than `last_step` if numbers ceased to be finite."""
-        return self._plan.call("run", first_step, last_step)
+    def run(self, first_step: int, last_step: int, threads: int = 1) -> int:
+        """Train; returns the step before which it stopped, less than `last_step` if numbers ceased to be finite.
+
+        threads: how many may work, if as many are idle.
+        """
+        with crew(threads) as team:
+            plans = [self._plan, *self._plan.ranks(team.size)]
+            call = self._executor.library.call
+            return team.run(lambda rank: call("run", plans[rank], first_step, last_step), self._plan.release_ranks)[0]
 
     @property
     def steps_done(self) -> int:

@@ -16,12 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import activations, elementary, layout, losses, matmul, matvec, network, optimizers, random
+from . import activations, elementary, layout, losses, matmul, matvec, network, optimizers, random, ranks
 from .activations import ACTIVATIONS
 from .losses import LOSSES
 from .optimizers import OPTIMIZERS
 
-MODULES = (elementary, activations, losses, optimizers, random, layout, matvec, matmul, network)
+MODULES = (elementary, activations, losses, optimizers, random, layout, matvec, matmul, ranks, network)
 """The modules that hold kernels. Names are unique among them: they share one namespace when they are specialised."""
 
 SOURCE_DTYPES = (
@@ -44,7 +44,7 @@ class Kernel:
 _ENTRY = ("plan", "integer", "integer")  # all that Python calls takes a plan and two integers, and returns an integer
 _BLOCK = ("integer", "integer", "integer")  # rows, columns, stride
 _GATHER = ("integer", "integer", "integer", "integer", "integer", "integer", "reals", "integer")
-_UPDATE = ("reals", "reals", "reals", "integer", "integer", "doubles", "integer")
+_UPDATE = ("reals", "reals", "reals", "integer", "integer", "doubles")
 
 
 def _entries() -> list[Kernel]:
@@ -83,19 +83,23 @@ def _activations() -> list[Kernel]:
 
 
 def _losses() -> list[Kernel]:
-    arguments = ("reals", "reals", "reals", *_BLOCK, "double")
+    arguments = ("reals", "reals", "reals", "doubles", *_BLOCK, "double")
     kernels = []
     for row in LOSSES.values():
         if row.derivative is None:
-            kernels.append(Kernel(f"loss_{row.name}", row.value, arguments, "double"))
+            kernels.append(Kernel(f"loss_{row.name}", row.value, arguments))
         else:
             bound = {"value": row.value, "derivative": row.derivative}
-            kernels.append(Kernel(f"loss_{row.name}", losses.elementwise_loss, arguments, "double", bound))
+            kernels.append(Kernel(f"loss_{row.name}", losses.elementwise_loss, arguments, bound=bound))
     return kernels
 
 
 def _optimizers() -> list[Kernel]:
-    return [Kernel(f"optimizer_{name}", row.update, _UPDATE) for name, row in OPTIMIZERS.items()]
+    kernels = [Kernel(f"optimizer_{name}", row.update, _UPDATE) for name, row in OPTIMIZERS.items()]
+    for name, row in OPTIMIZERS.items():
+        if row.prepare is not None:
+            kernels.append(Kernel(f"prepare_{name}", row.prepare, ("doubles", "integer")))
+    return kernels
 
 
 KERNELS = {kernel.name: kernel for kernel in [*_entries(), *_gathers(), *_activations(), *_losses(), *_optimizers()]}

@@ -9,7 +9,7 @@ import numpy as np
 from . import simd
 from .interface import KERNELS, SOURCE_DTYPES
 from .levels import Level
-from .plan import Plan
+from .plan import Plan, Rank
 from .specialize import bind, clone, specialize, tile_shape
 
 
@@ -20,12 +20,13 @@ class Interpreted:
 
     def __init__(self, level: Level) -> None:
         self.level = level.name
+        self.yield_address = 0
         self._level = level
 
     def address(self, kernel: str, dtype: str) -> int:
         return _address(kernel, dtype, self._level)
 
-    def call(self, kernel: str, plan: Plan, first: int, last: int) -> int:
+    def call(self, kernel: str, plan: Plan | Rank, first: int, last: int) -> int:
         with simd.visible(plan.arrays()), np.errstate(all="ignore"):
             result: int = simd._functions[self.address(kernel, plan.model.dtype)](plan.address, first, last)
         return result

@@ -10,6 +10,7 @@ from numba.extending import intrinsic
 
 from .levels import Level
 from .specialize import tile_shape
+from .vector_type import Vector, spread
 
 I8, I32, I64, VOID = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.VoidType()
 FLOATS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
@@ -26,8 +27,12 @@ def vocabulary(dtype: str, level: Level) -> dict[str, Any]:
         "absolute": absolute, "copy_sign": copy_sign, "maximum": maximum, "accumulate": accumulate, "to_bits": to_bits,
         "from_bits": from_bits(number), "quotient": quotient,
         "reals": pointer(number), "doubles": pointer(types.float64),
-        "integers": pointer(types.int64), "at": at, "call": call(types.void), "call_double": call(types.float64),
-        "tile": tile(number, shape["LANES"], shape["TILE_ROWS"]), "dot": dot(number, shape["LANES"]),
+        "integers": pointer(types.int64), "at": at, "call": call(types.void),
+        "load": load(shape["LANES"]), "store": store(shape["LANES"]), "spread": spread_lanes(shape["LANES"]), "lanes_below": compare_lanes(number, shape["LANES"], "<"),
+        "lane_is": compare_lanes(number, shape["LANES"], "=="),
+        "sum_lanes": sum_lanes, "largest_lane": largest_lane,
+        "fetch_add": fetch_add, "fetch": fetch, "pause": PAUSE[level.machine],
+        "tile": tile(number, shape["LANES"], shape["TILE_ROWS"]), "transpose": transpose(number, shape["LANES"]),
         "flush_subnormals": flush, "restore_subnormals": restore,
     }  # fmt: skip
 
@@ -41,11 +46,10 @@ def polynomial(coefficients):
     @intrinsic
     def horner(typingctx, x):
         def codegen(context, builder, signature, arguments):
-            x_type = arguments[0].type
-            total = ir.Constant(x_type, float(coefficients[0]))
+            total = constant(arguments[0].type, float(coefficients[0]))
             for c in coefficients[1:]:
                 product = builder.fmul(total, arguments[0], flags=("contract",))
-                total = builder.fadd(product, ir.Constant(x_type, float(c)), flags=("contract",))
+                total = builder.fadd(product, constant(arguments[0].type, float(c)), flags=("contract",))
             return total
 
         return x(x), codegen
@@ -53,23 +57,39 @@ def polynomial(coefficients):
     return horner
 
 
+def constant(number_or_vector, value):
+    if isinstance(number_or_vector, ir.VectorType):
+        return ir.Constant(number_or_vector, [value] * number_or_vector.count)
+    return ir.Constant(number_or_vector, value)
+
+
 @intrinsic
 def select(typingctx, condition, a, b):
-    result = typingctx.unify_types(a, b)
+    vector = next((v for v in (a, b) if isinstance(v, Vector)), None)
+    if vector is None:
+        vector = typingctx.unify_types(a, b)
+        if isinstance(condition, Vector):
+            vector = condition.of(vector)
 
     def codegen(context, builder, signature, arguments):
         return builder.select(*arguments)
 
-    return result(types.boolean, result, result), codegen
+    return vector(condition, vector, vector), codegen
+
+
+def declare(builder, name, arguments):
+    """An intrinsic of LLVM whose arguments and result are of one type, that of the first argument."""
+    number = arguments[0].type
+    lanes, bits = "", number
+    if isinstance(number, ir.VectorType):
+        lanes, bits = f"v{number.count}", number.element
+    function = ir.FunctionType(number, [number] * len(arguments))
+    return cgutils.get_or_insert_function(builder.module, function, f"{name}.{lanes}{bits.intrinsic_name}")
 
 
 def _llvm(name):
-    """An intrinsic of LLVM whose arguments and result are of one type."""
-
     def codegen(context, builder, signature, arguments):
-        number = arguments[0].type
-        function = ir.FunctionType(number, [number] * len(arguments))
-        return builder.call(builder.module.declare_intrinsic(name, [number], function), arguments)
+        return builder.call(declare(builder, name, arguments), arguments)
 
     return codegen
 
@@ -104,7 +124,9 @@ def accumulate(typingctx, total, x):
 
 @intrinsic
 def to_bits(typingctx, x):
-    integer = types.int32 if x == types.float32 else types.int64
+    number = x.element if isinstance(x, Vector) else x
+    integer = types.int32 if number == types.float32 else types.int64
+    integer = x.of(integer) if isinstance(x, Vector) else integer
 
     def codegen(context, builder, signature, arguments):
         return builder.bitcast(arguments[0], context.get_value_type(integer))
@@ -115,14 +137,15 @@ def to_bits(typingctx, x):
 def from_bits(number):
     @intrinsic
     def bits_to_number(typingctx, n):
-        def codegen(context, builder, signature, arguments):
-            bits = ir.IntType(number.bitwidth)
-            value = arguments[0]
-            if value.type.width > bits.width:
-                value = builder.trunc(value, bits)
-            return builder.bitcast(value, FLOATS[number])
+        result = n.of(number) if isinstance(n, Vector) else number
 
-        return number(n), codegen
+        def codegen(context, builder, signature, arguments):
+            value = arguments[0]
+            if isinstance(value.type, ir.IntType) and value.type.width > number.bitwidth:
+                value = builder.trunc(value, ir.IntType(number.bitwidth))
+            return builder.bitcast(value, context.get_value_type(result))
+
+        return result(n), codegen
 
     return bits_to_number
 
@@ -157,6 +180,100 @@ def at(typingctx, p, i):
     return p(p, types.int64), codegen
 
 
+def vector_at(context, builder, vector, p, i):
+    """The address of a vector, and the alignment that it has."""
+    register = context.get_value_type(vector)
+    return builder.bitcast(builder.gep(p, [i]), register.as_pointer()), vector.lanes * vector.element.bitwidth // 8
+
+
+def load(lanes):
+    @intrinsic
+    def load_vector(typingctx, p, i):
+        vector = Vector(p.dtype, lanes)
+
+        def codegen(context, builder, signature, arguments):
+            address, align = vector_at(context, builder, vector, *arguments)
+            return builder.load(address, align=align)
+
+        return vector(p, types.int64), codegen
+
+    return load_vector
+
+
+def store(lanes):
+    @intrinsic
+    def store_vector(typingctx, p, i, value):
+        vector = Vector(p.dtype, lanes)
+
+        def codegen(context, builder, signature, arguments):
+            address, align = vector_at(context, builder, vector, *arguments[:2])
+            builder.store(arguments[2], address, align=align)
+            return context.get_dummy_value()
+
+        return types.void(p, types.int64, vector), codegen
+
+    return store_vector
+
+
+def spread_lanes(lanes):
+    @intrinsic
+    def spread_number(typingctx, x):
+        def codegen(context, builder, signature, arguments):
+            return spread(builder, arguments[0], lanes)
+
+        return Vector(x, lanes)(x), codegen
+
+    return spread_number
+
+
+def compare_lanes(number, lanes, comparison):
+    @intrinsic
+    def compare(typingctx, n):
+        def codegen(context, builder, signature, arguments):
+            # in lanes as wide as the numbers that they mask, which a comparison makes a mask of without conversions
+            lane = ir.IntType(number.bitwidth)
+            limit = builder.trunc(arguments[0], lane) if number.bitwidth < 64 else arguments[0]
+            numbers = ir.Constant(ir.VectorType(lane, lanes), list(range(lanes)))
+            return builder.icmp_signed(comparison, numbers, spread(builder, limit, lanes))
+
+        return Vector(types.boolean, lanes)(types.int64), codegen
+
+    return compare
+
+
+@intrinsic
+def sum_lanes(typingctx, v):
+    def codegen(context, builder, signature, arguments):
+        return reduce(builder, "fadd", arguments[0], ir.Constant(arguments[0].type.element, -0.0))
+
+    return v.element(v), codegen
+
+
+@intrinsic
+def largest_lane(typingctx, v):
+    def codegen(context, builder, signature, arguments):
+        vector, lanes = arguments[0], arguments[0].type.count
+        distance = lanes // 2
+        while distance:
+            mask = ir.Constant(ir.VectorType(I32, lanes), [(j + distance) % lanes for j in range(lanes)])
+            other = builder.shuffle_vector(vector, vector, mask)
+            vector = builder.select(builder.fcmp_ordered(">", other, vector), other, vector)
+            distance //= 2
+        return builder.extract_element(vector, I32(0))
+
+    return v.element(v), codegen
+
+
+def reduce(builder, name, vector, *start):
+    element = vector.type.element
+    function = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(element, [*(s.type for s in start), vector.type]),
+        f"llvm.vector.reduce.{name}.v{vector.type.count}{element.intrinsic_name}",
+    )
+    return builder.call(function, [*start, vector], fastmath=("reassoc",) if start else ())
+
+
 def call(result):
     @intrinsic
     def call_address(typingctx, address, *arguments):
@@ -171,6 +288,40 @@ def call(result):
 
     return call_address
 
+
+# --- threads
+
+
+@intrinsic
+def fetch_add(typingctx, p, i, value):
+    def codegen(context, builder, signature, arguments):
+        return builder.atomic_rmw("add", builder.gep(arguments[0], [arguments[1]]), arguments[2], "acq_rel")
+
+    return types.int64(p, types.int64, types.int64), codegen
+
+
+@intrinsic
+def fetch(typingctx, p, i):
+    def codegen(context, builder, signature, arguments):
+        return builder.load_atomic(builder.gep(arguments[0], [arguments[1]]), "acquire", 8)
+
+    return types.int64(p, types.int64), codegen
+
+
+def pause(name, *arguments):
+    @intrinsic
+    def wait_a_moment(typingctx):
+        def codegen(context, builder, signature, _):
+            function = ir.FunctionType(VOID, [a.type for a in arguments])
+            builder.call(cgutils.get_or_insert_function(builder.module, function, name), arguments)
+            return context.get_dummy_value()
+
+        return types.void(), codegen
+
+    return wait_a_moment
+
+
+PAUSE = {"x86_64": pause("llvm.x86.sse2.pause"), "aarch64": pause("llvm.aarch64.hint", I32(1))}
 
 # --- machine
 
@@ -191,7 +342,8 @@ def tile(number, lanes, most_rows):
         )
         places = [(i, j) for i in range(rows) for j in range(vectors)]
         # A short tile has too few sums to hide the latency of an addition: each then has parts that take turns.
-        parts = max(1, min(4, BUSY_SUMS // len(places)))
+        # Not in tiles of half the rows or more: those may be cut otherwise when threads share them, to the same bits.
+        parts = max(1, min(4, BUSY_SUMS // len(places))) if 2 * rows < most_rows else 1
 
         def load(address, align):
             value = builder.load(address)
@@ -209,11 +361,7 @@ def tile(number, lanes, most_rows):
             row_of_b = [load(at_vector(b_k, I64(j * lanes)), size) for j in range(vectors)]
             for i in range(rows):
                 number_of_a = load(builder.gep(a_k, [builder.mul(I64(i), a_row)]), bytes_of_number)
-                broadcast = builder.shuffle_vector(
-                    builder.insert_element(ir.Constant(vector, ir.Undefined), number_of_a, I32(0)),
-                    ir.Constant(vector, ir.Undefined),
-                    ir.Constant(ir.VectorType(I32, lanes), [0] * lanes),
-                )
+                broadcast = spread(builder, number_of_a, lanes)
                 for j in range(vectors):
                     total = builder.call(multiply_add, [broadcast, row_of_b[j], builder.load(sums[part, i, j])])
                     builder.store(total, sums[part, i, j])
@@ -228,13 +376,15 @@ def tile(number, lanes, most_rows):
             for part in range(parts):
                 multiply(builder.add(builder.mul(loop.index, I64(parts)), I64(part)), part)
         if parts > 1:
+            with builder.if_then(builder.icmp_unsigned(">", whole, I64(0))):
+                for i, j in places:
+                    for part in range(1, parts):
+                        total = builder.fadd(builder.load(sums[0, i, j]), builder.load(sums[part, i, j]))
+                        builder.store(total, sums[0, i, j])
             with cgutils.for_range(builder, depth, start=builder.mul(whole, I64(parts))) as loop:
                 multiply(loop.index, 0)
         for i, j in places:
-            total = builder.load(sums[0, i, j])
-            for part in range(1, parts):
-                total = builder.fadd(total, builder.load(sums[part, i, j]))
-            builder.store(total, place(c, c_row, i, j)).align = size
+            builder.store(builder.load(sums[0, i, j]), place(c, c_row, i, j)).align = size
 
     @intrinsic(prefer_literal=True)
     def multiply_tile(typingctx, vectors, rows, depth, a, a_row, a_column, b, b_row, c, c_row, start, start_row):
@@ -261,44 +411,40 @@ def tile(number, lanes, most_rows):
     return multiply_tile
 
 
-def dot(number, lanes):
-    vector, bits = ir.VectorType(FLOATS[number], lanes), number.bitwidth
-    size = lanes * bits // 8
-    p = types.CPointer(number)
+def transpose(number, lanes):
+    vector = ir.VectorType(FLOATS[number], lanes)
+    size = lanes * number.bitwidth // 8
+    n, p = types.int64, types.CPointer(number)
 
-    @intrinsic(prefer_literal=True)
-    def sum_of_products(typingctx, vectors, x, y, count):
-        width = vectors.literal_value
-
+    @intrinsic
+    def transpose_block(typingctx, source, source_row, rows, zeros, target, target_row):
         def codegen(context, builder, signature, arguments):
-            _, x, y, count = arguments
-            lane = ir.VectorType(I64, lanes)
-            zero = ir.Constant(vector, None)
-            last = builder.shuffle_vector(
-                builder.insert_element(ir.Constant(lane, ir.Undefined), count, I32(0)),
-                ir.Constant(lane, ir.Undefined),
-                ir.Constant(ir.VectorType(I32, lanes), [0] * lanes),
-            )
-            total = zero
-            for j in range(width):
-                factors = []
-                for base in (x, y):
-                    value = builder.load(builder.bitcast(builder.gep(base, [I64(j * lanes)]), vector.as_pointer()))
-                    value.align = size
-                    factors.append(value)
-                places = ir.Constant(lane, [j * lanes + i for i in range(lanes)])
-                product = builder.select(builder.icmp_signed("<", places, last), builder.fmul(*factors), zero)
-                total = builder.fadd(total, product)
-            reduce = cgutils.get_or_insert_function(
-                builder.module,
-                ir.FunctionType(FLOATS[number], [FLOATS[number], vector]),
-                f"llvm.vector.reduce.fadd.v{lanes}f{bits}",
-            )
-            return builder.call(reduce, [ir.Constant(FLOATS[number], -0.0), total], fastmath=("reassoc",))
+            source, source_row, rows, zeros, target, target_row = arguments
+            block = []
+            for i in range(lanes):
+                row = builder.gep(source, [builder.mul(I64(i), source_row)])
+                row = builder.select(builder.icmp_signed("<", I64(i), rows), row, zeros)
+                block.append(builder.load(builder.bitcast(row, vector.as_pointer()), align=size))
+            # quarters of a square of `distance` change places, for squares of 2 distance, distance = 1, 2, 4, ...
+            distance = 1
+            while distance < lanes:
+                for i in range(lanes):
+                    if not i & distance:
+                        upper, lower = block[i], block[i + distance]
+                        from_upper = [j if not j & distance else lanes + j - distance for j in range(lanes)]
+                        from_lower = [j + distance if not j & distance else lanes + j for j in range(lanes)]
+                        for row, places in ((i, from_upper), (i + distance, from_lower)):
+                            mask = ir.Constant(ir.VectorType(I32, lanes), places)
+                            block[row] = builder.shuffle_vector(upper, lower, mask)
+                distance *= 2
+            for j in range(lanes):
+                row = builder.gep(target, [builder.mul(I64(j), target_row)])
+                builder.store(block[j], builder.bitcast(row, vector.as_pointer()), align=size)
+            return context.get_dummy_value()
 
-        return number(vectors, p, p, types.int64), codegen
+        return types.void(p, n, n, p, p, n), codegen
 
-    return sum_of_products
+    return transpose_block
 
 
 def _x86_subnormals():

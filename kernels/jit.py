@@ -12,7 +12,8 @@ import llvmlite.binding as llvm
 
 from .compilation import callback, levels
 from .levels import Level
-from .plan import Plan
+from .plan import Plan, Rank
+from .threads import yield_address
 
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 
@@ -24,12 +25,13 @@ class Jit:
 
     def __init__(self, level: Level) -> None:
         self.level = level.name
+        self.yield_address = yield_address()
         self._level = level
 
     def address(self, kernel: str, dtype: str) -> int:
         return _compiled(kernel, dtype, self._level)
 
-    def call(self, kernel: str, plan: Plan, first: int, last: int) -> int:
+    def call(self, kernel: str, plan: Plan | Rank, first: int, last: int) -> int:
         return _entry(kernel, plan.model.dtype, self._level)(plan.address, first, last)
 
 

@@ -3,10 +3,13 @@
 A plan is a vector of int64: a header, then one record per layer. Words that hold addresses may be 0 where it says so.
 
 The canonical vector is what users see: W0 in C order (inputs, outputs), b0, W1, b1, ... The packed vector is the same
-numbers in the order in which a tile reads them. Outputs are padded with zeros to `width`, a multiple of LANES; weights
-lie in panels of PANEL outputs (the last may be narrower, but a multiple of LANES), each panel row after row:
+numbers in the order in which a tile reads them. Outputs are padded with zeros to `width`, a multiple of LANES, and lie
+in panels of PANEL outputs (the last may be narrower, but a multiple of LANES). A panel is a row of biases, which the
+sums of a tile start from, and a row of weights for each input:
 
-    [outputs / PANEL][inputs][PANEL], then the biases [width]
+    [width / PANEL][1 + inputs][PANEL]
+
+Threads that work on one batch are ranks 0, 1, ..., each with a copy of the plan in which the words marked `own` differ.
 """
 
 from .simd import PANEL, accumulate, at, real, reals
@@ -39,10 +42,12 @@ from .simd import PANEL, accumulate, at, real, reals
     CANONICAL,  # address of the canonical vector: holds the last epoch that ended with finite numbers
     PACKED,  # address of the packed vector
     PACKED_SIZE,
-    GRADIENT,  # address of a packed vector
+    GRADIENT,  # address of a packed vector; 0: not wanted as a whole
+    PART,  # own: address of a packed panel, a part of the gradient on its way to the optimizer
     STATE,  # address of the optimizer's packed vectors, one after the other
     OPTIMIZER,  # address of its update function
-    SETTINGS,  # address of float64: the learning rate, then the optimizer's own
+    PREPARE,  # address of the function that prepares an update; 0: there is none
+    SETTINGS,  # own: address of float64: the learning rate, the optimizer's own, and what `PREPARE` leaves
     # loss
     LOSS,  # address of the loss function
     VALUE_DIVISOR,  # the loss is its sum over samples and outputs / (samples * VALUE_DIVISOR)
@@ -53,12 +58,23 @@ from .simd import PANEL, accumulate, at, real, reals
     INPUTS,  # address of real[BATCH_SIZE, INPUTS_STRIDE]
     INPUTS_STRIDE,
     TARGETS,  # address of real[BATCH_SIZE, stride of the last layer]
-    DELTA,  # address of real[BATCH_SIZE, widest stride]: dLoss/dz of the layer at work
-    DELTA_BELOW,  # the same, of the layer below it
-    TRANSPOSED,  # address of real[widest layer's outputs, PANEL]
+    INPUT_DELTA,  # address of real[BATCH_SIZE, INPUTS_STRIDE]: dLoss/dx; 0: not wanted
+    ROW_LOSSES,  # address of float64[BATCH_SIZE]
+    TRANSPOSED,  # own: address of real[widest layer, PANEL]
     CONSTANTS,  # address of real[PANEL + 1]: zeros, then a one
+    # ranks
+    RANK,  # own
+    RANKS,
+    MEETING,  # address of int64[PLACES], all zero before ranks begin
+    YIELD,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
     HEADER,  # words in a header
-) = range(40)
+) = range(46)
+
+# --- places where ranks meet, a cache line apart
+ARRIVALS = 0  # how often a rank has come to a meeting
+RELEASED = 8  # 1: somebody will not come: do not wait
+VERDICT = 16  # what rank 0 has decided
+PLACES = 24
 
 # --- a layer's record
 (
@@ -69,10 +85,11 @@ from .simd import PANEL, accumulate, at, real, reals
     CANONICAL_OFFSET,
     PACKED_OFFSET,
     ACTIVATIONS,  # address of real[BATCH_SIZE, STRIDE]: weighted sums, then activations in their place
+    DELTA,  # address of real[BATCH_SIZE, STRIDE]: dLoss/da, then dLoss/dz in its place
     FORWARD,  # address of the activation function; 0: identity
     BACKWARD,  # address of the function that multiplies delta by its derivative; 0: nothing to do
     RECORD,  # words in a record
-) = range(10)
+) = range(11)
 
 
 def layer_record(plan, layer):
@@ -90,11 +107,16 @@ def pack(plan, canonical_address, packed_address):
     for l in range(plan[LAYERS]):
         layer = layer_record(plan, l)
         inputs, outputs, width = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH]
-        source = at(reals(canonical_address), layer[CANONICAL_OFFSET])
-        target = at(reals(packed_address), layer[PACKED_OFFSET])
-        # the biases are one more row below the weights in the canonical vector, and panels of one row in the packed one
-        copy_into_panels(source, inputs, outputs, width, target)
-        copy_into_panels(at(source, inputs * outputs), 1, outputs, width, at(target, inputs * width))
+        weights = at(reals(canonical_address), layer[CANONICAL_OFFSET])
+        biases = at(weights, inputs * outputs)
+        column = 0
+        while column < width:
+            w = panel_width(column, width)
+            inside = min(w, outputs - column)
+            panel = at(reals(packed_address), layer[PACKED_OFFSET] + column * (1 + inputs))
+            copy_padded(1, inside, at(biases, column), outputs, panel, w)
+            copy_padded(inputs, inside, at(weights, column), outputs, at(panel, w), w)
+            column += PANEL
     return 0
 
 
@@ -103,37 +125,32 @@ def unpack(plan, canonical_address, packed_address):
     for l in range(plan[LAYERS]):
         layer = layer_record(plan, l)
         inputs, outputs, width = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH]
-        target = at(reals(canonical_address), layer[CANONICAL_OFFSET])
-        source = at(reals(packed_address), layer[PACKED_OFFSET])
-        copy_from_panels(source, inputs, outputs, width, target)
-        copy_from_panels(at(source, inputs * width), 1, outputs, width, at(target, inputs * outputs))
+        weights = at(reals(canonical_address), layer[CANONICAL_OFFSET])
+        biases = at(weights, inputs * outputs)
+        column = 0
+        while column < width:
+            w = panel_width(column, width)
+            inside = min(w, outputs - column)
+            panel = at(reals(packed_address), layer[PACKED_OFFSET] + column * (1 + inputs))
+            copy_rows(1, inside, panel, w, at(biases, column), outputs)
+            copy_rows(inputs, inside, at(panel, w), w, at(weights, column), outputs)
+            column += PANEL
     return 0
 
 
-def copy_into_panels(matrix, rows, columns, width, panels):
-    column = 0
-    while column < width:
-        w = panel_width(column, width)
-        inside = min(w, columns - column)
-        panel = at(panels, column * rows)
-        for i in range(rows):
-            for j in range(inside):
-                panel[i * w + j] = matrix[i * columns + column + j]
-            for j in range(inside, w):
-                panel[i * w + j] = real(0)
-        column += PANEL
+def copy_rows(rows, columns, source, source_stride, target, target_stride):
+    for i in range(rows):
+        for j in range(columns):
+            target[i * target_stride + j] = source[i * source_stride + j]
 
 
-def copy_from_panels(panels, rows, columns, width, matrix):
-    column = 0
-    while column < width:
-        w = panel_width(column, width)
-        inside = min(w, columns - column)
-        panel = at(panels, column * rows)
-        for i in range(rows):
-            for j in range(inside):
-                matrix[i * columns + column + j] = panel[i * w + j]
-        column += PANEL
+def copy_padded(rows, columns, source, source_stride, target, width):
+    """The same to rows `width` apart, which are filled up with zeros."""
+    for i in range(rows):
+        for j in range(columns):
+            target[i * width + j] = source[i * source_stride + j]
+        for j in range(columns, width):
+            target[i * width + j] = real(0)
 
 
 def all_finite(x, count):

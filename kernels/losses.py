@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .activations import exponentials, largest
+from .activations import exponentials, scale_row, subtract_largest
 from .elementary import exp, log, log1p, sigmoid
-from .simd import absolute, accumulate, at, double, real, select
+from .simd import LANES, absolute, at, double, lanes_below, load, real, select, spread, store, sum_lanes
 
 # --- the loss of one output, and its derivative with respect to it
 
@@ -28,22 +28,29 @@ def binary_cross_entropy_derivative(z, y):
     return sigmoid(z) - y
 
 
-def categorical_cross_entropy(z, target, delta, rows, columns, stride, scale):
-    """-sum_j y_j log(softmax(z)_j) summed over rows; delta = scale (softmax(z) - y), zero in the padding."""
+def categorical_cross_entropy(z, target, delta, losses, rows, columns, stride, scale):
+    """losses[i] = -sum_j y_j log(softmax(z)_j) in row i; delta = scale (softmax(z) - y), zero in the padding.
+
+    In short passes, so that the CPU works on many rows at a time: in one, it would wait for the sums of each.
+    """
+    for i in range(rows):
+        row, d = at(z, i * stride), at(delta, i * stride)
+        subtract_largest(row, columns)
+        total = exponentials(row, columns, d)
+        scale_row(d, columns, real(1) / total)
+        losses[i] = double(total)
+    for i in range(rows):
+        losses[i] = double(log(real(losses[i])))
     factor = real(scale)
-    sum_of_rows = 0.0
     for i in range(rows):
         row, y, d = at(z, i * stride), at(target, i * stride), at(delta, i * stride)
-        top = largest(row, columns, stride)
-        total = exponentials(row, top, columns, stride, d)
-        log_total = log(total)
-        loss = real(0)
-        for j in range(stride):
-            inside = j < columns
-            loss = accumulate(loss, select(inside, y[j] * (log_total + (top - row[j])), real(0)))
-            d[j] = select(inside, factor * (d[j] / total - y[j]), real(0))
-        sum_of_rows += double(loss)
-    return sum_of_rows
+        log_total = real(losses[i])
+        loss = spread(real(0))
+        for j in range(0, columns, LANES):
+            inside, y_j = lanes_below(columns - j), load(y, j)
+            loss = loss + select(inside, y_j * (log_total - load(row, j)), real(0))
+            store(d, j, select(inside, factor * (load(d, j) - y_j), real(0)))
+        losses[i] = double(sum_lanes(loss))
 
 
 def output_gradient(a, y):
@@ -58,20 +65,17 @@ def output_gradient_derivative(a, y):
 # --- from functions of a number to functions of a block of rows: `value` and `derivative` are bound to the former
 
 
-def elementwise_loss(output, target, delta, rows, columns, stride, scale):
-    """Sum of `value` over rows and columns; delta = scale * derivative, zero in the padding."""
+def elementwise_loss(output, target, delta, losses, rows, columns, stride, scale):
+    """losses[i] = the sum of `value` over row i; delta = scale * derivative, zero in the padding."""
     factor = real(scale)
-    sum_of_rows = 0.0
     for i in range(rows):
-        row = i * stride
-        loss = real(0)
-        for j in range(stride):
-            inside = j < columns
-            o, y = output[row + j], target[row + j]
-            loss = accumulate(loss, select(inside, value(o, y), real(0)))  # noqa: F821
-            delta[row + j] = select(inside, factor * derivative(o, y), real(0))  # noqa: F821
-        sum_of_rows += double(loss)
-    return sum_of_rows
+        o, y, d = at(output, i * stride), at(target, i * stride), at(delta, i * stride)
+        loss = spread(real(0))
+        for j in range(0, columns, LANES):
+            inside, o_j, y_j = lanes_below(columns - j), load(o, j), load(y, j)
+            loss = loss + select(inside, value(o_j, y_j), real(0))  # noqa: F821
+            store(d, j, select(inside, factor * derivative(o_j, y_j), real(0)))  # noqa: F821
+        losses[i] = double(sum_lanes(loss))
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class Loss:
     """A row of the table.
 
     Elementwise functions are given as functions of one output and its target. Functions of whole rows (`rowwise`) take
-    a block and return the sum of their values, and have no separate derivative.
+    a block and fill the losses of its rows, and have no separate derivative.
     """
 
     name: str

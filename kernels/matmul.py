@@ -1,13 +1,13 @@
 """The three matrix products of a layer, each made of tiles whose sums stay in registers.
 
-weighted_sums     z = b + a W                dense rows, packed W
-weight_gradient   dW = a^T delta, db = 1^T delta          packed like W
+weighted_sums     z = b + a W                dense rows, packed W and b
+panel_gradient    dW = a^T delta, db = 1^T delta          a part of a panel, packed like W and b
 input_gradient    delta below = delta W^T    from panels of W^T, made one at a time
 """
 
 from .layout import panel_width
 from .matvec import multiply_row
-from .simd import LANES, PANEL, PANEL_VECTORS, TILE_ROWS, at, quotient, real, tile
+from .simd import LANES, PANEL, PANEL_VECTORS, TILE_ROWS, at, quotient, tile, transpose
 
 
 def multiply_panel(rows, depth, a, a_row, a_column, b, b_row, width, c, c_row, start, start_row):
@@ -31,44 +31,33 @@ def multiply_panel(rows, depth, a, a_row, a_column, b, b_row, width, c, c_row, s
 
 
 def weighted_sums(rows, a, a_stride, weights, inputs, width, z, z_stride):
-    """z[rows, width] = biases + a[rows, inputs] @ weights, packed and followed by the biases."""
-    biases = at(weights, inputs * width)
+    """z[rows, width] = b + a[rows, inputs] @ W."""
     column = 0
     while column < width:
         w = panel_width(column, width)
+        biases = at(weights, column * (1 + inputs))
         multiply_panel(
-            rows,
-            inputs,
-            a,
-            a_stride,
-            1,
-            at(weights, column * inputs),
-            w,
-            w,
-            at(z, column),
-            z_stride,
-            at(biases, column),
-            0,
-        )
+            rows, inputs, a, a_stride, 1, at(biases, w), w, w, at(z, column), z_stride, biases, 0
+        )  # fmt: skip
         column += PANEL
 
 
-def weight_gradient(rows, a, a_stride, delta, delta_stride, inputs, width, constants, adding, gradient):
-    """gradient = a^T @ delta, packed, followed by the sums of delta's columns; or that added to the gradient.
+def panel_gradient(rows, a, a_stride, delta, delta_stride, width, first, last, constants, adding, gradient):
+    """Rows `first` ... `last - 1` of a panel of the gradient: row 0 is the biases', row 1 that of the first input.
 
-    `constants` points to a panel row of zeros, then a 1.
+    `delta` points to the panel's column. `constants` points to a panel row of zeros, then a 1.
     """
-    one = at(constants, PANEL)
-    column = 0
-    while column < width:
-        w = panel_width(column, width)
-        panel, biases = at(gradient, column * inputs), at(gradient, inputs * width + column)
-        start = panel if adding else constants
-        multiply_panel(
-            inputs, rows, a, 1, a_stride, at(delta, column), delta_stride, w, panel, w, start, w if adding else 0
-        )
-        multiply_row(rows, one, 0, at(delta, column), delta_stride, w, biases, biases if adding else constants)
-        column += PANEL
+    start_row = 0
+    start = constants
+    if adding:
+        start, start_row = gradient, width
+    if first == 0:
+        multiply_row(rows, at(constants, PANEL), 0, delta, delta_stride, width, gradient, start)
+        first = 1
+        gradient, start = at(gradient, width), at(start, start_row)
+    multiply_panel(
+        last - first, rows, at(a, first - 1), 1, a_stride, delta, delta_stride, width, gradient, width, start, start_row
+    )  # fmt: skip
 
 
 def input_gradient(
@@ -78,24 +67,21 @@ def input_gradient(
     column = 0
     while column < below_width:
         w = panel_width(column, below_width)
-        transpose_panel(weights, inputs, outputs, width, column, w, transposed)
+        transpose_panel(weights, inputs, width, column, w, zeros, transposed)
         multiply_panel(
             rows, outputs, delta, delta_stride, 1, transposed, w, w, at(below, column), below_stride, zeros, 0
         )
         column += PANEL
 
 
-def transpose_panel(weights, inputs, outputs, width, first, count, transposed):
-    """transposed[outputs, count] = W^T, from input `first` on; zero where there is no such input."""
-    inside = min(count, inputs - first)
+def transpose_panel(weights, inputs, width, first, count, zeros, transposed):
+    """transposed[width, count] = W^T, from input `first` on; zero where there is no such input."""
     column = 0
     while column < width:
         w = panel_width(column, width)
-        panel = at(weights, column * inputs + first * w)
-        target = at(transposed, column * count)
-        for j in range(min(w, outputs - column)):
-            for i in range(inside):
-                target[j * count + i] = panel[i * w + j]
-            for i in range(inside, count):
-                target[j * count + i] = real(0)
+        panel = at(weights, column * (1 + inputs) + w)
+        for j in range(0, w, LANES):
+            for i in range(0, count, LANES):
+                source, target = at(panel, (first + i) * w + j), at(transposed, (column + j) * count + i)
+                transpose(source, w, inputs - first - i, zeros, target, count)
         column += PANEL

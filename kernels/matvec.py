@@ -2,12 +2,27 @@
 the sums.
 
 weighted_sums_of_row     z = b + a W
-weight_gradient_of_row   dW = a^T delta, db = delta
+panel_gradient_of_row    dW = a^T delta, db = delta
 input_gradient_of_row    delta below = delta W^T: dot products with the rows of W as they lie
 """
 
 from .layout import panel_width
-from .simd import LANES, PANEL, PANEL_VECTORS, at, dot, real, tile
+from .simd import (
+    LANES,
+    PANEL,
+    PANEL_VECTORS,
+    at,
+    lane_is,
+    lanes_below,
+    load,
+    quotient,
+    real,
+    select,
+    spread,
+    store,
+    sum_lanes,
+    tile,
+)
 
 
 def multiply_row(depth, a, a_column, b, b_row, width, c, start):
@@ -19,38 +34,52 @@ def multiply_row(depth, a, a_column, b, b_row, width, c, start):
 
 
 def weighted_sums_of_row(a, weights, inputs, width, z):
-    column = 0
-    while column < width:
-        w = panel_width(column, width)
-        multiply_row(
-            inputs, a, 1, at(weights, column * inputs), w, w, at(z, column), at(weights, inputs * width + column)
-        )
-        column += PANEL
+    if width == LANES and inputs <= LANES:  # a loop over depth that is too short to be cut into parts
+        sums = load(weights, 0)
+        for k in range(inputs):
+            sums = sums + a[k] * load(weights, (1 + k) * LANES)
+        store(z, 0, sums)
+    else:
+        for column in range(0, width, PANEL):
+            w = panel_width(column, width)
+            biases = at(weights, column * (1 + inputs))
+            multiply_row(inputs, a, 1, at(biases, w), w, w, at(z, column), biases)
 
 
-def weight_gradient_of_row(a, delta, inputs, width, constants, gradient):
-    """`constants` points to a panel row of zeros, then a 1."""
-    column = 0
-    while column < width:
-        w = panel_width(column, width)
-        panel, d = at(gradient, column * inputs), at(delta, column)
-        for i in range(inputs):
-            multiply_row(1, at(a, i), 0, d, 0, w, at(panel, i * w), constants)
-        multiply_row(1, at(constants, PANEL), 0, d, 0, w, at(gradient, inputs * width + column), constants)
-        column += PANEL
+def panel_gradient_of_row(a, delta, width, first, last, gradient):
+    """Rows `first` ... `last - 1` of a panel of the gradient; `delta` points to the panel's column."""
+    if width == LANES:
+        outer_product(a, load(delta, 0), LANES, first, last, gradient)
+    else:
+        outer_product(a, load(delta, 0), PANEL, first, last, gradient)
+        outer_product(a, load(delta, LANES), PANEL, first, last, at(gradient, LANES))
+
+
+def outer_product(a, delta, width, first, last, gradient):
+    if first == 0:
+        store(gradient, 0, delta)
+    for i in range(max(first, 1), last):
+        store(gradient, (i - first) * width, a[i - 1] * delta)
 
 
 def input_gradient_of_row(delta, weights, inputs, outputs, width, below, below_width):
-    for i in range(below_width):
-        below[i] = real(0)
-    column = 0
-    while column < width:
+    """Every LANES inputs make a vector of sums, lane by lane."""
+    for first in range(0, below_width, LANES):
+        sums = spread(real(0))
+        for i in range(first, min(first + LANES, inputs)):
+            sums = select(lane_is(i - first), product_with_row(delta, weights, inputs, outputs, width, i), sums)
+        store(below, first, sums)
+
+
+def product_with_row(delta, weights, inputs, outputs, width, i):
+    """The sum of delta_j W_ij. Padding may be NaN after an overflow: it stays out."""
+    row = at(weights, (1 + i) * min(width, PANEL))
+    if outputs == 1:
+        return delta[0] * row[0]
+    products = select(lanes_below(outputs), load(delta, 0) * load(row, 0), real(0))
+    for j in range(LANES, width, LANES):
+        column = quotient(j, PANEL) * PANEL
         w = panel_width(column, width)
-        panel, d = at(weights, column * inputs), at(delta, column)
-        inside = outputs - column  # padding may be NaN after an overflow: it stays out
-        for i in range(inputs):
-            if w == LANES:
-                below[i] = below[i] + dot(1, d, at(panel, i * w), inside)
-            else:
-                below[i] = below[i] + dot(PANEL_VECTORS, d, at(panel, i * w), inside)
-        column += PANEL
+        row = at(weights, column * (1 + inputs) + (1 + i) * w + j - column)
+        products = products + select(lanes_below(outputs - j), load(delta, j) * load(row, 0), real(0))
+    return sum_lanes(products)

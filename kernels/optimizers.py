@@ -9,34 +9,39 @@ import numpy as np
 
 from .elementary import SMALLEST, expm1
 from .errors import require
-from .simd import at, maximum, real, sqrt
+from .simd import LANES, at, double, load, maximum, real, sqrt, store
 
-# --- one pass over the parameters. `state` holds the optimizer's vectors, `slot` numbers apart; `settings` is what the
-# class's --- method of that name returns; `update` counts from 1.
+# --- One pass over `count` parameters, whole vectors. `state` holds the optimizer's vectors, `slot` numbers apart.
+# `settings` is what the class's method of that name returns; `prepare` runs once before each update, number 1, 2, ...,
+# and leaves behind the settings what they make at this update.
 
 
-def sgd(parameters, gradient, state, slot, count, settings, update):
+def sgd(parameters, gradient, state, slot, count, settings):
     rate = real(settings[0])
-    for i in range(count):
-        parameters[i] = parameters[i] - rate * gradient[i]
+    for i in range(0, count, LANES):
+        store(parameters, i, load(parameters, i) - rate * load(gradient, i))
 
 
-def adam(parameters, gradient, state, slot, count, settings, update):
-    # D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1. The corrections
-    # 1 - beta^t = -expm1(t log beta) are a function of t alone, so that training can be resumed anywhere.
+def adam_corrections(settings, update):
+    """The corrections 1 - beta^t = -expm1(t log beta) are a function of t alone: training can be resumed anywhere."""
+    settings[6] = double(real(settings[0]) / -expm1(real(update * settings[4])))
+    settings[7] = double(real(1) / sqrt(-expm1(real(update * settings[5]))))
+
+
+def adam(parameters, gradient, state, slot, count, settings):
+    # D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.
     beta1, beta2 = real(settings[1]), real(settings[2])
     epsilon = maximum(real(settings[3]), SMALLEST)  # an epsilon of 0 would make 0 / 0 of parameters that never moved
     rest1, rest2 = real(1.0 - settings[1]), real(1.0 - settings[2])
-    rate = real(settings[0]) / -expm1(real(update * settings[4]))
-    root = real(1) / sqrt(-expm1(real(update * settings[5])))
+    rate, root = real(settings[6]), real(settings[7])
     first_moment, second_moment = state, at(state, slot)
-    for i in range(count):
-        g = gradient[i]
-        m = beta1 * first_moment[i] + rest1 * g
-        v = beta2 * second_moment[i] + rest2 * g * g
-        first_moment[i] = m
-        second_moment[i] = v
-        parameters[i] = parameters[i] - rate * m / (sqrt(v) * root + epsilon)
+    for i in range(0, count, LANES):
+        g = load(gradient, i)
+        m = beta1 * load(first_moment, i) + rest1 * g
+        v = beta2 * load(second_moment, i) + rest2 * g * g
+        store(first_moment, i, m)
+        store(second_moment, i, v)
+        store(parameters, i, load(parameters, i) - rate * m / (sqrt(v) * root + epsilon))
 
 
 RULES = {
@@ -66,6 +71,8 @@ class Optimizer:
 
     name: ClassVar[str]
     update: ClassVar[Callable[..., None]]
+    prepare: ClassVar[Callable[..., None] | None] = None
+    prepared: ClassVar[int] = 0  # numbers that `prepare` leaves
     slots: ClassVar[tuple[str, ...]] = ()
     learning_rate: float
 
@@ -77,7 +84,7 @@ class Optimizer:
             object.__setattr__(self, f.name, number)
 
     def settings(self) -> list[float]:
-        """The numbers that the update function takes, the learning rate first."""
+        """The numbers that the update function takes, the learning rate first, without those that are prepared."""
         return [getattr(self, f.name) for f in fields(self)]
 
 
@@ -126,6 +133,8 @@ class Adam(Optimizer):
 
     name = "adam"
     update = staticmethod(adam)
+    prepare = staticmethod(adam_corrections)
+    prepared = 2
     slots = ("first_moment", "second_moment")
     learning_rate: float = setting(0.001, "a finite number above 0")
     beta1: float = setting(0.9, "at least 0 and below 1")

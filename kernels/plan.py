@@ -10,6 +10,7 @@ from .activations import ACTIVATIONS
 from .interface import SOURCE_DTYPES
 from .levels import LEVELS
 from .losses import LOSSES
+from .optimizers import Optimizer
 from .specialize import tile_shape
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -34,11 +35,12 @@ class Library(Protocol):
 
     name: str
     level: str
+    yield_address: int  # of a function that offers the CPU to another thread; 0: kernels do without
 
     def address(self, kernel: str, dtype: str) -> int:
         """Where a kernel is, for a plan to hold."""
 
-    def call(self, kernel: str, plan: "Plan", first: int, last: int) -> int:
+    def call(self, kernel: str, plan: "Plan | Rank", first: int, last: int) -> int:
         """Run an entry of the interface."""
 
 
@@ -60,6 +62,7 @@ class Plan:
         self._records = self.words[layout.HEADER :].reshape(layers, layout.RECORD)
         self[layout.LAYERS] = layers
         self[layout.BATCH_SIZE] = batch_size
+        self[layout.RANKS] = 1
         self._lay_out_layers(batch_size)
         self[layout.INPUTS_STRIDE] = self._stride(model.sizes[0])
         self[layout.INPUTS] = self._scratch(batch_size * self._stride(model.sizes[0]))
@@ -100,6 +103,33 @@ class Plan:
         else:
             self._read(y, layout.Y, layout.Y_ROW, layout.Y_COLUMN, layout.Y_GATHER)
 
+    def optimize(self, optimizer: Optimizer) -> None:
+        """Make the optimizer's steps."""
+        dtype = self.model.dtype
+        self[layout.OPTIMIZER] = self.library.address(f"optimizer_{optimizer.name}", dtype)
+        if optimizer.prepare is not None:
+            self[layout.PREPARE] = self.library.address(f"prepare_{optimizer.name}", dtype)
+        self[layout.SETTINGS] = np.array([*optimizer.settings(), *[0.0] * optimizer.prepared], np.float64)
+        self[layout.PART] = self._scratch((1 + max(self.model.sizes[:-1])) * self._panel)
+
+    def want_input_gradient(self, gradient: Array) -> None:
+        """Fill it, (samples, features), when going backward."""
+        self[layout.INPUT_GRADIENT] = gradient
+        self[layout.INPUT_DELTA] = self._scratch(
+            int(self.words[layout.BATCH_SIZE] * self.words[layout.INPUTS_STRIDE])
+        )
+
+    def ranks(self, count: int) -> "list[Rank]":
+        """Plans for threads that run this one together, until it is changed. Rank 0 is this plan."""
+        self[layout.RANKS] = count
+        self[layout.MEETING] = np.zeros(layout.PLACES, np.int64)
+        self[layout.YIELD] = self.library.yield_address
+        return [Rank(self, rank) for rank in range(1, count)]
+
+    def release_ranks(self) -> None:
+        """Let ranks return that wait for another."""
+        self._arrays[layout.MEETING][layout.RELEASED] = 1
+
     def packed(self, vectors: int = 1) -> Array:
         """Room for packed vectors."""
         return self._scratch(vectors * int(self.words[layout.PACKED_SIZE]))
@@ -132,22 +162,27 @@ class Plan:
     def _lay_out_layers(self, batch_size: int) -> None:
         model, canonical, packed = self.model, 0, 0
         strides = [self._stride(outputs) for outputs in model.sizes[1:]]
-        activations = self._scratch(batch_size * sum(strides))
-        self._arrays[-3] = activations
-        address = activations.ctypes.data
         rows = zip(self._records, model.sizes, model.sizes[1:], strides, model.activations, strict=False)
         for record, inputs, outputs, stride, activation in rows:
             width = layout.padded(outputs, self._lanes)
             record[layout.FAN_IN], record[layout.FAN_OUT] = inputs, outputs
             record[layout.WIDTH], record[layout.STRIDE] = width, stride
             record[layout.CANONICAL_OFFSET], record[layout.PACKED_OFFSET] = canonical, packed
-            record[layout.ACTIVATIONS] = address
             if ACTIVATIONS[activation].forward is not None:
                 record[layout.FORWARD] = self.library.address(f"activation_{activation}", model.dtype)
             canonical += inputs * outputs + outputs
-            packed += inputs * width + width
-            address += batch_size * stride * activations.itemsize
+            packed += width + inputs * width
         self[layout.PACKED_SIZE] = packed
+        self._arrays[-3] = self._rows_of_layers(layout.ACTIVATIONS, batch_size)
+
+    def _rows_of_layers(self, word: int, batch_size: int) -> Array:
+        """Room for a row of every layer's outputs for each sample, its address in each layer's record."""
+        rows = self._scratch(batch_size * int(self._records[:, layout.STRIDE].sum()))
+        address = rows.ctypes.data
+        for record in self._records:
+            record[word] = address
+            address += batch_size * int(record[layout.STRIDE]) * rows.itemsize
+        return rows
 
     def _feed(self, loss: str, batch_size: int) -> None:
         model, last = self.model, self._records[-1]
@@ -160,15 +195,40 @@ class Plan:
         self[layout.LOSS] = self.library.address(f"loss_{loss}", model.dtype)
         self[layout.VALUE_DIVISOR] = self[layout.DELTA_DIVISOR] = model.sizes[-1] if row.per_output else 1
         self[layout.TARGETS] = self._scratch(batch_size * int(last[layout.STRIDE]))
-        widest = batch_size * max(self._stride(size) for size in model.sizes)
-        self[layout.DELTA], self[layout.DELTA_BELOW] = self._scratch(widest), self._scratch(widest)
-        self[layout.TRANSPOSED] = self._scratch(max(model.sizes[1:]) * self._panel)
+        self._arrays[-4] = self._rows_of_layers(layout.DELTA, batch_size)
+        self[layout.ROW_LOSSES] = np.empty(batch_size)
+        self[layout.TRANSPOSED] = self._scratch(int(self._records[:, layout.WIDTH].max()) * self._panel)
         constants = self._scratch(self._panel + 1)
         constants[:-1], constants[-1] = 0, 1
         self[layout.CONSTANTS] = constants
 
     def _scratch(self, count: int) -> Array:
         return scratch(count, self.model.dtype)
+
+
+class Rank:
+    """A plan's copy for another thread, with memory of its own."""
+
+    OWN = (layout.PART, layout.SETTINGS, layout.TRANSPOSED)
+
+    def __init__(self, plan: Plan, rank: int) -> None:
+        self.model, self._plan = plan.model, plan
+        self.words = plan.words.copy()
+        self.address = self.words.ctypes.data
+        self.words[layout.RANK] = rank
+        self._own = [alike(plan._arrays[word]) for word in self.OWN]
+        for word, array in zip(self.OWN, self._own, strict=True):
+            self.words[word] = array.ctypes.data
+
+    def arrays(self) -> list[Array]:
+        return [self.words, *self._own, *self._plan.arrays()]
+
+
+def alike(array: Array) -> Array:
+    """A copy in aligned memory."""
+    copy = scratch(len(array), array.dtype.name)
+    copy[...] = array
+    return copy
 
 
 def scratch(count: int, dtype: str) -> Array:

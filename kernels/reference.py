@@ -25,7 +25,9 @@ def _formulas(dtype: str) -> dict[str, Any]:
     number = np.dtype(dtype).type
     vocabulary = {
         "real": number, "double": lambda x: np.asarray(x, np.float64), "select": np.where, "sqrt": np.sqrt,
-        "at": simd.at,
+        # a vector has one lane, in which there is a whole array
+        "at": simd.at, "LANES": 1, "load": Pointer.__getitem__, "store": Pointer.__setitem__, "spread": lambda x: x,
+        "lanes_below": lambda n: n > 0, "sum_lanes": lambda v: v, "largest_lane": lambda v: v,
         "absolute": np.abs, "maximum": np.maximum, "accumulate": np.add, "polynomial": simd.polynomial,
     }  # fmt: skip
     namespace = specialize(dtype, vocabulary)
@@ -93,8 +95,9 @@ def loss_and_delta(model: Model, output: Array, y: Array, divisor: int) -> tuple
     if row.derivative is None:
         columns, delta_columns = list(output.T), [np.empty(0)] * output.shape[1]
         block = 1, len(columns), len(columns)
-        total = value(Pointer(columns), Pointer(list(y.T)), Pointer(delta_columns), *block, 1 / divisor)
-        delta = np.stack(delta_columns, axis=1)
+        losses = [np.empty(0)]
+        value(Pointer(columns), Pointer(list(y.T)), Pointer(delta_columns), losses, *block, 1 / divisor)
+        total, delta = losses[0], np.stack(delta_columns, axis=1)
     else:
         total, delta = value(output, y), formulas[row.derivative.__name__](output, y) / formulas["real"](divisor)
     if not row.on_logits:
@@ -211,9 +214,12 @@ class ReferenceTraining:
         optimizer = self._schedule.optimizer
         # the update function sees vectors of numbers: here, vectors of one element, which is a whole array
         parameters, state = [self._parameters[part]], [slot[part] for slot in self._state]
-        settings = [np.float64(value) for value in optimizer.settings()]
-        function = _formulas(self._executor.model.dtype)[optimizer.update.__name__]
-        function(Pointer(parameters), Pointer([gradient[part]]), Pointer(state), 1, 1, settings, update_number)
+        settings = [np.float64(value) for value in optimizer.settings()] + [np.float64(0)] * optimizer.prepared
+        formulas = _formulas(self._executor.model.dtype)
+        if optimizer.prepare is not None:
+            formulas[optimizer.prepare.__name__](settings, update_number)
+        function = formulas[optimizer.update.__name__]
+        function(Pointer(parameters), Pointer([gradient[part]]), Pointer(state), 1, 1, settings)
         self._parameters[part] = parameters[0]
         for slot, values in zip(self._state, state, strict=True):
             slot[part] = values

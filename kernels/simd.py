@@ -14,6 +14,8 @@ float64.
 """
 
 import ctypes
+import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +70,7 @@ def double(x):
 
 def select(condition, a, b):
     """`a` where the condition holds, else `b`; both are evaluated."""
-    return a if condition else b
+    return np.where(condition, a, b)[()]
 
 
 def sqrt(x):
@@ -194,6 +196,8 @@ def at(p, i):
     return Pointer(p.elements, p.index + i)
 
 
+_one_at_a_time = threading.Lock()
+
 # --- functions by address
 
 _functions: list[Any] = [None]  # address 0 is null
@@ -211,9 +215,63 @@ def call(address, *arguments):
     _functions[address](*arguments)
 
 
-def call_double(address, *arguments):
-    """Call the function at this address; it returns a float64."""
-    return _functions[address](*arguments)
+# --- vectors: LANES numbers. What is above for numbers works on them too, beside numbers that stand for all lanes.
+
+
+def load(p, i):
+    """The vector that begins at p[i], an address that is a multiple of its size."""
+    return at(p, i).block(1, 0, LANES)[0].copy()
+
+
+def store(p, i, value):
+    """Write a vector to where `load` would read it."""
+    at(p, i).block(1, 0, LANES)[0] = value
+
+
+def spread(x):
+    """The number in all lanes."""
+    return np.full(LANES, x)
+
+
+def lanes_below(n):
+    """True in the lanes 0 ... n - 1: in none if n is negative, in all if it is large."""
+    return np.arange(LANES) < n
+
+
+def lane_is(n):
+    """True in lane n."""
+    return np.arange(LANES) == n
+
+
+def sum_lanes(v):
+    """The sum of all lanes, in any order."""
+    return v.sum()
+
+
+def largest_lane(v):
+    """The largest lane; any other, or NaN, if one is NaN."""
+    return np.fmax.reduce(v)
+
+
+# --- threads that work together share memory
+
+
+def fetch_add(p, i, value):
+    """p[i] += value, and what p[i] was before, in one step that no other thread can come between."""
+    with _one_at_a_time:
+        before = p[i]
+        p[i] = before + value
+    return before
+
+
+def fetch(p, i):
+    """p[i] as another thread's `fetch_add` left it, and after it all that the other thread had written by then."""
+    return p[i]
+
+
+def pause():
+    """A moment of waiting."""
+    time.sleep(0)
 
 
 # --- machine
@@ -226,14 +284,19 @@ def tile(vectors, rows, depth, a, a_row, a_column, b, b_row, c, c_row, start, st
     row strides, aligned to a vector. start_row = 0 starts every row from the same numbers: a bias.
     """
     columns = vectors * LANES
-    product = a.block(rows, a_row, depth, a_column) @ b.block(depth, b_row, columns)
-    c.block(rows, c_row, columns)[...] = start.block(rows, start_row, columns) + product
+    a, b = a.block(rows, a_row, depth, a_column), b.block(depth, b_row, columns)
+    sums = start.block(rows, start_row, columns).copy()
+    for k in range(depth):  # not a @ b, whose sums depend on the number of rows in their last bits
+        sums += a[:, k, np.newaxis] * b[k]
+    c.block(rows, c_row, columns)[...] = sums
 
 
-def dot(vectors, x, y, count):
-    """The sum of x[j] * y[j] for j < count, in any order; both have vectors * LANES numbers that may be read."""
-    columns = vectors * LANES
-    return (x.block(1, 0, columns) * y.block(1, 0, columns))[0, :count].sum()
+def transpose(source, source_row, rows, zeros, target, target_row):
+    """target[j, i] = source[i, j] for LANES rows and columns; from `rows` on, `zeros` stands for the source's rows."""
+    block = target.block(LANES, target_row, LANES)
+    for i in range(LANES):
+        row = at(source, i * source_row) if i < rows else zeros
+        block[:, i] = row.block(1, 0, LANES)[0]
 
 
 def flush_subnormals():

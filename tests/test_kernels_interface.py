@@ -76,14 +76,13 @@ def test_clones_share_their_code(level):
 
 
 def test_clone_looks_names_up_elsewhere():
-    copy = clone(activations.apply, {"element": lambda z: z + 1, "range": range}, "increment")
-    numbers = [1, 2, 3]
-    copy(numbers, 1, 3, 3)
-    assert (numbers, copy.__name__) == ([2, 3, 4], "increment")
+    copy = clone(activations.tanh_derivative, {"real": lambda x: 10 * x}, "derivative of 10 tanh")
+    assert (copy(2), copy.__name__) == (8 * 12, "derivative of 10 tanh")
 
 
 def test_bind_gives_free_names_their_functions():
-    bound = bind(KERNELS["activation_relu"], {"relu": lambda z: -z})
+    vectors = {"LANES": 1, "load": list.__getitem__, "store": list.__setitem__}  # of one number
+    bound = bind(KERNELS["activation_relu"], {"relu": lambda z: -z, **vectors})
     numbers = [1, 2]
     bound(numbers, 1, 2, 2)
     assert numbers == [-1, -2]
@@ -112,22 +111,24 @@ def test_tiles_follow_the_registers(name, dtype, lanes, rows):
 
 
 def arguments_of(kernel, dtype):
-    """Arguments for a kernel that is no entry: 3 rows of 5 numbers, 8 apart in the kernel's memory."""
+    """Arguments for a kernel that is no entry: 3 rows of 5 numbers, 16 apart in the kernel's memory."""
     generator = np.random.default_rng(13)
 
     def reals(least=-0.9):
-        memory = aligned(3 * 8 * 2, dtype)
+        memory = aligned(3 * 16 * 2, dtype)
         memory[:] = generator.uniform(least, 0.9, len(memory))
         return memory
 
     if kernel.name.startswith("gather"):
         source = np.array([[4, 1, 2, 3, 0]] * 3, kernel.arguments[0])
-        return [source.reshape(-1), 5, 1, 0, 0, 3, 5, reals(), 8]
+        return [source.reshape(-1), 5, 1, 0, 0, 3, 5, reals(), 16]
     if kernel.name.startswith("optimizer"):
-        settings = np.array(Adam().settings(), np.float64)
-        return [reals(), reals(), reals(least=0.1), 24, 20, settings, 3]
+        return [reals(), reals(), reals(least=0.1), 48, 48, np.array([*Adam().settings(), 0.01, 1.5])]
+    if kernel.name.startswith("prepare"):
+        return [np.array([*Adam().settings(), np.nan, np.nan]), 3]
     arrays = [reals() for kind in kernel.arguments if kind == "reals"]
-    return [*arrays, 3, 5, 8, *([0.25] if "double" in kernel.arguments else [])]
+    losses = [np.full(3, np.nan)] if "doubles" in kernel.arguments else []
+    return [*arrays, *losses, 3, 5, 16, *([0.25] if "double" in kernel.arguments else [])]
 
 
 @pytest.mark.parametrize("name", [name for name in KERNELS if name not in ENTRIES])

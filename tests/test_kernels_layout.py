@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fastmlp.kernels import layout, plan
 from fastmlp.kernels.interpreted import Interpreted
 from fastmlp.kernels.levels import LEVELS
+from fastmlp.kernels.optimizers import Adam
 from fastmlp.kernels.plan import Model, Plan
 
 SIZES = st.lists(st.integers(1, 40), min_size=2, max_size=4)
@@ -21,7 +22,7 @@ def plan_for(library, sizes, dtype):
 
 
 def packed_by_hand(sizes, canonical, lanes):
-    """Panels of two vectors of outputs, each input after input; the biases last; zeros up to whole vectors."""
+    """Panels of two vectors of outputs, in each the biases, then input after input; zeros up to whole vectors."""
     packed, numbers = [], iter(canonical)
     for inputs, outputs in pairwise(sizes):
         width = -(-outputs // lanes) * lanes
@@ -30,8 +31,8 @@ def packed_by_hand(sizes, canonical, lanes):
             weights[i, :outputs] = [next(numbers) for _ in range(outputs)]
         biases[:outputs] = [next(numbers) for _ in range(outputs)]
         for column in range(0, width, 2 * lanes):
+            packed += biases[column : column + 2 * lanes].tolist()
             packed += weights[:, column : column + 2 * lanes].ravel().tolist()
-        packed += biases.tolist()
     assert next(numbers, None) is None
     return packed
 
@@ -66,7 +67,7 @@ def test_packing_by_hand():
     made = plan_for(Interpreted(LEVELS["x86-64"]), (2, 3), "float64")
     packed = made.packed()
     made.pack(np.array([1.0, 2, 3, 4, 5, 6, 7, 8, 9]), packed)
-    assert packed.tolist() == [1, 2, 3, 0, 4, 5, 6, 0, 7, 8, 9, 0]
+    assert packed.tolist() == [7, 8, 9, 0, 1, 2, 3, 0, 4, 5, 6, 0]
 
 
 @given(sizes=SIZES)
@@ -92,8 +93,13 @@ def test_scratch_is_aligned(dtype, count):
 def test_everything_that_vectors_are_loaded_from_is_aligned(level, dtype, sizes):
     loss = "mean_squared_error"
     made = Plan(Interpreted(level), Model(sizes, ("identity",) * (len(sizes) - 1), loss, dtype), 5, loss)
-    addresses = [made.words[word] for word in (layout.DELTA, layout.DELTA_BELOW, layout.TRANSPOSED, layout.CONSTANTS)]
-    addresses += [record[layout.ACTIVATIONS] for record in made._records]
+    made.optimize(Adam())
+    made.want_input_gradient(np.empty((5, sizes[0]), dtype))
+    words = layout.INPUTS, layout.TARGETS, layout.INPUT_DELTA, layout.TRANSPOSED, layout.CONSTANTS, layout.PART
+    addresses = [made.words[word] for word in words]
+    addresses += [record[word] for record in made._records for word in (layout.ACTIVATIONS, layout.DELTA)]
+    addresses += [rank.words[word] for rank in made.ranks(3) for word in (layout.TRANSPOSED, layout.PART)]
+    assert 0 not in addresses
     assert all(address % level.vector_bytes == 0 for address in addresses)
     for record in made._records:
         assert record[layout.STRIDE] * np.dtype(dtype).itemsize % level.vector_bytes == 0

@@ -21,12 +21,12 @@ def evaluate(backend, name, output, y, divisor=1):
         with np.errstate(all="ignore"):
             return reference.loss_and_delta(model, output, y.astype(dtype), divisor)
     gap = stride(columns, backend, dtype)
-    delta = aligned(rows * gap, dtype)
-    arrays = block(output, gap), block(y.astype(dtype), gap), delta
-    total = call(backend, f"loss_{name}", dtype, *arrays, rows, columns, gap, 1 / divisor)
+    delta, losses = aligned(rows * gap, dtype), np.full(rows, np.nan)
+    arrays = block(output, gap), block(y.astype(dtype), gap), delta, losses
+    call(backend, f"loss_{name}", dtype, *arrays, rows, columns, gap, 1 / divisor)
     delta = delta.reshape(rows, gap)
     assert not delta[:, columns:].any()  # the padding adds nothing to gradients
-    return total, delta[:, :columns]
+    return losses.sum(), delta[:, :columns]
 
 
 def targets_of(row, generator, shape):

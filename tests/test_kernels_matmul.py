@@ -65,24 +65,30 @@ def test_weighted_sums(namespace, dtype):
         check_weighted_sums(namespace, dtype, 2, inputs, 3)
 
 
-def test_weight_gradient(namespace, dtype):
+def test_panel_gradient(namespace, dtype):
+    """Whole panels, and parts of them: from the row of biases on, or from some input on."""
     rows, columns = edges(namespace)
     generator, lanes, panel = np.random.default_rng(2), namespace["LANES"], namespace["PANEL"]
     constants = Pointer(np.array([0] * panel + [1], dtype))
-    for i, outputs in enumerate(columns):
-        inputs, count = columns[-1 - i], rows[i % len(rows)]
-        width = -(-outputs // lanes) * lanes
-        a, delta = matrix(generator, count, inputs, dtype), matrix(generator, count, outputs, dtype)
-        padded = np.zeros((count, width), dtype)
-        padded[:, :outputs] = delta
-        gradient = np.full(inputs * width + width, np.nan, dtype)
-        expected = packed_by_hand((inputs, outputs), [*(a.T @ delta).ravel(), *delta.sum(axis=0)], lanes)
-        for times, adding in ((1, False), (2, True), (3, True), (1, False)):
-            namespace["weight_gradient"](
-                count, spread(a, inputs + 1), inputs + 1, spread(padded, width + lanes), width + lanes, inputs, width,
-                constants, adding, Pointer(gradient),
-            )  # fmt: skip
-            np.testing.assert_array_equal(gradient, times * np.array(expected))
+    for i, inputs in enumerate(columns):
+        count, width = rows[i % len(rows)], (lanes, panel)[i % 2]
+        a, delta = matrix(generator, count, inputs, dtype), matrix(generator, count, width, dtype)
+        expected = np.vstack([delta.sum(axis=0), a.T @ delta])
+        for first, last in ((0, 1 + inputs), (0, 1), (1, 1 + inputs), (inputs // 2, 1 + inputs)):
+            gradient = np.full((last - first, width), np.nan, dtype)
+            arguments = spread(delta, width + lanes), width + lanes, width, first, last
+            for times, adding in ((1, False), (2, True), (3, True), (1, False)):
+                namespace["panel_gradient"](
+                    count, spread(a, inputs + 1), inputs + 1, *arguments, constants, adding,
+                    Pointer(gradient.reshape(-1)),
+                )  # fmt: skip
+                np.testing.assert_array_equal(gradient, times * expected[first:last])
+            if count == 1:
+                gradient[...] = np.nan
+                namespace["panel_gradient_of_row"](
+                    spread(a, inputs), arguments[0], width, first, last, Pointer(gradient.reshape(-1))
+                )
+                np.testing.assert_array_equal(gradient, expected[first:last])
 
 
 def test_input_gradient(namespace, dtype):
@@ -94,7 +100,7 @@ def test_input_gradient(namespace, dtype):
         delta = matrix(np.random.default_rng(3), count, outputs, dtype)
         below_width = -(-inputs // lanes) * lanes
         below = np.full((count, below_width + 1), np.nan, dtype)
-        transposed = Pointer(np.full(outputs * panel, np.nan, dtype))
+        transposed = Pointer(np.full(-(-outputs // lanes) * lanes * panel, np.nan, dtype))
         namespace["input_gradient"](
             count, spread(delta, outputs + 2), outputs + 2, Pointer(packed), inputs, outputs, width, transposed,
             Pointer(np.zeros(panel, dtype)), Pointer(below.reshape(-1)), below_width + 1, below_width,
@@ -117,13 +123,6 @@ def test_products_of_a_single_row(namespace, dtype):
         namespace["weighted_sums_of_row"](spread(a, inputs), Pointer(packed), inputs, width, Pointer(z))
         np.testing.assert_array_equal(z[:outputs], (a @ weights + biases)[0])
         assert not z[outputs:width].any()
-
-        gradient = np.full(inputs * width + width, np.nan, dtype)
-        d = spread(delta, width + 1)
-        constants = Pointer(np.append(np.zeros(namespace["PANEL"], dtype), np.ones(1, dtype)))
-        namespace["weight_gradient_of_row"](spread(a, inputs), d, inputs, width, constants, Pointer(gradient))
-        by_hand = [*(a.T @ delta[:, :outputs]).ravel(), *delta[0, :outputs]]
-        np.testing.assert_array_equal(gradient, packed_by_hand((inputs, outputs), by_hand, lanes))
 
         below_width = -(-inputs // lanes) * lanes
         below = np.full(below_width + 1, np.nan, dtype)

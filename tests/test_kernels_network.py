@@ -35,8 +35,7 @@ def plan_to_train(backend, network, optimizer, rows):
     plan[layout.GRADIENT] = plan.packed()
     plan[layout.STATE] = state = plan.packed(len(optimizer.slots))
     state[...] = 0
-    plan[layout.OPTIMIZER] = backend.library.address(f"optimizer_{optimizer.name}", network.model.dtype)
-    plan[layout.SETTINGS] = np.array(optimizer.settings(), np.float64)
+    plan.optimize(optimizer)
     plan[layout.STEPS] = -(-len(network.X) // rows)
     return plan
 

@@ -12,23 +12,27 @@ from direct import aligned, call
 from fastmlp.kernels.executor import Schedule
 from fastmlp.kernels.optimizers import OPTIMIZERS, SGD, Adam
 
-COUNT = 37
+COUNT = 48  # whole vectors of every level
 UNUSUAL = optimizers(learning_rate=0.03, beta1=0.7, beta2=0.95, epsilon=1e-4)
 
 
 class Vectors:
-    """Parameters and state in memory, the slots of state COUNT + 3 numbers apart as if there were padding."""
+    """Parameters and state in memory, the slots of state COUNT + 16 numbers apart as if there were padding."""
 
     def __init__(self, optimizer, dtype, parameters):
-        self.optimizer, self.dtype, self.slot = optimizer, dtype, COUNT + 3
+        self.optimizer, self.dtype, self.slot = optimizer, dtype, COUNT + 16
         self.parameters = aligned(COUNT, dtype)
         self.parameters[:] = parameters
         self.memory = aligned(max(1, len(optimizer.slots)) * self.slot, dtype)
-        self.settings = np.array(optimizer.settings(), np.float64)
+        self.settings = np.array([*optimizer.settings(), *[np.nan] * optimizer.prepared])
 
     def update(self, backend, gradient, t):
-        vectors = self.parameters, gradient.astype(self.dtype), self.memory
-        call(backend, f"optimizer_{self.optimizer.name}", self.dtype, *vectors, self.slot, COUNT, self.settings, t)
+        slopes = aligned(COUNT, self.dtype)
+        slopes[:] = gradient
+        if self.optimizer.prepare is not None:
+            call(backend, f"prepare_{self.optimizer.name}", self.dtype, self.settings, t)
+        vectors = self.parameters, slopes, self.memory
+        call(backend, f"optimizer_{self.optimizer.name}", self.dtype, *vectors, self.slot, COUNT, self.settings)
 
     @property
     def state(self):

@@ -157,13 +157,15 @@ def test_addresses_lead_only_into_what_is_visible():
 
 
 def test_functions_by_address():
+    sums = []
+
     def add(a, b):
-        return np.float64(a + b)
+        sums.append(a + b)
 
     address = simd.address_of(add)
     assert address == simd.address_of(add) > 0
-    assert simd.call_double(address, 1, 2) == 3
     assert simd.call(address, 1, 2) is None
+    assert sums == [3]
 
 
 # --- planted errors, on the backend whose memory is checked

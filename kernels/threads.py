@@ -1,0 +1,260 @@
+"""Threads that work together: how many there may be, and the helpers that a process keeps for this purpose.
+
+A crew borrows helpers that are idle and never waits for one: as kernels give the same bits with any number of threads,
+whoever finds no helper works alone.
+"""
+
+import atexit
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache, partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from .errors import require
+
+FAREWELL = 0.1  # seconds that helpers at work get at the interpreter's exit: a kernel runs for about 0.02
+
+Result = TypeVar("Result")
+
+_lock = threading.Lock()  # for what follows
+_helpers: list["_Helper"] = []
+_teams: set["Team"] = set()  # those at work
+_over = False  # the interpreter ends
+
+_here = threading.local()  # .limit, if set: how many threads may work for this one
+
+
+def most_threads() -> int:
+    """How many threads may work at a time, this one included.
+
+    FASTMLP_NUM_THREADS if it is set. Otherwise the CPUs that this process may use, or OMP_NUM_THREADS if that is less:
+    joblib sets it in its processes, so that together they do not take more than there are. In either case no more than
+    threadpoolctl allows. All but the control group's quota is looked up anew at every call.
+
+    Raises
+    ------
+    ValueError
+        If FASTMLP_NUM_THREADS is not an integer from 1 on.
+    """
+    _meet_threadpoolctl()
+    named = os.environ.get("FASTMLP_NUM_THREADS")
+    if named:
+        require(_count(named) > 0, "FASTMLP_NUM_THREADS", "an integer from 1 on", named)
+        return _limited(_count(named))
+    least = min(_cpus(), _quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")))
+    return _limited(min(least, _count(os.environ.get("OMP_NUM_THREADS", "").split(",")[0]) or least))
+
+
+def _count(text: str) -> int:
+    """The positive integer that this says, or 0."""
+    return int(text) if text.strip().isdecimal() else 0
+
+
+def _limited(most: int) -> int:
+    return min(most, getattr(_here, "limit", most))
+
+
+def _cpus() -> int:
+    if hasattr(os, "process_cpu_count"):  # from Python 3.13 on
+        return os.process_cpu_count() or 1
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def _quota(root: Path, membership: Path) -> int:
+    """CPUs' worth of time, rounded up, that Linux gives to this process's control groups (version 2, `cpu.max`)."""
+    least = sys.maxsize
+    with suppress(OSError, ValueError, StopIteration):  # elsewhere there is none, or another version
+        group = next(line[4:] for line in membership.read_text().splitlines() if line.startswith("0::/"))
+        for folder in (root / group, *(root / group).parents):
+            with suppress(OSError, ValueError):  # the topmost group has no such file; "max" is no number
+                quota, period = map(int, (folder / "cpu.max").read_text().split())
+                least = min(least, -(-quota // period))
+    return max(1, least)
+
+
+def _meet_threadpoolctl() -> None:
+    """Let `threadpoolctl.threadpool_limits` limit crews, once that package is imported (which is not done here)."""
+    threadpoolctl: Any = sys.modules.get("threadpoolctl")
+    if not hasattr(threadpoolctl, "register"):  # not there, not there yet, or older than 3.2
+        return
+    with _lock:
+        if hasattr(threadpoolctl, "_fastmlp"):
+            return
+
+        class Controller(threadpoolctl.LibController):  # type: ignore[misc]
+            user_api = internal_api = "fastmlp"
+            filename_prefixes = ("_multiarray_umath.",)  # threads are found by a library: NumPy's is always loaded
+
+            def get_num_threads(self) -> int:
+                return most_threads()
+
+            def set_num_threads(self, num_threads: int) -> None:
+                """Of this thread, so that two which limit and unlimit do not meddle with each other."""
+                _here.limit = sys.maxsize
+                if num_threads < most_threads():
+                    _here.limit = max(1, num_threads)
+
+            def get_version(self) -> None:
+                return None
+
+        threadpoolctl.register(Controller)
+        threadpoolctl._fastmlp = True
+
+
+@contextmanager
+def crew(most: int) -> Iterator["Team"]:
+    """Borrow up to `most` - 1 idle helpers for a while: `with crew(most) as team`.
+
+    most: how many threads may work in this process, those of other crews included. A thread that works alone for more
+    than a moment had better say so by a crew of its own: then others leave it its CPU.
+    """
+    team = Team()
+    try:
+        team._recruit(_limited(most))
+        yield team
+    finally:
+        with _lock:
+            _teams.discard(team)
+
+
+class Team:
+    """This thread, of rank 0, and `size` - 1 helpers. What a helper does may make crews in turn: it works alone."""
+
+    def __init__(self) -> None:
+        self._helpers: list[_Helper] = []
+
+    @property
+    def size(self) -> int:
+        return 1 + len(self._helpers)
+
+    def run(self, work: Callable[[int], Result], release: Callable[[], object] = lambda: None) -> list[Result]:
+        """Call `work(rank)` for all ranks from 0 to `size` - 1 at the same time; the results, by rank.
+
+        Returns or raises when all have ended: an error of the lowest rank that has one, KeyboardInterrupt too.
+
+        release: called whenever something fails, by whoever sees it, maybe more than once. Has to make ranks return
+        that wait for another: it may never come, as an interrupt can hit this thread before its work has begun.
+        """
+        if not self._helpers:
+            return [work(0)]
+        outcomes: dict[int, Result] = {}
+        errors: dict[int, BaseException] = {}
+        ended: SimpleQueue[int] = SimpleQueue()
+
+        def task(rank: int) -> None:
+            try:
+                outcomes[rank] = work(rank)
+            except BaseException as error:
+                errors[rank] = error
+                release()
+            finally:
+                ended.put(rank)
+
+        try:
+            for rank, helper in enumerate(self._helpers, 1):
+                helper.tasks.put(partial(task, rank))
+            task(0)
+            for _ in range(self.size):
+                ended.get()
+        except BaseException:  # a signal's, between two lines
+            release()
+            self._wait()
+            raise
+        if errors:
+            error = errors[min(errors)]
+            errors.clear()
+            try:
+                raise error
+            finally:
+                del error  # which leads to this frame: no cycle that would keep the work's memory
+        return [outcomes[rank] for rank in sorted(outcomes)]
+
+    def _wait(self) -> None:
+        """Wait until helpers have ended all that they were given, however often a signal asks not to."""
+        waiting = True
+        while waiting:
+            with suppress(BaseException):  # helpers may be at work in memory that the caller is about to use
+                ended: SimpleQueue[None] = SimpleQueue()
+                for helper in self._helpers:
+                    helper.tasks.put(partial(ended.put, None))
+                for _ in self._helpers:
+                    ended.get()
+                waiting = False
+
+    def _recruit(self, most: int) -> None:
+        with _lock:
+            busy = {helper for team in _teams for helper in team._helpers}
+            idle = [helper for helper in _helpers if helper not in busy]
+            wanted = 0 if _over else max(0, most - 1 - len(_teams) - len(busy))
+            with suppress(RuntimeError):  # no more to be had: by a limit, in a subinterpreter, at exit
+                while len(idle) < wanted:
+                    helper = _Helper()
+                    helper.start()
+                    _helpers.append(helper)
+                    idle.append(helper)
+            self._helpers = idle[:wanted]
+            _teams.add(self)
+
+
+class _Helper(threading.Thread):
+    """Does what is put into `tasks`, one after the other; None ends it."""
+
+    def __init__(self) -> None:
+        super().__init__(name="fastmlp-helper", daemon=True)  # others are waited for before `_retire` could end them
+        self.tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+
+    def run(self) -> None:
+        _here.limit = 1
+        while (task := self.tasks.get()) is not None:
+            with suppress(BaseException):  # tasks keep their errors
+                task()
+            del task  # and with it the memory it works in
+
+
+def _forget() -> None:
+    """In a forked process: only the thread that forked is there, and the lock may be another's."""
+    global _lock
+    _lock = threading.Lock()
+    for team in _teams:
+        team._helpers.clear()
+    _teams.clear()
+    _helpers.clear()
+
+
+def _retire() -> None:
+    """End the helpers before the interpreter ends: a thread that returns from a kernel after that is frozen or killed,
+    and who waited for it at a barrier would wait for ever."""
+    global _over
+    with _lock:
+        _over = True
+        for helper in _helpers:
+            helper.tasks.put(None)
+    deadline = time.monotonic() + FAREWELL
+    for helper in _helpers:
+        helper.join(max(0.0, deadline - time.monotonic()))
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget)
+atexit.register(_retire)
+
+
+@cache
+def yield_address() -> int:
+    """The system's function by which a thread offers its CPU to others."""
+    import ctypes
+
+    if sys.platform == "win32":
+        function = ctypes.WinDLL("kernel32").SwitchToThread
+    else:
+        function = ctypes.CDLL(None).sched_yield
+    return ctypes.cast(function, ctypes.c_void_p).value or 0

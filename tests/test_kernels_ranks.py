@@ -1,0 +1,174 @@
+"""Threads that share a batch: what each takes, how they meet, and that their number changes no bit."""
+
+import threading
+
+import numpy as np
+import pytest
+from cases import case, optimizers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_kernels_memory import poison
+from test_kernels_network import plan_to_train
+
+from fastmlp.kernels import layout, threads
+from fastmlp.kernels.backends import Backend
+from fastmlp.kernels.executor import Schedule
+from fastmlp.kernels.interpreted import Interpreted, _namespace
+from fastmlp.kernels.optimizers import SGD, Adam
+
+
+@pytest.fixture(autouse=True)
+def three_cpus(monkeypatch):
+    """Helpers for three ranks, wherever the tests run."""
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "3")
+
+
+def plan_of(rank, ranks):
+    words = [0] * layout.HEADER
+    words[layout.RANK], words[layout.RANKS] = rank, ranks
+    return words
+
+
+# --- shares
+
+
+@given(rows=st.integers(0, 500), ranks=st.integers(1, 9))
+def test_rows_are_dealt_in_order_and_none_is_left(level, rows, ranks):
+    namespace = _namespace("float32", level)
+    shares = [namespace["share_of_rows"](plan_of(rank, ranks), rows) for rank in range(ranks)]
+    assert [row for first, last in shares for row in range(first, last)] == list(range(rows))
+    sizes = [last - first for first, last in shares if last > first]
+    if ranks > 1 and rows >= namespace["TILE_ROWS"]:  # a tile cut in two would sum in another order
+        assert min(sizes) >= namespace["TILE_ROWS"]
+        assert max(sizes) - min(sizes) <= 1
+    else:
+        assert len(sizes) <= 1
+
+
+@given(panels=st.integers(1, 9), height=st.integers(2, 300), ranks=st.integers(1, 9))
+def test_panel_rows_are_dealt_in_order_and_none_is_left(level, panels, height, ranks):
+    namespace = _namespace("float32", level)
+    share = namespace["share_of_panel_rows"]
+    cuts = [share(plan_of(rank, ranks), panels * height, height) for rank in range(ranks)]
+    assert cuts[0][0] == 0
+    assert cuts[-1][1] == panels * height
+    for (_, end), (begin, _) in zip(cuts, cuts[1:], strict=False):
+        assert begin == end
+        from_panel = begin % height
+        assert from_panel == 0 or min(from_panel, height - from_panel) >= namespace["TILE_ROWS"]
+    assert all(first <= last for first, last in cuts)
+
+
+# --- meetings
+
+
+def test_nobody_leaves_a_meeting_before_all_have_come(kernel_backend):
+    """Two ranks write in turn: each sees what the other wrote before the meeting."""
+    network = case((3, 40, 2), "tanh", "identity", "mean_squared_error", "float32", 64)
+    plan = plan_to_train(kernel_backend, network, SGD(0.01), 32)
+    plans = [plan, *plan.ranks(2)]
+    ends = []
+
+    def run(rank):
+        plan.library.call("run", plans[rank], 0, 2)
+        ends.append(rank)
+
+    helper = threading.Thread(target=run, args=(1,))
+    helper.start()
+    helper.join(0.05)
+    assert ends == []  # it waits at the first meeting
+    run(0)
+    helper.join()
+    assert sorted(ends) == [0, 1]
+
+
+def test_a_released_rank_returns_and_leaves_the_parameters_alone(kernel_backend):
+    network = case((3, 40, 2), "tanh", "identity", "mean_squared_error", "float32", 64)
+    plan = plan_to_train(kernel_backend, network, SGD(0.01), 32)
+    before = plan._arrays[layout.PACKED].copy()
+    _, second = plan, plan.ranks(2)[0]
+    results = []
+    helper = threading.Thread(target=lambda: results.append(plan.library.call("run", second, 0, 2)))
+    helper.start()
+    plan.release_ranks()
+    helper.join()
+    assert results == [0]
+    assert plan._arrays[layout.PACKED].tobytes() == before.tobytes()
+
+
+# --- bits
+
+
+def train(backend, network, schedule, numbers):
+    """Parameters, state and losses as bits, after stretches run by these numbers of threads."""
+    executor, state = network.executor(backend), network.state(schedule.optimizer)
+    training = executor.training(network.X, network.y, state, schedule)
+    steps = schedule.epochs * training.steps_per_epoch
+    cuts = [steps * i // len(numbers) for i in range(len(numbers) + 1)]
+    for first, last, number in zip(cuts, cuts[1:], numbers, strict=False):
+        assert training.run(first, last, number) == last
+    training.collect()
+    return [executor.parameters.tobytes(), state.tobytes(), training.losses.tobytes()]
+
+
+SHAPES = [(5, 19, 7, 3), (40, 70, 35, 2), (2, 2, 2), (100, 130, 33, 10), (17, 300, 10), (1, 1, 2)]
+
+
+@pytest.mark.parametrize("sizes", SHAPES)
+@pytest.mark.parametrize("batch_size", [130, 64, 50, 13, 7, 1])
+def test_the_number_of_threads_changes_no_bit(fast_backend, dtype, sizes, batch_size):
+    network = case(sizes, "tanh", "softmax", "categorical_cross_entropy", dtype, 130)
+    for optimizer in optimizers(learning_rate=0.05):
+        schedule = Schedule(optimizer, batch_size, 2, shuffle_key=7)
+        alone = train(fast_backend, network, schedule, [1])
+        for numbers in ([2], [3], [1, 3, 2, 1]):
+            assert train(fast_backend, network, schedule, numbers) == alone
+
+
+@settings(max_examples=3)
+@given(data=st.data())
+def test_the_number_of_threads_changes_no_bit_on_any_level(level, dtype, data):
+    sizes = data.draw(st.lists(st.integers(1, 40), min_size=2, max_size=3).map(lambda s: (*s, 2)))
+    network = case(sizes, "tanh", "softmax", "categorical_cross_entropy", dtype, 30)
+    schedule = Schedule(Adam(0.05), data.draw(st.integers(1, 30)), 1, shuffle_key=7)
+    backend = Backend("interpreted", Interpreted(level))
+    assert train(backend, network, schedule, [1]) == train(backend, network, schedule, [2, 3])
+
+
+def test_ranks_that_share_wrongly_are_caught(level, dtype, monkeypatch):
+    """A share that leaves out a row, which then is what fresh scratch holds."""
+    namespace = _namespace(dtype, level)
+    right = namespace["share_of_rows"]
+
+    def wrong(plan, rows):
+        first, last = right(plan, rows)
+        return (first, last) if plan[layout.RANK] == 0 else (first + 1, last)
+
+    network = case((3, 5, 2), "tanh", "softmax", "categorical_cross_entropy", dtype, 30)
+    schedule, backend = Schedule(SGD(0.05), 30, 1), Backend("interpreted", Interpreted(level))
+    alone = train(backend, network, schedule, [1])
+    poison(monkeypatch, 0x11)
+    assert train(backend, network, schedule, [2]) == alone
+    monkeypatch.setitem(namespace, "share_of_rows", wrong)
+    assert train(backend, network, schedule, [2]) != alone
+
+
+def test_divergence_is_seen_by_all_ranks(kernel_backend):
+    network = case((3, 40, 2), "relu", "identity", "mean_squared_error", "float32", 64)
+    results = []
+    for number in (1, 2, 3):
+        executor = network.executor(kernel_backend)
+        training = executor.training(network.X, network.y, network.state(SGD), Schedule(SGD(1e15), 32, 9))
+        results.append((training.run(0, 18, number), training.steps_done, executor.parameters.tobytes()))
+    assert results[0][0] < 18
+    assert results[0] == results[1] == results[2]
+
+
+def test_helpers_really_work(kernel_backend, monkeypatch):
+    """The path of two ranks is taken, not that of one."""
+    used = []
+    run = threads.Team.run
+    monkeypatch.setattr(threads.Team, "run", lambda team, *rest: used.append(team.size) or run(team, *rest))
+    network = case((3, 40, 2), "tanh", "identity", "mean_squared_error", "float32", 64)
+    train(kernel_backend, network, Schedule(SGD(0.01), 32, 1), [2])
+    assert used == [2]
