@@ -18,6 +18,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import llvmlite.binding as llvm
+from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
+from numba.core.compiler_lock import global_compiler_lock
 
 from .compilation import callback, levels
 from .interface import KERNELS, fingerprint
@@ -56,9 +58,8 @@ def missing(data: bytes) -> set[str]:
 def ir(name: str, dtype: str, level: Level) -> str:
     """A kernel and all that it calls as LLVM's text, under a symbol of its own."""
     result = callback(name, dtype, level)._compile_uncached()
-    # what library.finalize() does, but for making code that runs here: LLVM would fail at another machine's intrinsics
-    for called in result.library._linking_libraries:
-        result.library._final_module.link_in(called._get_module_for_linking(), preserve=True)
+    with global_compiler_lock:
+        result.library.finalize()
     text: str = result.library.get_llvm_str()
     return text.replace(result.fndesc.llvm_cfunc_wrapper_name, symbol(name, dtype, level))
 
@@ -114,6 +115,7 @@ def with_attributes(text: str, level: Level) -> str:
 def optimize(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
     tuning = llvm.create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = tuning.slp_vectorization = True
+    tuning.loop_unrolling = False  # kernels say by tiles and vectors how much is done at a time
     builder = llvm.create_pass_builder(machine, tuning)
     builder.getModulePassManager().run(module, builder)
 
@@ -132,7 +134,13 @@ def header(built: list[Level]) -> str:
 
 
 def initialize() -> None:
-    """Prepare a process that builds."""
+    """Prepare a process that builds: Numba is not to make code for this machine.
+
+    That would rewrite the IR of the functions that kernels call, and fail at another machine's intrinsics.
+    """
+    JITCPUCodegen._add_module = lambda self, module: None
+    JITCPUCodegen.set_env = lambda self, name, environment: None
+    JITCodeLibrary._finalize_specific = lambda self: None
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
 

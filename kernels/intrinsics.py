@@ -28,10 +28,13 @@ def vocabulary(dtype: str, level: Level) -> dict[str, Any]:
         "from_bits": from_bits(number), "quotient": quotient,
         "reals": pointer(number), "doubles": pointer(types.float64),
         "integers": pointer(types.int64), "at": at, "call": call(types.void),
-        "load": load(shape["LANES"]), "store": store(shape["LANES"]), "spread": spread_lanes(shape["LANES"]), "lanes_below": compare_lanes(number, shape["LANES"], "<"),
+        "load": load(shape["LANES"]), "store": store(shape["LANES"]), "load_first": load_first(shape["LANES"]),
+        "store_first": store_first(shape["LANES"]), "to_reals": to_reals(number, shape["LANES"]),
+        "spread": spread_lanes(shape["LANES"]), "lanes_below": compare_lanes(number, shape["LANES"], "<"),
         "lane_is": compare_lanes(number, shape["LANES"], "=="),
         "sum_lanes": sum_lanes, "largest_lane": largest_lane,
         "fetch_add": fetch_add, "fetch": fetch, "pause": PAUSE[level.machine],
+        "stay_apart": stay_apart,
         "tile": tile(number, shape["LANES"], shape["TILE_ROWS"]), "transpose": transpose(number, shape["LANES"]),
         "flush_subnormals": flush, "restore_subnormals": restore,
     }  # fmt: skip
@@ -41,20 +44,31 @@ def vocabulary(dtype: str, level: Level) -> dict[str, Any]:
 
 
 def polynomial(coefficients):
-    """Horner's rule, unrolled; the compiler fuses multiplication and addition where the CPU can."""
+    """Unrolled; the compiler fuses multiplication and addition where the CPU can."""
 
     @intrinsic
-    def horner(typingctx, x):
+    def evaluate(typingctx, x):
         def codegen(context, builder, signature, arguments):
-            total = constant(arguments[0].type, float(coefficients[0]))
-            for c in coefficients[1:]:
-                product = builder.fmul(total, arguments[0], flags=("contract",))
-                total = builder.fadd(product, constant(arguments[0].type, float(c)), flags=("contract",))
-            return total
+            power = arguments[0]
+            terms = [constant(power.type, float(c)) for c in coefficients[::-1]]
+            while len(terms) > 1:
+                pairs = zip(terms[::2], terms[1::2], strict=False)
+                rest = terms[len(terms) & ~1 :]
+                terms = [builder.fadd(contracted(builder, high, power), low, flags=CONTRACT) for low, high in pairs]
+                terms += rest
+                power = contracted(builder, power, power)
+            return terms[0]
 
         return x(x), codegen
 
-    return horner
+    return evaluate
+
+
+CONTRACT = ("contract",)
+
+
+def contracted(builder, a, b):
+    return builder.fmul(a, b, flags=CONTRACT)
 
 
 def constant(number_or_vector, value):
@@ -184,6 +198,64 @@ def vector_at(context, builder, vector, p, i):
     """The address of a vector, and the alignment that it has."""
     register = context.get_value_type(vector)
     return builder.bitcast(builder.gep(p, [i]), register.as_pointer()), vector.lanes * vector.element.bitwidth // 8
+
+
+def masked(context, builder, lanes, p, i, n):
+    """The address of the first n lanes, their mask, and the type of the vector."""
+    numbers = ir.Constant(ir.VectorType(I32, lanes), list(range(lanes)))
+    mask = builder.icmp_signed("<", numbers, spread(builder, builder.trunc(n, I32), lanes))
+    vector = ir.VectorType(p.type.pointee, lanes)
+    return builder.bitcast(builder.gep(p, [i]), vector.as_pointer()), mask, vector
+
+
+def load_first(lanes):
+    @intrinsic
+    def load_lanes(typingctx, p, i, n):
+        def codegen(context, builder, signature, arguments):
+            address, mask, vector = masked(context, builder, lanes, *arguments)
+            arguments = [address, I32(p.dtype.bitwidth // 8), mask, ir.Constant(vector, None)]
+            function = ir.FunctionType(vector, [a.type for a in arguments])
+            name = f"llvm.masked.load.v{lanes}{vector.element.intrinsic_name}.p0"
+            return builder.call(cgutils.get_or_insert_function(builder.module, function, name), arguments)
+
+        return Vector(p.dtype, lanes)(p, types.int64, types.int64), codegen
+
+    return load_lanes
+
+
+def store_first(lanes):
+    @intrinsic
+    def store_lanes(typingctx, p, i, n, value):
+        def codegen(context, builder, signature, arguments):
+            address, mask, vector = masked(context, builder, lanes, *arguments[:3])
+            arguments = [arguments[3], address, I32(p.dtype.bitwidth // 8), mask]
+            function = ir.FunctionType(VOID, [a.type for a in arguments])
+            name = f"llvm.masked.store.v{lanes}{vector.element.intrinsic_name}.p0"
+            builder.call(cgutils.get_or_insert_function(builder.module, function, name), arguments)
+            return context.get_dummy_value()
+
+        return types.void(p, types.int64, types.int64, value), codegen
+
+    return store_lanes
+
+
+def to_reals(number, lanes):
+    @intrinsic
+    def convert(typingctx, v):
+        def codegen(context, builder, signature, arguments):
+            target = ir.VectorType(FLOATS[number], lanes)
+            if isinstance(v.element, types.Float):
+                widths = v.element.bitwidth, number.bitwidth
+                if widths[0] == widths[1]:
+                    return arguments[0]
+                change = builder.fpext if widths[0] < widths[1] else builder.fptrunc
+            else:
+                change = builder.sitofp if v.element.signed else builder.uitofp
+            return change(arguments[0], target)
+
+        return Vector(number, lanes)(v), codegen
+
+    return convert
 
 
 def load(lanes):
@@ -324,6 +396,16 @@ def pause(name, *arguments):
 PAUSE = {"x86_64": pause("llvm.x86.sse2.pause"), "aarch64": pause("llvm.aarch64.hint", I32(1))}
 
 # --- machine
+
+
+@intrinsic
+def stay_apart(typingctx):
+    def codegen(context, builder, signature, arguments):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
 
 BUSY_SUMS = 8  # sums that keep two multipliers of latency 4 busy
 

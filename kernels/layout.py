@@ -12,7 +12,7 @@ sums of a tile start from, and a row of weights for each input:
 Threads that work on one batch are ranks 0, 1, ..., each with a copy of the plan in which the words marked `own` differ.
 """
 
-from .simd import PANEL, accumulate, at, real, reals
+from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store, store_first, sum_lanes
 
 # --- the header of a plan
 (
@@ -139,26 +139,25 @@ def unpack(plan, canonical_address, packed_address):
 
 
 def copy_rows(rows, columns, source, source_stride, target, target_stride):
+    """To rows without padding from rows of whole vectors."""
     for i in range(rows):
-        for j in range(columns):
-            target[i * target_stride + j] = source[i * source_stride + j]
+        for j in range(0, columns, LANES):
+            store_first(target, i * target_stride + j, columns - j, load(source, i * source_stride + j))
 
 
 def copy_padded(rows, columns, source, source_stride, target, width):
-    """The same to rows `width` apart, which are filled up with zeros."""
+    """The reverse: to rows of `width` numbers, filled up with zeros."""
     for i in range(rows):
-        for j in range(columns):
-            target[i * width + j] = source[i * source_stride + j]
-        for j in range(columns, width):
-            target[i * width + j] = real(0)
+        for j in range(0, width, LANES):
+            store(target, i * width + j, load_first(source, i * source_stride + j, columns - j))
 
 
 def all_finite(x, count):
     """1 if no number is infinite or NaN, else 0. 0 * x is zero for finite x only."""
-    total = real(0)
-    for i in range(count):
-        total = accumulate(total, x[i] * real(0))
-    return 1 if total == real(0) else 0
+    total = spread(real(0))
+    for i in range(0, count, LANES):
+        total = total + load_first(x, i, count - i) * real(0)
+    return 1 if sum_lanes(total) == real(0) else 0
 
 
 # --- the same facts for the Python that makes plans

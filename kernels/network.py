@@ -70,6 +70,7 @@ from .matvec import input_gradient_of_row, panel_gradient_of_row, weighted_sums_
 from .random import shuffle
 from .ranks import all_agree, meet, share_of_panel_rows, share_of_rows
 from .simd import (
+    LANES,
     PANEL,
     accumulate,
     at,
@@ -77,10 +78,14 @@ from .simd import (
     doubles,
     flush_subnormals,
     integers,
+    load_first,
     quotient,
     real,
     reals,
     restore_subnormals,
+    stay_apart,
+    store,
+    to_reals,
 )
 
 # --- reading samples: `source` is a pointer to numbers of any type
@@ -94,8 +99,8 @@ def gather(source, row_stride, column_stride, order_address, first, rows, column
             sample = integers(order_address)[sample]
         row = at(source, sample * row_stride)
         if column_stride == 1:
-            for j in range(columns):
-                target[i * stride + j] = real(row[j])
+            for j in range(0, columns, LANES):
+                store(target, i * stride + j, to_reals(load_first(row, j, columns - j)))
         else:
             for j in range(columns):
                 target[i * stride + j] = real(row[j * column_stride])
@@ -379,6 +384,7 @@ def run(plan, first_step, last_step):
 
 def step_on_row(plan, epoch, sample, number):
     """`take_step` on a batch of one sample, for a network that may be tiny: then every instruction counts."""
+    stay_apart()
     load_samples(plan, sample, 0, 1)
     load_targets(plan, sample, 0, 1)
     forward_row(plan)
@@ -415,6 +421,7 @@ def step_on_row(plan, epoch, sample, number):
 
 def take_step(plan, epoch, sample, rows, number):
     """One step on the batch that begins with this sample; whether its loss is as it should be and all ranks came."""
+    stay_apart()
     first, last = share_of_rows(plan, rows)
     if plan[UPDATE_FIRST] != 0:
         prepare_update(plan, number)
@@ -467,6 +474,7 @@ def backward_and_gradient(plan, sample, rows):
 
 def end_epoch(plan):
     """Keep the parameters of an epoch that ended well; whether it did."""
+    stay_apart()
     well = True
     if plan[RANK] == 0:
         well = plan[STOP_AT_NONFINITE] == 0 or all_finite(reals(plan[PACKED]), plan[PACKED_SIZE]) != 0

@@ -115,9 +115,7 @@ class Plan:
     def want_input_gradient(self, gradient: Array) -> None:
         """Fill it, (samples, features), when going backward."""
         self[layout.INPUT_GRADIENT] = gradient
-        self[layout.INPUT_DELTA] = self._scratch(
-            int(self.words[layout.BATCH_SIZE] * self.words[layout.INPUTS_STRIDE])
-        )
+        self[layout.INPUT_DELTA] = self._scratch(int(self.words[layout.BATCH_SIZE] * self.words[layout.INPUTS_STRIDE]))
 
     def ranks(self, count: int) -> "list[Rank]":
         """Plans for threads that run this one together, until it is changed. Rank 0 is this plan."""

@@ -4,6 +4,8 @@ Philox 4x32 with ten rounds: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel r
 2011.
 """
 
+from .simd import stay_apart
+
 WORD = 0xFFFFFFFF  # every quantity here is a 32-bit word held in an int64
 
 
@@ -24,6 +26,7 @@ def below(limit, high, low):
 
 def shuffle(key, epoch, order, count):
     """order = a permutation of 0 ... count - 1 drawn for this epoch (Fisher and Yates; Durstenfeld, CACM 7, 1964)."""
+    stay_apart()
     for i in range(count):
         order[i] = i
     i = count - 1

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastmlp.kernels import layout, plan
-from fastmlp.kernels.interpreted import Interpreted
+from fastmlp.kernels.interpreted import Interpreted, _namespace
 from fastmlp.kernels.levels import LEVELS
 from fastmlp.kernels.optimizers import Adam
 from fastmlp.kernels.plan import Model, Plan
+from fastmlp.kernels.simd import Pointer
 
 SIZES = st.lists(st.integers(1, 40), min_size=2, max_size=4)
 
@@ -106,9 +107,9 @@ def test_everything_that_vectors_are_loaded_from_is_aligned(level, dtype, sizes)
         assert record[layout.PACKED_OFFSET] * np.dtype(dtype).itemsize % level.vector_bytes == 0
 
 
-def test_all_finite(dtype):
+def test_all_finite(level, dtype):
     def finite(*numbers):
-        return layout.all_finite(np.array(numbers, dtype), len(numbers))
+        return _namespace(dtype, level)["all_finite"](Pointer(np.array(numbers, dtype)), len(numbers))
 
     largest = np.finfo(dtype).max
     assert finite() == finite(0, -0.0, largest, -largest, np.finfo(dtype).tiny) == 1

@@ -4,7 +4,7 @@ import numpy as np
 import oracle
 import pytest
 from cases import HIDDEN, case, optimizers, stepper
-from direct import call
+from direct import aligned, call
 
 from fastmlp.kernels import layout
 from fastmlp.kernels.executor import CHUNK, Schedule
@@ -235,16 +235,21 @@ def test_options_of_the_schedule(backend, hidden, update_first, divisor):
 
 @pytest.mark.parametrize("source", SOURCE_DTYPES)
 def test_gather(kernel_backend, dtype, source):
-    numbers = np.arange(60).reshape(6, 10).astype(source)
+    numbers = np.arange(120).reshape(6, 20).astype(source)
     for order in (None, np.array([5, 0, 3, 3, 1], np.int64)):
         samples = [1, 2, 3] if order is None else order[1:4]
-        target = np.full((3, 8), -1, dtype)
         address = 0 if order is None else order
-        call(kernel_backend, f"gather_{source}", dtype, numbers, 10, 1, address, 1, 3, 5, target.reshape(-1), 8)
-        assert target[:, :5].tolist() == numbers[samples, :5].tolist()
-        call(kernel_backend, f"gather_{source}", dtype, numbers, 10, 2, address, 1, 3, 5, target.reshape(-1), 8)
-        assert target[:, :5].tolist() == numbers[samples, ::2].tolist()
-        assert (target[:, 5:] == -1).all()
+        for columns in (1, 5, 8, 19):
+            target = aligned(3 * 48, dtype).reshape(3, 48)
+            target[...] = -1
+            call(kernel_backend, f"gather_{source}", dtype, numbers, 20, 1, address, 1, 3, columns, target.ravel(), 48)
+            assert target[:, :columns].tolist() == numbers[samples, :columns].tolist()
+            assert (target[:, 32:] == -1).all()  # up to there, a vector may have been filled up with zeros
+            target[...] = -1
+            half = -(-columns // 2)
+            call(kernel_backend, f"gather_{source}", dtype, numbers, 20, 2, address, 1, 3, half, target.ravel(), 48)
+            assert target[:, :half].tolist() == numbers[samples, : 2 * half : 2].tolist()
+            assert (target[:, half:] == -1).all()
 
 
 def test_gather_labels(kernel_backend, dtype):
