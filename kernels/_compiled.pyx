@@ -1,6 +1,18 @@
 # cython: language_level=3, freethreading_compatible=True
-"""The kernels that the build compiled ahead of time: where they are, what this CPU has, and a way to call them."""
+"""The kernels that the build compiled ahead of time: where they are, what this CPU has, and ways to call them."""
+cimport cython
+from cpython.ref cimport Py_INCREF, PyObject
 from libc.stdint cimport int64_t, intptr_t
+
+cdef extern from *:
+    """
+    #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
+    """
+cimport numpy as np
+
+from . import layout
+
+np.import_array()
 
 
 cdef extern from "cpu.h":
@@ -55,3 +67,208 @@ def call(intptr_t address, int64_t plan, int64_t first, int64_t last):
     with nogil:
         result = (<Entry>address)(plan, first, last)
     return result
+
+
+# --- predictions that skip Python: beyond its kernel, a call costs less than a tenth of a microsecond
+
+# Other threads are let in during kernels of more multiplications than this, some ten microseconds. To let go of the GIL
+# and take it back costs 20 ns when nobody wants it, but 5 ms when another thread is busy in Python.
+cdef double LONG = 1 << 20
+
+cdef int PACKED = layout.PACKED, OUTPUT = layout.OUTPUT, BATCH_SIZE = layout.BATCH_SIZE
+cdef int SAMPLES = layout.X, ROW = layout.X_ROW, COLUMN = layout.X_COLUMN, GATHER = layout.X_GATHER
+
+
+cdef extern from "trylock.h":
+    ctypedef long Flag
+    bint flag_take(Flag *flag) noexcept nogil
+    void flag_give(Flag *flag) noexcept nogil
+
+
+cdef enum:
+    SEATS = 8
+
+
+cdef struct Seat:
+    Flag taken
+    int64_t *plan  # NULL: nobody was here yet
+
+
+@cython.final
+cdef class Seats:
+    """Plans for threads that predict at the same time by one model, whatever its parameters.
+
+    While a GIL is held there is one thread; when all seats are taken, there is the long way.
+    """
+    cdef Seat[SEATS] seats
+    cdef object new_plan
+    cdef list plans
+    cdef Entry entry
+    cdef int64_t gather_float, gather_double
+    cdef np.npy_intp features, outputs
+    cdef int number
+    cdef double work  # multiplications for a sample
+
+    def __cinit__(self, new_plan, model, addresses):
+        self.new_plan, self.plans = new_plan, []
+        self.entry = <Entry><intptr_t>addresses["predict", model.dtype]
+        self.gather_float = addresses["gather_float32", model.dtype]
+        self.gather_double = addresses["gather_float64", model.dtype]
+        self.features, self.outputs, self.work = model.sizes[0], model.sizes[-1], model.parameter_count
+        self.number = np.NPY_FLOAT if model.dtype == "float32" else np.NPY_DOUBLE
+
+    def shortcut(self, predictor, packed):
+        """The predictor, which works with these packed parameters, on a shorter way."""
+        cdef Shortcut made = <Shortcut>CALLED.__new__(CALLED)
+        made.vectorcall = call_shortcut
+        made.predictor, made.seats, made.packed, made.address = predictor, self, packed, packed.ctypes.data
+        cdef Seat *seat = self.take()  # so that the first call finds a plan
+        if seat != NULL:
+            flag_give(&seat.taken)
+        return made
+
+    cdef Seat *take(self) except? NULL:
+        """A seat with a plan; NULL if all are taken."""
+        cdef Seat *seat
+        cdef int i
+        for i in range(SEATS):
+            seat = &self.seats[i]
+            if flag_take(&seat.taken):
+                if seat.plan == NULL:
+                    self.furnish(seat)
+                return seat
+        return NULL
+
+    cdef int furnish(self, Seat *seat) except -1:
+        try:
+            plan = self.new_plan()
+            self.plans.append(plan)
+            seat.plan = <int64_t *><intptr_t>plan.address
+        except BaseException:
+            flag_give(&seat.taken)
+            raise
+        return 0
+
+    cdef predict(self, int64_t packed, X, out):
+        """The outputs, in `out` if it is an array; None if this is a case for the long way."""
+        if not np.PyArray_CheckExact(X) or not np.PyArray_ISBEHAVED_RO(<np.ndarray>X):
+            return None
+        cdef np.ndarray x = <np.ndarray>X
+        cdef int dimensions = np.PyArray_NDIM(x), number = np.PyArray_TYPE(x)
+        if not 1 <= dimensions <= 2 or not (number == np.NPY_FLOAT or number == np.NPY_DOUBLE):
+            return None
+        cdef np.npy_intp rows = 1, row = 0, column = np.PyArray_STRIDE(x, dimensions - 1)
+        cdef int shift = 2 if number == np.NPY_FLOAT else 3  # strides: from bytes to numbers
+        if dimensions == 2:
+            rows, row = np.PyArray_DIM(x, 0), np.PyArray_STRIDE(x, 0)
+        if np.PyArray_DIM(x, dimensions - 1) != self.features or rows == 0 or (row | column) & ((1 << shift) - 1):
+            return None
+
+        cdef np.npy_intp[2] shape = [rows, self.outputs]
+        cdef np.ndarray y
+        if out is None:
+            y = np.PyArray_SimpleNew(dimensions, &shape[2 - dimensions], self.number)
+        elif self.fits(out, dimensions, rows):
+            y = <np.ndarray>out
+        else:
+            return None
+
+        cdef Seat *seat = self.take()
+        if seat == NULL:
+            return None
+        cdef int64_t *plan = seat.plan
+        cdef int64_t done
+        if out is not None and rows > plan[BATCH_SIZE] and overlap(x, y):  # outputs would replace samples yet to be read
+            flag_give(&seat.taken)
+            return None
+        plan[PACKED], plan[OUTPUT] = packed, <intptr_t>np.PyArray_DATA(y)
+        plan[SAMPLES], plan[ROW], plan[COLUMN] = <intptr_t>np.PyArray_DATA(x), row >> shift, column >> shift
+        plan[GATHER] = self.gather_float if number == np.NPY_FLOAT else self.gather_double
+        if rows * self.work > LONG:
+            with nogil:
+                done = self.entry(<intptr_t>plan, 0, rows)
+        else:
+            done = self.entry(<intptr_t>plan, 0, rows)
+        flag_give(&seat.taken)
+        return y if done == rows else None  # some number is not finite: the long way says which
+
+    cdef bint fits(self, out, int dimensions, np.npy_intp rows) noexcept:
+        """Whether outputs can be written there."""
+        if not np.PyArray_CheckExact(out):
+            return False
+        cdef np.ndarray y = <np.ndarray>out
+        if np.PyArray_TYPE(y) != self.number or not np.PyArray_ISCARRAY(y) or np.PyArray_NDIM(y) != dimensions:
+            return False
+        return np.PyArray_DIM(y, dimensions - 1) == self.outputs and (dimensions == 1 or np.PyArray_DIM(y, 0) == rows)
+
+
+cdef bint overlap(np.ndarray x, np.ndarray y) noexcept:
+    """Whether the memory of y, which is contiguous, may be part of the memory of x, which has two dimensions."""
+    cdef char *low = np.PyArray_BYTES(x)
+    cdef char *high = low + np.PyArray_ITEMSIZE(x)
+    cdef np.npy_intp extent
+    cdef int i
+    for i in range(2):
+        extent = (np.PyArray_DIM(x, i) - 1) * np.PyArray_STRIDE(x, i)
+        if extent < 0:
+            low += extent
+        else:
+            high += extent
+    return np.PyArray_BYTES(y) < high and low < np.PyArray_BYTES(y) + np.PyArray_NBYTES(y)
+
+
+cdef extern from "vectorcall.h":
+    ctypedef PyObject *(*Vectorcall "vectorcallfunc")(PyObject *, PyObject *const *, size_t, PyObject *) except NULL
+    PyObject *PyObject_Vectorcall(PyObject *, PyObject *const *, size_t, PyObject *) except NULL
+    Py_ssize_t PyVectorcall_NARGS(size_t)
+    type vectorcall_type(const char *name, type base, Py_ssize_t offset)
+
+
+cdef class Shortcut:
+    """A predictor whose calls go straight to the kernel where they can, and the long way, `predictor(...)`, elsewhere."""
+    cdef Vectorcall vectorcall
+    cdef object predictor
+    cdef Seats seats
+    cdef object packed
+    cdef int64_t address  # of the packed parameters
+
+    @property
+    def __class__(self):
+        return type(self.predictor)
+
+    def __getattr__(self, name):
+        return getattr(self.predictor, name)
+
+    def __dir__(self):
+        return dir(self.predictor)
+
+    def __repr__(self):
+        return repr(self.predictor)
+
+    def __reduce__(self):
+        return self.predictor.__reduce__()
+
+
+cdef PyObject *call_shortcut(PyObject *of, PyObject *const *arguments, size_t flags, PyObject *names) except NULL:
+    """(X), (X, out) or (X, out=out); all else is for the long way to complain of."""
+    cdef Shortcut self = <Shortcut>of
+    cdef Py_ssize_t count = PyVectorcall_NARGS(flags), named = 0 if names == NULL else len(<tuple>names)
+    outputs = None
+    if count == 1 and named == 0:
+        outputs = self.seats.predict(self.address, <object>arguments[0], None)
+    elif count + named == 2 and (named == 0 or named == 1 and (<tuple>names)[0] == "out"):
+        outputs = self.seats.predict(self.address, <object>arguments[0], <object>arguments[1])
+    if outputs is None:
+        return PyObject_Vectorcall(<PyObject *>self.predictor, arguments, flags, names)
+    Py_INCREF(outputs)
+    return <PyObject *>outputs
+
+
+cdef type called_type():
+    cdef Shortcut some = Shortcut.__new__(Shortcut)
+    return vectorcall_type(
+        "fastmlp.kernels._compiled.Shortcut", Shortcut, <char *>&some.vectorcall - <char *><void *>some
+    )
+
+
+cdef type CALLED = called_type()

@@ -1,9 +1,11 @@
 """The kernels compiled ahead of time and linked into the extension module, for the best CPU level that this CPU has."""
 
+from collections.abc import Callable
+
 from . import _compiled
 from .interface import fingerprint
 from .levels import LEVELS, Level
-from .plan import Plan, Rank
+from .plan import Model, Plan, Rank
 from .threads import yield_address
 
 
@@ -26,6 +28,9 @@ class Compiled:
 
     def call(self, kernel: str, plan: Plan | Rank, first: int, last: int) -> int:
         return _compiled.call(self._addresses[kernel, plan.model.dtype], plan.address, first, last)
+
+    def seats(self, new_plan: Callable[[], Plan], model: Model) -> _compiled.Seats:
+        return _compiled.Seats(new_plan, model, self._addresses)
 
 
 def host_level() -> Level:

@@ -1,7 +1,5 @@
 """A network's work, done by kernels: plans are made, kept and filled here. `reference.py` has it in plain NumPy."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +7,8 @@ import numpy as np
 from . import layout
 from .optimizers import Optimizer
 from .plan import Array, Library, Model, Plan
+from .prediction import CHUNK, Prediction, Workspace
 from .threads import crew
-
-CHUNK = 256  # rows at a time where the user sets no batch size
 
 
 @dataclass(frozen=True)
@@ -34,20 +31,22 @@ class Executor:
 
     def __init__(self, library: Library, model: Model, parameters: Array) -> None:
         self.library, self.model, self.parameters = library, model, parameters
-        self._idle: list[Plan] = []  # plans for prediction that no thread is using
-        self._packed: Array | None = None
+        self._workspace = Workspace(library, model)
+        self._packed: list[Array] = []  # the parameters as kernels want them, once they have been asked for
 
     def changed(self) -> None:
         """Forget what was made from the parameters."""
-        self._packed = None
+        self._packed = []  # another list: what a thread is just making of the old ones goes into the old list
+
+    def prediction(self) -> Prediction:
+        """What predicts from the parameters as they are now, and goes on to when they change."""
+        with self._workspace.plan() as plan:
+            return Prediction(self._workspace, self._packed_parameters(plan))
 
     def predict(self, X: Array) -> Array:
         """Outputs of the last layer, (n, outputs)."""
         output = np.empty((len(X), self.model.sizes[-1]), self.model.dtype)
-        with self._prediction_plan() as plan:
-            plan.read_samples(X)
-            plan[layout.OUTPUT] = output
-            plan.call("predict", 0, len(X))
+        self.prediction().run(X, output, allow_nan=True)
         return output
 
     def evaluate(self, X: Array, y: Array) -> float:
@@ -89,24 +88,13 @@ class Executor:
         plan.unpack(gradient, packed)
         return gradient
 
-    @contextmanager
-    def _prediction_plan(self) -> Iterator[Plan]:
-        try:
-            plan = self._idle.pop()
-        except IndexError:
-            plan = Plan(self.library, self.model, CHUNK)
-        plan[layout.PACKED] = self._packed_parameters(plan)
-        yield plan
-        plan.release(layout.X, layout.OUTPUT)
-        self._idle.append(plan)
-
     def _packed_parameters(self, plan: Plan) -> Array:
-        packed = self._packed
-        if packed is None:
+        made = self._packed
+        if not made:
             packed = plan.packed()
             plan.pack(self.parameters, packed)
-            self._packed = packed
-        return packed
+            made.append(packed)
+        return made[0]
 
 
 class Training:

@@ -1,5 +1,6 @@
 """The kernels as they stand, run by Python: slow, for debuggers, coverage and checked memory."""
 
+from collections.abc import Callable
 from functools import cache, partial
 from types import FunctionType
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from . import simd
 from .interface import KERNELS, SOURCE_DTYPES
 from .levels import Level
-from .plan import Plan, Rank
+from .plan import Model, Plan, Rank
 from .specialize import bind, clone, specialize, tile_shape
 
 
@@ -30,6 +31,9 @@ class Interpreted:
         with simd.visible(plan.arrays()), np.errstate(all="ignore"):
             result: int = simd._functions[self.address(kernel, plan.model.dtype)](plan.address, first, last)
         return result
+
+    def seats(self, new_plan: Callable[[], Plan], model: Model) -> None:
+        """There are none."""
 
 
 @cache

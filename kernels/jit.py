@@ -12,7 +12,7 @@ import llvmlite.binding as llvm
 
 from .compilation import callback, levels
 from .levels import Level
-from .plan import Plan, Rank
+from .plan import Model, Plan, Rank
 from .threads import yield_address
 
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
@@ -33,6 +33,9 @@ class Jit:
 
     def call(self, kernel: str, plan: Plan | Rank, first: int, last: int) -> int:
         return _entry(kernel, plan.model.dtype, self._level)(plan.address, first, last)
+
+    def seats(self, new_plan: Callable[[], Plan], model: Model) -> None:
+        """There are none."""
 
 
 def host_features() -> set[str]:

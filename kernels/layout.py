@@ -52,7 +52,7 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     LOSS,  # address of the loss function
     VALUE_DIVISOR,  # the loss is its sum over samples and outputs / (samples * VALUE_DIVISOR)
     DELTA_DIVISOR,  # and its gradient is the sum's / (samples * DELTA_DIVISOR)
-    STOP_AT_NONFINITE,  # 1: stop when the loss or a parameter is no longer finite
+    STOP_AT_NONFINITE,  # 1: stop when the loss or a parameter is no longer finite, or before samples that are not
     UPDATE_FIRST,  # 1: a layer is updated before its delta is passed on, so that the new weights pass it
     # scratch
     INPUTS,  # address of real[BATCH_SIZE, INPUTS_STRIDE]
@@ -152,12 +152,13 @@ def copy_padded(rows, columns, source, source_stride, target, width):
             store(target, i * width + j, load_first(source, i * source_stride + j, columns - j))
 
 
-def all_finite(x, count):
-    """1 if no number is infinite or NaN, else 0. 0 * x is zero for finite x only."""
+def all_finite(x, rows, columns, stride):
+    """Whether no number is infinite or NaN. 0 * x is zero for finite x only."""
     total = spread(real(0))
-    for i in range(0, count, LANES):
-        total = total + load_first(x, i, count - i) * real(0)
-    return 1 if sum_lanes(total) == real(0) else 0
+    for i in range(rows):
+        for j in range(0, columns, LANES):
+            total = total + load_first(x, i * stride + j, columns - j) * real(0)
+    return sum_lanes(total) == real(0)
 
 
 # --- the same facts for the Python that makes plans

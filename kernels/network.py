@@ -307,19 +307,31 @@ def update_phase(plan, number, _):
 
 
 def predict(plan, first, last):
-    """Outputs of samples first ... last - 1."""
+    """Outputs of samples first ... last - 1; returns the sample before which it stopped.
+
+    That is `last`, or less when STOP_AT_NONFINITE is set and a sample of the next batch is not finite. Batches are
+    independent: threads with plans of their own may share them.
+    """
     output = layer_record(plan, plan[LAYERS] - 1)
     columns = output[FAN_OUT]
     state = flush_subnormals()
-    while first < last:
+    going = True
+    while going and first < last:
         rows = min(plan[BATCH_SIZE], last - first)
         load_samples(plan, first, 0, rows)
-        forward(plan, 0, rows)
-        target = at(reals(plan[OUTPUT]), first * columns)
-        copy_rows(rows, columns, reals(output[ACTIVATIONS]), output[STRIDE], target, columns)
-        first += rows
+        going = plan[STOP_AT_NONFINITE] == 0 or loaded_are_finite(plan, rows)
+        if going:
+            forward(plan, 0, rows)
+            target = at(reals(plan[OUTPUT]), first * columns)
+            copy_rows(rows, columns, reals(output[ACTIVATIONS]), output[STRIDE], target, columns)
+            first += rows
     restore_subnormals(state)
-    return 0
+    return first
+
+
+def loaded_are_finite(plan, rows):
+    """Whether the samples in INPUTS are finite."""
+    return all_finite(reals(plan[INPUTS]), rows, layer_record(plan, 0)[FAN_IN], plan[INPUTS_STRIDE])
 
 
 def evaluate(plan, first, last):
@@ -477,7 +489,7 @@ def end_epoch(plan):
     stay_apart()
     well = True
     if plan[RANK] == 0:
-        well = plan[STOP_AT_NONFINITE] == 0 or all_finite(reals(plan[PACKED]), plan[PACKED_SIZE]) != 0
+        well = plan[STOP_AT_NONFINITE] == 0 or all_finite(reals(plan[PACKED]), 1, plan[PACKED_SIZE], 0)
         if well:
             unpack(plan, plan[CANONICAL], plan[PACKED])
     return all_agree(plan, well)

@@ -1,7 +1,8 @@
 """The plan that kernels take, made from a model and arrays. `layout.py` says what its words mean."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from .optimizers import Optimizer
 from .specialize import tile_shape
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Predictor = TypeVar("Predictor", bound=Callable[..., Array])
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,13 @@ class Model:
         return layout.parameter_count(self.sizes)
 
 
+class Seats(Protocol):
+    """Plans of an extension module for the threads that predict at the same time; see `_compiled.pyx`."""
+
+    def shortcut(self, predictor: Predictor, packed: Array) -> Predictor:
+        """The same callable on a shorter way, for a predictor with these packed parameters."""
+
+
 class Library(Protocol):
     """Kernels compiled, or not, in one way for one CPU level."""
 
@@ -42,6 +51,9 @@ class Library(Protocol):
 
     def call(self, kernel: str, plan: "Plan | Rank", first: int, last: int) -> int:
         """Run an entry of the interface."""
+
+    def seats(self, new_plan: "Callable[[], Plan]", model: Model) -> "Seats | None":
+        """What predictors go straight to the kernel with, as the compiled backend's do."""
 
 
 class Plan:
@@ -241,7 +253,12 @@ def readable(values: Array) -> Array:
     """The array itself if kernels can read it where it lies, else a plain copy."""
     if values.dtype == np.bool_:
         values = values.view(np.uint8)
-    plain = values.dtype.name in SOURCE_DTYPES and values.dtype.isnative and values.flags.aligned
-    if plain and all(step % values.itemsize == 0 for step in values.strides):
+    if lies_readable(values):
         return values
     return np.array(values, values.dtype.name if values.dtype.name in SOURCE_DTYPES else np.float64, order="C")
+
+
+def lies_readable(values: Array) -> bool:
+    """Whether kernels can read an array where it lies."""
+    plain = values.dtype.name in (*SOURCE_DTYPES, "bool") and values.dtype.isnative and values.flags.aligned
+    return plain and all(step % values.itemsize == 0 for step in values.strides)

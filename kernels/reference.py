@@ -14,7 +14,7 @@ from . import simd
 from .activations import ACTIVATIONS
 from .executor import Schedule
 from .losses import LOSSES
-from .plan import Array, Model
+from .plan import Array, Model, Predictor
 from .simd import Pointer
 from .specialize import specialize
 
@@ -26,7 +26,7 @@ def _formulas(dtype: str) -> dict[str, Any]:
     vocabulary = {
         "real": number, "double": lambda x: np.asarray(x, np.float64), "select": np.where, "sqrt": np.sqrt,
         # a vector has one lane, in which there is a whole array
-        "at": simd.at, "stay_apart": simd.stay_apart, "LANES": 1, "load": Pointer.__getitem__, "store": Pointer.__setitem__, "spread": lambda x: x,
+XX
         "lanes_below": lambda n: n > 0, "sum_lanes": lambda v: v, "largest_lane": lambda v: v,
         "absolute": np.abs, "maximum": np.maximum, "accumulate": np.add, "polynomial": simd.polynomial,
     }  # fmt: skip
@@ -128,9 +128,13 @@ class ReferenceExecutor:
     def changed(self) -> None:
         """Nothing is kept."""
 
+    def prediction(self) -> "ReferencePrediction":
+        return ReferencePrediction(self.model, self.parameters.copy())
+
     def predict(self, X: Array) -> Array:
-        with np.errstate(all="ignore"):
-            return forward(self.model, self.parameters, self.rows(X))[-1]
+        output = np.empty((len(X), self.model.sizes[-1]), self.model.dtype)
+        self.prediction().run(X, output, allow_nan=True)
+        return output
 
     def evaluate(self, X: Array, y: Array) -> float:
         return self.gradient(X, y)[0]
@@ -163,6 +167,30 @@ class ReferenceExecutor:
     def loss_divisor(self) -> int:
         """The mean is over samples times this."""
         return self.model.sizes[-1] if LOSSES[self.model.loss].per_output else 1
+
+
+class ReferencePrediction:
+    """What `prediction.Prediction` does."""
+
+    def __init__(self, model: Model, parameters: Array) -> None:
+        self.model, self._parameters = model, parameters
+
+    def apart(self) -> "ReferencePrediction":
+        return self
+
+    def parameters(self) -> Array:
+        return self._parameters.copy()
+
+    def shortcut(self, predictor: Predictor) -> Predictor:
+        return predictor
+
+    def run(self, X: Array, output: Array, allow_nan: bool) -> bool:
+        with np.errstate(all="ignore"):
+            rows = X.astype(self.model.dtype)
+            finite = allow_nan or bool(np.isfinite(rows).all())
+            if finite:
+                output[...] = forward(self.model, self._parameters, rows)[-1]
+        return finite
 
 
 class ReferenceTraining:

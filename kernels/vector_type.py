@@ -10,8 +10,7 @@ from llvmlite import ir
 from numba import types
 from numba.core.typeconv import Conversion
 from numba.core.typing import signature
-from numba.extending import lower_builtin, lower_cast, register_model, type_callable
-from numba.extending import models
+from numba.extending import lower_builtin, lower_cast, models, register_model, type_callable
 
 
 class Vector(types.Type):

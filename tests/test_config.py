@@ -69,6 +69,7 @@ def test_public_names():
         "NeuralNetwork",
         "Neuron",
         "ParameterVector",
+        "Predictor",
         "load",
         "show_config",
     ]

@@ -17,7 +17,9 @@ from fastmlp.kernels.optimizers import Optimizer
 NOT_INSTALLED = {"ahead_of_time", "object_symbols"}
 if not extension_exists():
     NOT_INSTALLED |= {"compiled", "_compiled"}
-NOT_MADE_BY_USERS = (fastmlp.Layer, fastmlp.Neuron, fastmlp.History, fastmlp.ParameterVector, fastmlp.DivergenceError)
+NOT_MADE_BY_USERS = (
+    fastmlp.Layer, fastmlp.Neuron, fastmlp.History, fastmlp.ParameterVector, fastmlp.DivergenceError, fastmlp.Predictor,
+)  # fmt: skip
 
 
 def modules():
@@ -82,7 +84,9 @@ def test_what_is_public_is_documented(name, thing):
 
 
 @pytest.mark.parametrize(
-    "cls", [fastmlp.NeuralNetwork, fastmlp.Layer, fastmlp.Neuron, fastmlp.ParameterVector], ids=lambda cls: cls.__name__
+    "cls",
+    [fastmlp.NeuralNetwork, fastmlp.Layer, fastmlp.Neuron, fastmlp.ParameterVector, fastmlp.Predictor],
+    ids=lambda cls: cls.__name__,
 )
 def test_what_can_be_read_is_documented(cls):
     text = inspect.getdoc(cls)

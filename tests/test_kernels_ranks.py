@@ -2,7 +2,6 @@
 
 import threading
 
-import numpy as np
 import pytest
 from cases import case, optimizers
 from hypothesis import given, settings

@@ -476,11 +476,13 @@ def test_ctrl_c_at_the_moment_of_a_divergence(monkeypatch, where):
 def test_ctrl_c_during_a_prediction_leaves_a_usable_network(monkeypatch):
     network = NeuralNetwork([3, 5, 2], seed=0)
     expected = network.predict([[1, 2, 3]])
-    with monkeypatch.context() as patched:
-        patched.setattr(
-            type(network._executor), "_packed_parameters", lambda *_: _thread.interrupt_main() or time.sleep(1), False
-        )
-        patched.setattr(type(network._executor), "rows", lambda *_: _thread.interrupt_main() or time.sleep(1), False)
-        with pytest.raises(KeyboardInterrupt):
-            network.predict([[1, 2, 3]])
-    np.testing.assert_array_equal(network.predict([[1, 2, 3]]), expected)
+    for owner, name in [
+        (network._executor, "prediction"),  # while a predictor is made
+        (network._executor.prediction(), "run"),  # while it predicts
+    ]:
+        network.parameters = network.parameters
+        with monkeypatch.context() as patched:
+            patched.setattr(type(owner), name, lambda *_, **__: _thread.interrupt_main() or time.sleep(1))
+            with pytest.raises(KeyboardInterrupt):
+                network.predict([[1, 2, 3]])
+        np.testing.assert_array_equal(network.predict([[1, 2, 3]]), expected)

@@ -7,6 +7,7 @@ from .history import History
 from .kernels.optimizers import SGD, Adam
 from .layer import Layer, Neuron
 from .network import NeuralNetwork, load
+from .predictor import Predictor
 from .training import DivergenceError
 from .vector import ParameterVector
 
@@ -19,6 +20,7 @@ __all__ = [
     "NeuralNetwork",
     "Neuron",
     "ParameterVector",
+    "Predictor",
     "load",
     "show_config",
 ]

@@ -16,6 +16,7 @@ from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.plan import Array, Model
 from .kernels.reference import ReferenceTraining
 from .layer import Layer
+from .predictor import Predictor, predict, predictor
 from .vector import ParameterVector, parameter_vector
 
 WEIGHTS, SHUFFLE = range(2)  # streams of random numbers drawn from a network's seed
@@ -115,6 +116,7 @@ class NeuralNetwork:
     def _compute_with(self, backend: str | None) -> None:
         self._backend_asked, self._backend = backend, find_backend(backend)
         self._executor = self._backend.executor(self._model, self._parameters)
+        self._predictors: list[Predictor] = []  # of the parameters as they are, once it has been asked for
 
     # --- what it is
 
@@ -158,6 +160,7 @@ class NeuralNetwork:
 
     def _parameters_changed(self) -> None:
         self._executor.changed()
+        self._predictors = []  # another list: what a thread is just making of the old ones goes into the old list
 
     def _stream(self, stream: int) -> "np.random.SeedSequence":
         return np.random.SeedSequence(self._entropy, spawn_key=(stream,))
@@ -195,13 +198,39 @@ class NeuralNetwork:
         >>> fastmlp.NeuralNetwork([3, 2]).predict([[1, 2, 3], [4, 5, 6]]).shape
         (2, 2)
         """
-        one, X = validation.one_or_many(
-            X, self.layer_sizes[0], self.dtype, allow_nan=validation.flag("allow_nan", allow_nan)
-        )
-        output = self._executor.predict(X)
-        return output[0] if one else output
+        if allow_nan is False:  # every nanosecond counts
+            predictors = self._predictors
+            return (predictors[0] if predictors else self._predictor(predictors))(X)
+        return predict(self._executor.prediction(), X, allow_nan=validation.flag("allow_nan", allow_nan))
 
     forward = predict
+
+    def _predictor(self, made: list[Predictor]) -> Predictor:
+        made.append(predictor(self._executor.prediction(), self.backend, self._backend_asked))
+        return made[0]
+
+    def predictor(self) -> Predictor:
+        """A callable that predicts with the weights of this moment, whatever becomes of the network.
+
+        For one sample after the other, and for threads: it costs less than `predict`, and with `out=` nothing is
+        allocated.
+
+        Returns
+        -------
+        Predictor
+            To be called with X and, optionally, `out`.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> network = fastmlp.NeuralNetwork([2, 1])
+        >>> network.parameters = [1, 2, 3]
+        >>> predictor = network.predictor()
+        >>> network.parameters = [0, 0, 0]
+        >>> predictor([10, 100]).tolist(), network.predict([10, 100]).tolist()
+        ([213.0], [0.0])
+        """
+        return predictor(self._executor.prediction().apart(), self.backend, self._backend_asked)
 
     def evaluate(self, X: Any, y: Any) -> float:
         """The loss on these samples.
@@ -379,7 +408,7 @@ class NeuralNetwork:
         try:
             training.run(work, schedule, 2**24 // operations, report)
         except training.DivergenceError as diverged:
-            self._executor.changed()
+            self._parameters_changed()
             self._begin_with(None)
             self._epochs += diverged.epoch
             raise
@@ -394,6 +423,7 @@ class NeuralNetwork:
         self._updates += work.steps_done
         if not work.collect():
             self._begin_with(None)
+        self._parameters_changed()
 
     def _adopt(self, optimizer: Optimizer) -> None:
         """Keep the state of the same optimizer, whatever its learning rate; begin afresh with another."""
@@ -470,7 +500,7 @@ class NeuralNetwork:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()  # with the attributes of subclasses
-        del state["_backend"], state["_executor"]
+        del state["_backend"], state["_executor"], state["_predictors"]
         state["_parameters"], state["_state"] = self._parameters.copy(), self._state.copy()
         return state
 

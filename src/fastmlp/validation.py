@@ -257,6 +257,18 @@ def state(argument: str, value: Any, shape: tuple[int, ...]) -> Array:
     return array
 
 
+def output(argument: str, value: Any, shape: tuple[int, ...], dtype: str) -> None:
+    """Refuse what kernels cannot write outputs to."""
+    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{argument} must be an array or None, got {type(value).__name__}")
+    if value.dtype != dtype:
+        raise TypeError(f"{argument} must be an array of dtype {dtype}, got {value.dtype}")
+    _require_shape(argument, value, value.shape == shape, str(shape))
+    for name, rule in (("c_contiguous", "C-contiguous"), ("writeable", "writeable"), ("aligned", "aligned")):
+        if not getattr(value.flags, name):
+            raise ValueError(f"{argument} must be {rule}, got an array that is not")
+
+
 def require_finite(argument: str, array: Array, dtype: str) -> None:
     """Refuse NaN and numbers that are infinite as `dtype`, saying where."""
     if array.dtype.kind in "iub":

@@ -1,0 +1,88 @@
+"""Prediction from parameters that no longer change, by kernels. `reference.py` has it in plain NumPy."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+
+from . import layout
+from .plan import Array, Library, Model, Plan, Predictor, lies_readable
+
+CHUNK = 256  # rows at a time where the user sets no batch size
+CONVERTED_AT_ONCE = 1 << 18  # numbers of a kind that kernels cannot read: they are copied part by part
+
+
+class Workspace:
+    """Plans to predict with, one for each thread that does at the same time. They outlive a change of parameters."""
+
+    def __init__(self, library: Library, model: Model) -> None:
+        self.library, self.model = library, model
+        self._idle: list[Plan] = []
+        self.seats = library.seats(partial(new_plan, library, model), model)
+
+    @contextmanager
+    def plan(self, packed: Array | None = None) -> Iterator[Plan]:
+        """A plan that no other thread has meanwhile, for these parameters."""
+        try:
+            plan = self._idle.pop()
+        except IndexError:
+            plan = new_plan(self.library, self.model)
+        if packed is not None:
+            plan[layout.PACKED] = packed
+        yield plan
+        plan.release(layout.PACKED, layout.X, layout.OUTPUT)
+        self._idle.append(plan)
+
+
+def new_plan(library: Library, model: Model) -> Plan:
+    """A plan that wants parameters, samples, and a place for outputs."""
+    plan = Plan(library, model, CHUNK)
+    plan[layout.STOP_AT_NONFINITE] = 1
+    return plan
+
+
+class Prediction:
+    """A model with parameters of its own, a packed vector that nobody writes to. Threads may share it."""
+
+    def __init__(self, workspace: Workspace, packed: Array) -> None:
+        self.workspace, self.packed = workspace, packed
+
+    @property
+    def model(self) -> Model:
+        return self.workspace.model
+
+    def apart(self) -> "Prediction":
+        """The same, in a workspace of its own."""
+        return Prediction(Workspace(self.workspace.library, self.model), self.packed)
+
+    def parameters(self) -> Array:
+        """The canonical vector."""
+        canonical = np.empty(self.model.parameter_count, self.model.dtype)
+        with self.workspace.plan() as plan:
+            plan.unpack(canonical, self.packed)
+        return canonical
+
+    def shortcut(self, predictor: Predictor) -> Predictor:
+        """The same callable on a shorter way, if the library has one; it checks its arguments, and calls `run`."""
+        seats = self.workspace.seats
+        return seats.shortcut(predictor, self.packed) if seats else predictor
+
+    def run(self, X: Array, output: Array, allow_nan: bool) -> bool:
+        """Fill `output`, (n, outputs), from X, (n, features).
+
+        If not to allow them, numbers that are not finite as the model's dtype end it: the answer is then False, and
+        some rows may be missing.
+        """
+        rows = len(X) if lies_readable(X) else max(1, CONVERTED_AT_ONCE // X.shape[1])
+        with self.workspace.plan(self.packed) as plan, np.errstate(over="ignore"):
+            plan[layout.STOP_AT_NONFINITE] = not allow_nan
+            return all(
+                self._run(plan, X[first : first + rows], output[first : first + rows])
+                for first in range(0, len(X), rows)
+            )
+
+    def _run(self, plan: Plan, X: Array, output: Array) -> bool:
+        plan.read_samples(X)
+        plan[layout.OUTPUT] = output
+        return plan.call("predict", 0, len(X)) == len(X)

@@ -1,0 +1,577 @@
+"""Predictors: what a network computes at one moment, for anyone, at any time, in memory that is there already.
+
+`NeuralNetwork.predict` is made of them, so that much of what is said here holds for it.
+"""
+
+import copy
+import gc
+import pickle
+import sys
+import threading
+import tracemalloc
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import oracle
+import pytest
+from test_network import TOLERANCE, network_of
+from test_validation import BAD_X, forms, refusal
+
+import fastmlp
+from fastmlp import NeuralNetwork
+from fastmlp.kernels import backends, prediction
+from fastmlp.predictor import Predictor
+
+SIZES = (3, 5, 3)  # as many outputs as features: so that outputs can take the place of samples
+ROWS = 2 * prediction.CHUNK + 7
+
+
+@pytest.fixture
+def network(backend, dtype):
+    return network_of(SIZES, dtype=dtype, backend=backend.name)
+
+
+def samples(rows, dtype="float64", features=3, seed=3):
+    return np.random.default_rng(seed).normal(size=(rows, features)).astype(dtype)
+
+
+def from_oracle(network, X):
+    return oracle.predict(network.layer_sizes, network.activations, network.parameters, X)
+
+
+# --- what it computes
+
+
+@pytest.mark.parametrize("source", ["float32", "float64"])
+def test_outputs_are_those_of_the_formulas(network, source):
+    predictor = network.predictor()
+    for X in (samples(1, source), samples(2, source), samples(ROWS, source)):
+        outputs = predictor(X)
+        assert (outputs.shape, outputs.dtype) == (X.shape, network.dtype)
+        tolerance = TOLERANCE[network.dtype]
+        np.testing.assert_allclose(outputs, from_oracle(network, X), rtol=tolerance, atol=tolerance)
+        assert network.predict(X).tobytes() == outputs.tobytes()
+        one = predictor(X[0])
+        assert (one.shape, one.dtype) == ((3,), network.dtype)
+        assert one.tobytes() == predictor(X[:1]).tobytes() == network.predict(X[0]).tobytes()
+
+
+def test_all_forms_of_data_are_read_right(network, tmp_path):
+    predictor, X = network.predictor(), samples(7, network.dtype)
+    expected = predictor(X).tobytes()
+    for name, same in forms(X, tmp_path):
+        assert predictor(same).tobytes() == expected, name
+        assert network.predict(same).tobytes() == expected, name
+    numbers = (X * 10).astype(int)
+    expected = predictor(numbers.astype(network.dtype)).tobytes()
+    for dtype in "bhilqef":
+        assert predictor(numbers.astype(dtype)).tobytes() == expected, dtype
+    assert predictor(X != 0).tobytes() == predictor(np.ones_like(X)).tobytes()
+    assert predictor(X[0].tolist()).tobytes() == predictor(X[0]).tobytes()
+    for same in (X[0, ::-1].copy()[::-1], np.repeat(X[0], 2)[::2], np.broadcast_to(X[0], (2, 3))[1]):
+        assert predictor(same).tobytes() == predictor(X[0]).tobytes()
+
+
+def test_what_kernels_cannot_read_is_converted_part_by_part(network, monkeypatch):
+    monkeypatch.setattr(prediction, "CONVERTED_AT_ONCE", 30)
+    X = samples(25, np.float16)
+    np.testing.assert_array_equal(network.predict(X), network.predict(X.astype(float)))
+    X[24, 2] = np.nan
+    with pytest.raises(ValueError, match=r"got nan at X\[24, 2\]$"):
+        network.predict(X)
+
+
+def test_outputs_are_the_users(network):
+    predictor, X = network.predictor(), samples(4)
+    for each in (predictor, network.predict):
+        first, second = each(X), each(X)
+        kept = second.copy()
+        first[...] = 0
+        assert not np.shares_memory(first, second)
+        assert second.tobytes() == kept.tobytes() == each(X).tobytes()
+
+
+# --- frozen
+
+
+def changes(network):
+    """Everything that changes a network, one after the other."""
+    X, y = samples(8), np.zeros((8, 3))
+    layer = network.layers[0]
+    yield setattr(network, "parameters", network.parameters * 0.5)
+    yield setattr(layer, "weights", layer.weights + 1)
+    yield setattr(layer, "biases", layer.biases + 1)
+    yield setattr(layer.neurons[1], "weights", [0.5, 0.25, 0.125])
+    yield setattr(layer.neurons[1], "bias", 0.75)
+    yield network.train(X, y, 2)
+    yield network.train(X, y, 1, optimizer="adam")
+    with pytest.raises(fastmlp.DivergenceError):
+        network.train(X * 1e30, y + 1e30, 9, learning_rate=1e30)
+    yield
+
+
+def test_the_network_changes_and_the_predictor_does_not(network):
+    X = samples(5)
+    predictor = network.predictor()
+    expected = predictor(X).tobytes()
+    for _ in changes(network):
+        assert predictor(X).tobytes() == expected
+        fresh = NeuralNetwork(SIZES, network.activations[0], dtype=network.dtype, backend=network.backend)
+        fresh.parameters = network.parameters
+        assert network.predict(X).tobytes() == network.predictor()(X).tobytes() == fresh.predict(X).tobytes()
+
+
+def test_a_network_that_forgets_to_forget_is_caught(network, monkeypatch):
+    monkeypatch.setattr(NeuralNetwork, "_parameters_changed", lambda self: None)
+    with pytest.raises(AssertionError):
+        test_the_network_changes_and_the_predictor_does_not(network)
+
+
+def test_an_interrupted_training_is_followed(network, monkeypatch):
+    from fastmlp import training
+
+    def interrupted(work, schedule, first_stretch, report):
+        work.run(0, 1)
+        raise KeyboardInterrupt
+
+    X = samples(4)
+    before = network.predict(X)
+    monkeypatch.setattr(training, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        network.train(X, X, 1, learning_rate=0.1)
+    assert (network.predict(X) != before).all()
+    np.testing.assert_allclose(network.predict(X), from_oracle(network, X), rtol=1e-4, atol=1e-5)
+
+
+# --- out
+
+
+def test_outputs_go_where_they_are_wanted(network):
+    predictor = network.predictor()
+    for X in (samples(1)[0], samples(1), samples(5), samples(ROWS)):
+        expected = predictor(X)
+        for form in (X, X.astype("f4"), X.tolist()):
+            out = np.full(expected.shape, np.nan, network.dtype)
+            assert predictor(form, out=out) is out
+            np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
+        assert predictor(X, out) is out
+        assert predictor(X=X, out=out) is out
+        assert predictor(out=out, X=X) is out
+        assert out.tobytes() == expected.tobytes()
+        assert predictor(X, None).tobytes() == predictor(X, out=None).tobytes() == expected.tobytes()
+
+
+def test_outputs_may_go_to_a_part_or_a_map_of_something(network, tmp_path):
+    predictor, X = network.predictor(), samples(4)
+    table = np.zeros((9, 3), network.dtype)
+    assert predictor(X, out=table[3:7]).base is table
+    np.testing.assert_array_equal(table, np.concatenate([np.zeros((3, 3)), predictor(X), np.zeros((2, 3))]))
+    mapped = np.memmap(tmp_path / "out", network.dtype, "w+", shape=(4, 3))
+    assert predictor(X, out=mapped) is mapped
+    np.testing.assert_array_equal(mapped, predictor(X))
+
+
+def overlapping(dtype):
+    """(X, out) in the same memory."""
+    for rows in (1, 5, ROWS):
+        for shift in (0, 1, 3, 5, 300):
+            for there, back in ((0, shift), (shift, 0)):
+                memory = np.zeros(3 * rows + shift, dtype)
+                X, out = (memory[first : first + 3 * rows].reshape(rows, 3) for first in (there, back))
+                X[...] = samples(rows)
+                yield X, out
+        memory = samples(rows, dtype)
+        yield memory[::-1], memory
+        yield memory[:, ::-1], memory
+        yield np.broadcast_to(memory[-1], (rows, 3)), memory
+        yield memory[0], memory[0]
+        if dtype == "float32":
+            wide = samples(rows, "float64")
+            yield wide, wide.view("float32").reshape(2 * rows, 3)[:rows]
+
+
+def check_overlapping(predictor):
+    for X, out in overlapping(predictor.dtype):
+        expected = predictor(X.copy())
+        assert predictor(X, out=out).tobytes() == expected.tobytes()
+
+
+def test_outputs_may_take_the_place_of_samples(network):
+    check_overlapping(network.predictor())
+
+
+def test_outputs_that_spoil_samples_are_caught(dtype, monkeypatch):
+    monkeypatch.setattr(np, "may_share_memory", lambda a, b: False)
+    with pytest.raises(AssertionError):
+        check_overlapping(network_of(SIZES, dtype=dtype, backend="jit").predictor())
+
+
+def read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+def unaligned(rows, columns):
+    return np.zeros(4 * rows * columns + 1, np.uint8)[1:].view("f4").reshape(rows, columns)
+
+
+NO_ARRAY, NO_DTYPE, NO_SHAPE = "an array or None", "an array of dtype float32", "of shape (2, 3)"
+WRONG_OUT = {
+    "a list": ([[0.0] * 3] * 2, TypeError, NO_ARRAY, "list"),
+    "a number": (3, TypeError, NO_ARRAY, "int"),
+    "masked": (np.ma.zeros((2, 3), "f4"), TypeError, NO_ARRAY, "MaskedArray"),
+    "integers": (np.zeros((2, 3), np.int64), TypeError, NO_DTYPE, "int64"),
+    "too wide": (np.zeros((2, 3)), TypeError, NO_DTYPE, "float64"),
+    "another byte order": (np.zeros((2, 3), ">f4"), TypeError, NO_DTYPE, ">f4"),
+    "too many rows": (np.zeros((3, 3), "f4"), ValueError, NO_SHAPE, "(3, 3)"),
+    "too few columns": (np.zeros((2, 2), "f4"), ValueError, NO_SHAPE, "(2, 2)"),
+    "flat": (np.zeros(6, "f4"), ValueError, NO_SHAPE, "(6,)"),
+    "too deep": (np.zeros((1, 2, 3), "f4"), ValueError, NO_SHAPE, "(1, 2, 3)"),
+    "Fortran": (np.zeros((3, 2), "f4").T, ValueError, "C-contiguous", "an array that is not"),
+    "strided": (np.zeros((4, 3), "f4")[::2], ValueError, "C-contiguous", "an array that is not"),
+    "read-only": (read_only(np.zeros((2, 3), "f4")), ValueError, "writeable", "an array that is not"),
+    "unaligned": (unaligned(2, 3), ValueError, "aligned", "an array that is not"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_OUT)
+def test_outputs_that_cannot_go_there(backend, name):
+    out, error, rule, given = WRONG_OUT[name]
+    predictor = network_of(SIZES, backend=backend.name).predictor()
+    before = pickle.dumps(out)
+    for X in (samples(2), samples(2, "f4"), samples(2).tolist()):
+        with pytest.raises(error) as caught:
+            predictor(X, out=out)
+        assert str(caught.value) == f"out must be {rule}, got {given}"
+    assert pickle.dumps(out) == before
+
+
+def test_a_vector_for_a_vector(network):
+    predictor, row = network.predictor(), samples(1)
+    for X, shape in ((row, (3,)), (row[0], (1, 3))):
+        with pytest.raises(ValueError, match=r"^out must be of shape \("):
+            predictor(X, out=np.zeros(shape, network.dtype))
+
+
+# --- what it refuses
+
+
+def test_bad_samples(backend):
+    network = network_of(SIZES, backend=backend.name)
+    predictor = network.predictor()
+    for value in BAD_X:
+        assert refusal(predictor, value) == refusal(network.predict, value) == "X"
+
+
+def test_wrong_calls(network):
+    predictor, X = network.predictor(), samples(2)
+    for call in (
+        lambda: predictor(),
+        lambda: predictor(X, None, 3),
+        lambda: predictor(X, to=X),
+        lambda: predictor(out=X),
+        lambda: predictor(X, None, out=None),
+    ):
+        with pytest.raises(TypeError, match="argument"):
+            call()
+
+
+def spoiled(dtype):
+    """(X, sentence): one number of many is not finite."""
+    for row, rows in [(0, 1), (0, 2), (255, 256), (256, ROWS), (ROWS - 1, ROWS)]:
+        for column in (0, 2):
+            for value in (np.nan, np.inf, -np.inf):
+                X = samples(rows, dtype)
+                X[row, column] = value
+                yield X, f"X must be finite, got {value} at X[{row}, {column}]"
+
+
+def check_not_finite(call, X, sentence):
+    with pytest.raises(ValueError, match="X must be finite") as caught:
+        call(X)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("source", ["float32", "float64"])
+def test_numbers_that_are_not_finite(network, source):
+    predictor = network.predictor()
+    for X, sentence in spoiled(source):
+        check_not_finite(predictor, X, sentence)
+        check_not_finite(network.predict, X, sentence)
+        check_not_finite(lambda X: predictor(X, out=np.empty_like(X, network.dtype)), X, sentence)
+    check_not_finite(predictor, np.array([0, np.nan, 0], source), "X must be finite, got nan at X[0, 1]")
+
+
+def test_numbers_that_are_too_large(backend):
+    X = samples(ROWS)
+    X[300, 1] = -1e39
+    network = network_of(SIZES, backend=backend.name)
+    for call in (network.predict, network.predictor()):
+        check_not_finite(call, X, "X must be finite as float32, got -1e+39 at X[300, 1]")
+    X = np.full((2, 3), np.finfo("float32").max, "float64")  # whose sum would be infinite
+    assert np.isfinite(network.predict(X)).all()
+
+
+def test_samples_that_change_while_they_are_looked_at(network, monkeypatch):
+    """They were not finite when the kernel read them, and are when Python looks for the place."""
+    monkeypatch.setattr(fastmlp.validation, "require_finite", lambda *arguments: None)
+    sentence = f"X must be finite as {network.dtype}, got other numbers while it was read"
+    check_not_finite(network.predict, samples(2) * np.nan, sentence)
+
+
+def test_a_kernel_that_lets_nan_through_is_caught(network, monkeypatch):
+    cls = type(network._executor.prediction())
+    run = cls.run
+    monkeypatch.setattr(cls, "run", lambda self, X, output, allow_nan: run(self, X, output, allow_nan=True))
+    with pytest.raises(pytest.fail.Exception):
+        check_not_finite(network.predict, [[0, np.nan, 0]], "X must be finite, got nan at X[0, 1]")
+
+
+def test_subclasses_of_arrays_go_the_long_way(network):
+    """They may mean something else by their numbers, as masked arrays do."""
+
+    class Doubled(np.ndarray):
+        def __array_wrap__(self, *arguments, **options):
+            raise AssertionError
+
+    predictor, X = network.predictor(), samples(2)
+    for call in (predictor, network.predict):
+        with pytest.raises(TypeError, match="X must be an array without a mask, got a masked array"):
+            call(np.ma.masked_array(X, X > 0))
+        assert type(call(X.view(Doubled))) is np.ndarray
+        assert call(X.view(Doubled)).tobytes() == call(X).tobytes()
+
+
+# --- the direct way
+
+
+@pytest.fixture
+def direct(dtype):
+    if not backends.extension_exists():
+        pytest.skip("the extension was not built")
+    return network_of(SIZES, dtype=dtype, backend="compiled")
+
+
+def test_plain_arrays_do_not_meet_python(direct, monkeypatch):
+    def long_way(*arguments, **options):
+        raise AssertionError("Python")
+
+    predictor = direct.predictor()
+    monkeypatch.setattr(Predictor, "__call__", long_way)
+    for source in ("float32", "float64"):
+        X = samples(ROWS, source)
+        for same in (X, X[:1], X[0], X[::-2, ::-1], np.asfortranarray(X), X.T[:, :3], read_only(X[0].copy())):
+            out = np.empty(same.shape, direct.dtype)
+            for _ in range(2):
+                direct.predict(same)
+                predictor(same)
+                predictor(same, out)
+                predictor(same, out=out)
+                predictor(same, out=None)
+    X = samples(4, direct.dtype)
+    predictor(X, out=X)
+    for other in (X.tolist(), X.astype(int), X.astype(">f4"), X.view(np.matrix), X * np.nan, X[:, :2], X[:0]):
+        with pytest.raises(AssertionError, match="Python"):
+            predictor(other)
+    for out in (X[:2], np.zeros((4, 3), ">f4"), X.T, X.view(np.matrix), 5):
+        with pytest.raises(AssertionError, match="Python"):
+            predictor(X, out=out)
+
+
+def test_nothing_is_allocated_where_there_is_a_place_for_outputs(direct):
+    predictor = network_of((3, 5, 500), dtype=direct.dtype, backend="compiled").predictor()
+
+    def allocated(call, X, out):
+        tracemalloc.start()
+        try:
+            for _ in range(100):
+                call(X, out)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    for X in (samples(1)[0], samples(5), samples(ROWS, "float32")):
+        out = np.empty((*X.shape[:-1], 500), direct.dtype)
+        assert allocated(predictor, X, out) < 500
+        assert allocated(lambda X, out: predictor(X), X, out) > out.nbytes  # one would be seen
+
+
+def test_references_are_given_back(network):
+    predictor, X = network.predictor(), samples(4)
+    out = np.empty((4, 3), network.dtype)
+    wrong = X * np.nan
+    things = [predictor, X, out, wrong, type(predictor)]
+
+    def use():
+        for _ in range(100):
+            predictor(X)
+            predictor(X, out=out)
+            predictor(X, out)
+            predictor(X.tolist(), out)
+            copy.copy(predictor)
+            for arguments in ((wrong,), (X, X[:2]), (X, 3)):
+                with pytest.raises((ValueError, TypeError)):
+                    predictor(*arguments)
+
+        gc.collect()
+        return [sys.getrefcount(thing) for thing in things]
+
+    assert use() == use()
+
+
+def test_predictors_go_when_nobody_holds_them(network):
+    """At once: what they work in may be large."""
+    predictor = network.predictor()
+    predictor(samples(2))
+    watched = weakref.ref(predictor._prediction)
+    gc.disable()
+    try:
+        del predictor
+        assert watched() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("source", ["float32", "int8", "float16", ">f8"])
+def test_memory_does_not_grow_with_rows(fast_backend, source):
+    network = network_of((8, 4, 1), backend=fast_backend.name)
+    predictor = network.predictor()
+    X = np.broadcast_to(np.ones(8, source), (2_000_000, 8))  # would be 64 MB as float32
+    predictor(X[:1000])
+    tracemalloc.start()
+    try:
+        predictor(X)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 8_000_000 < peak < 13_000_000  # outputs are 8 MB
+
+
+# --- threads
+
+
+def check_threads(predictor, threads, rows, calls):
+    """Every thread gets what it would alone."""
+    tables = [samples(rows, seed=seed) for seed in range(threads)]
+    alone = [predictor(X).tobytes() for X in tables]
+    barrier = threading.Barrier(threads)
+
+    def work(index):
+        X, out = tables[index], np.empty((rows, 3), predictor.dtype)
+        barrier.wait()
+        return {predictor(X, out=out).tobytes() for _ in range(calls)} | {predictor(X).tobytes()}
+
+    with ThreadPoolExecutor(threads) as pool:
+        assert list(pool.map(work, range(threads))) == [{expected} for expected in alone]
+
+
+@pytest.mark.parametrize(("rows", "calls"), [(1, 500), (ROWS, 50)])
+def test_threads_share_a_predictor(fast_backend, dtype, rows, calls):
+    check_threads(network_of(SIZES, dtype=dtype, backend=fast_backend.name).predictor(), 4, rows, calls)
+
+
+def test_more_threads_than_seats(fast_backend):
+    """Kernels that take so long that others begin meanwhile."""
+    predictor = network_of((3, 256, 256, 3), backend=fast_backend.name).predictor()
+    check_threads(predictor, 20, 100, 20)
+
+
+def test_threads_share_a_predictor_of_slow_backends():
+    for name in ("reference", "interpreted"):
+        check_threads(network_of(SIZES, backend=name).predictor(), 3, 2, 3)
+
+
+def test_threads_see_the_last_parameters(fast_backend):
+    """What one thread makes of parameters that another is replacing is not kept."""
+    network = network_of(SIZES, backend=fast_backend.name)
+    X, done = samples(2), threading.Event()
+
+    def look():
+        while not done.is_set():
+            network.predict(X)
+
+    with ThreadPoolExecutor(3) as pool:
+        for _ in range(3):
+            pool.submit(look)
+        try:
+            for step in range(300):
+                network.parameters = np.full(len(network.parameters), step / 300)
+                expected = network.predictor()(X)
+                np.testing.assert_array_equal(network.predict(X), expected)
+        finally:
+            done.set()
+    np.testing.assert_allclose(network.predict(X), from_oracle(network, X), rtol=1e-4)
+
+
+def lets_others_in(call):
+    """Whether another thread runs while this one is in a call, and keeps the interpreter but for what the call does."""
+    count, ready, done = [0], threading.Event(), threading.Event()
+
+    def go_on():
+        while not done.is_set():
+            count[0] += 1
+            ready.set()
+            done.wait(0.0001)
+
+    interval = sys.getswitchinterval()
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    ready.wait()
+    try:
+        sys.setswitchinterval(1000)
+        before = count[0]
+        call()
+        return count[0] > before
+    finally:
+        sys.setswitchinterval(interval)
+        done.set()
+        thread.join()
+
+
+@pytest.mark.skipif(not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="there is no GIL")
+def test_only_long_calls_let_other_threads_in():
+    if not backends.extension_exists():
+        pytest.skip("the extension was not built")
+    predictor = network_of((64, 256, 256, 1), backend="compiled").predictor()
+    few, many = samples(5, features=64), samples(20000, features=64)
+    out_of_few, out_of_many = np.empty((5, 1), "f4"), np.empty((20000, 1), "f4")
+    assert lets_others_in(lambda: predictor(many, out=out_of_many))
+    assert not lets_others_in(lambda: [predictor(few, out=out_of_few) for _ in range(2000)])
+
+
+# --- as an object
+
+
+def test_what_it_says_of_itself(network):
+    predictor = network.predictor()
+    assert isinstance(predictor, fastmlp.Predictor)
+    assert callable(predictor)
+    assert repr(predictor) == f"Predictor([3, 5, 3], activations=('tanh', 'identity'), dtype='{network.dtype}')"
+    for name in ("layer_sizes", "activations", "dtype", "backend"):
+        assert getattr(predictor, name) == getattr(network, name)
+        assert name in dir(predictor)
+        with pytest.raises(AttributeError):
+            setattr(predictor, name, getattr(network, name))
+    with pytest.raises(AttributeError):
+        predictor.loss  # noqa: B018
+    with pytest.raises(AttributeError):
+        predictor.misspelled = 1
+
+
+def test_copies(network):
+    predictor, X = network.predictor(), samples(3)
+    pickled = pickle.dumps(predictor)
+    network.parameters = network.parameters * 0
+    for again in (pickle.loads(pickled), copy.copy(predictor), copy.deepcopy(predictor)):
+        assert again(X).tobytes() == predictor(X).tobytes()
+        assert (repr(again), again.backend, type(again)) == (repr(predictor), predictor.backend, type(predictor))
+    assert len(pickled) < 1000 + network.parameters.nbytes
+
+
+def test_pickles_take_the_backend_of_where_they_are_read(monkeypatch):
+    monkeypatch.delenv("FASTMLP_BACKEND", raising=False)
+    of_any, of_one = network_of(SIZES).predictor(), network_of(SIZES, backend="interpreted").predictor()
+    monkeypatch.setenv("FASTMLP_BACKEND", "reference")
+    assert pickle.loads(pickle.dumps(of_any)).backend == "reference"
+    assert pickle.loads(pickle.dumps(of_one)).backend == "interpreted"
