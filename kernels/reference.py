@@ -26,7 +26,8 @@ def _formulas(dtype: str) -> dict[str, Any]:
     vocabulary = {
         "real": number, "double": lambda x: np.asarray(x, np.float64), "select": np.where, "sqrt": np.sqrt,
         # a vector has one lane, in which there is a whole array
-XX
+        "at": simd.at, "stay_apart": simd.stay_apart, "LANES": 1, "spread": lambda x: x,
+        "load": Pointer.__getitem__, "store": Pointer.__setitem__,
         "lanes_below": lambda n: n > 0, "sum_lanes": lambda v: v, "largest_lane": lambda v: v,
         "absolute": np.abs, "maximum": np.maximum, "accumulate": np.add, "polynomial": simd.polynomial,
     }  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 from cases import case
 from numba import njit
 
-from fastmlp.kernels import executor, intrinsics, plan, simd
+from fastmlp.kernels import executor, intrinsics, plan, prediction, simd
 from fastmlp.kernels.backends import backend
 from fastmlp.kernels.compilation import POLICY
 from fastmlp.kernels.executor import Schedule
@@ -184,7 +184,8 @@ def test_scratch_that_is_too_small_is_caught(dtype, monkeypatch):
     """One buffer after the other is made two numbers shorter: each time, some pointer leaves it. Chunks are full,
     widths equal, and the features whole vectors, so that every buffer is needed to its end."""
     network = case((32, 33, 33), "tanh", "softmax", "categorical_cross_entropy", dtype, samples=8)
-    monkeypatch.setattr(executor, "CHUNK", 8)
+    for module in (executor, prediction):
+        monkeypatch.setattr(module, "CHUNK", 8)
     scratch, made = plan.scratch, []
 
     def shortened(shorten):

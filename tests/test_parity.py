@@ -62,6 +62,7 @@ class Recorder:
 
     def __init__(self, library):
         self.library, self.name, self.level, self.calls = library, library.name, library.level, set()
+        self.yield_address = library.yield_address
 
     def address(self, kernel, dtype):
         return self.library.address(kernel, dtype)
@@ -69,6 +70,9 @@ class Recorder:
     def call(self, kernel, plan, first, last):
         self.calls.add(kernel)
         return self.library.call(kernel, plan, first, last)
+
+    def seats(self, new_plan, model):
+        """None: predictions come by here too."""
 
 
 def recorded(chosen):
@@ -82,7 +86,7 @@ def assert_ran(executor, chosen, kernels):
     assert (library.name, library.level) == (chosen.name, chosen.level)
     if chosen.name in ("jit", "compiled"):
         assert chosen.level == (os.environ.get("FASTMLP_CPU_LEVEL") or jit.host_level().name)
-    with executor._prediction_plan() as plan:
+    with executor._workspace.plan() as plan:
         record = plan._records[0]
         identity = model.activations[0] == "identity"
         expected = 0 if identity else chosen.library.address(f"activation_{model.activations[0]}", model.dtype)

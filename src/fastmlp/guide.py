@@ -203,7 +203,7 @@ class NeuralNetwork:
         """
         sizes = _sizes(self)
         if sizes and _fit(sizes, X, y) and _plain_numbers(epochs, learning_rate, batch_size):
-            _train(self, sizes, X, y, epochs, learning_rate, min(batch_size, len(X)))
+            _train(self, sizes, X, y, epochs, learning_rate, min(int(batch_size), len(X)))
         else:
             _train_plainly(self, X, y, epochs, learning_rate, batch_size)
 
