@@ -15,6 +15,9 @@ from .optimizers import Optimizer
 from .specialize import tile_shape
 
 Array = np.ndarray[Any, np.dtype[Any]]
+READABLE = {np.dtype(name): "uint8" if name == "bool" else name for name in (*SOURCE_DTYPES, "bool")}
+"""How kernels name the number types, in this machine's byte order, that they read where they lie."""
+
 Predictor = TypeVar("Predictor", bound=Callable[..., Array])
 
 
@@ -71,6 +74,7 @@ class Plan:
         self.words = np.zeros(layout.HEADER + layers * layout.RECORD, np.int64)
         self.address = self.words.ctypes.data
         self._arrays: dict[int, Array] = {}
+        self._others: list[Rank] = []
         self._records = self.words[layout.HEADER :].reshape(layers, layout.RECORD)
         self[layout.LAYERS] = layers
         self[layout.BATCH_SIZE] = batch_size
@@ -129,12 +133,17 @@ class Plan:
         self[layout.INPUT_GRADIENT] = gradient
         self[layout.INPUT_DELTA] = self._scratch(int(self.words[layout.BATCH_SIZE] * self.words[layout.INPUTS_STRIDE]))
 
-    def ranks(self, count: int) -> "list[Rank]":
+    def ranks(self, count: int) -> "list[Plan | Rank]":
         """Plans for threads that run this one together, until it is changed. Rank 0 is this plan."""
         self[layout.RANKS] = count
+        if count == 1:
+            return [self]
         self[layout.MEETING] = np.zeros(layout.PLACES, np.int64)
         self[layout.YIELD] = self.library.yield_address
-        return [Rank(self, rank) for rank in range(1, count)]
+        self._others += [Rank(self, rank) for rank in range(len(self._others) + 1, count)]
+        for other in self._others:
+            other.follow()
+        return [self, *self._others[: count - 1]]
 
     def release_ranks(self) -> None:
         """Let ranks return that wait for another."""
@@ -161,10 +170,10 @@ class Plan:
     def _read(self, values: Array, address: int, row: int, column: int, gather: int) -> None:
         values = readable(values)
         row_bytes, column_bytes = values.strides
+        size = values.itemsize
         self[address] = values
-        self[row] = row_bytes // values.itemsize
-        self[column] = column_bytes // values.itemsize
-        self[gather] = self.library.address(f"gather_{values.dtype.name}", self.model.dtype)
+        self[row], self[column] = row_bytes // size, column_bytes // size
+        self[gather] = self.library.address(f"gather_{READABLE[values.dtype]}", self.model.dtype)
 
     def _stride(self, columns: int) -> int:
         return layout.stride(columns, self._lanes, np.dtype(self.model.dtype).itemsize)
@@ -222,13 +231,19 @@ class Rank:
     OWN = (layout.PART, layout.SETTINGS, layout.TRANSPOSED)
 
     def __init__(self, plan: Plan, rank: int) -> None:
-        self.model, self._plan = plan.model, plan
+        self.model, self._plan, self._rank = plan.model, plan, rank
         self.words = plan.words.copy()
         self.address = self.words.ctypes.data
-        self.words[layout.RANK] = rank
         self._own = [alike(plan._arrays[word]) for word in self.OWN]
-        for word, array in zip(self.OWN, self._own, strict=True):
-            self.words[word] = array.ctypes.data
+        self._addresses = [array.ctypes.data for array in self._own]
+
+    def follow(self) -> None:
+        """Do as the plan says now."""
+        self.words[:] = self._plan.words
+        self.words[layout.RANK] = self._rank
+        self.words[list(self.OWN)] = self._addresses
+        settings = self.OWN.index(layout.SETTINGS)
+        self._own[settings][:] = self._plan._arrays[layout.SETTINGS]
 
     def arrays(self) -> list[Array]:
         return [self.words, *self._own, *self._plan.arrays()]
@@ -251,14 +266,15 @@ def scratch(count: int, dtype: str) -> Array:
 
 def readable(values: Array) -> Array:
     """The array itself if kernels can read it where it lies, else a plain copy."""
-    if values.dtype == np.bool_:
-        values = values.view(np.uint8)
     if lies_readable(values):
-        return values
-    return np.array(values, values.dtype.name if values.dtype.name in SOURCE_DTYPES else np.float64, order="C")
+        return values.view(np.uint8) if values.dtype == np.bool_ else values
+    native = values.dtype.newbyteorder("=")
+    return np.array(values, native if native in READABLE else np.float64, order="C")
 
 
 def lies_readable(values: Array) -> bool:
     """Whether kernels can read an array where it lies."""
-    plain = values.dtype.name in (*SOURCE_DTYPES, "bool") and values.dtype.isnative and values.flags.aligned
-    return plain and all(step % values.itemsize == 0 for step in values.strides)
+    if values.dtype not in READABLE or not values.flags.aligned:
+        return False
+    size = values.itemsize
+    return all(step % size == 0 for step in values.strides)

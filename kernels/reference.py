@@ -12,11 +12,11 @@ import numpy as np
 
 from . import simd
 from .activations import ACTIVATIONS
-from .executor import Schedule
 from .losses import LOSSES
 from .plan import Array, Model, Predictor
 from .simd import Pointer
 from .specialize import specialize
+from .training import Schedule
 
 
 @cache
@@ -203,9 +203,9 @@ class ReferenceTraining:
         self._order = list(range(len(X)))
         self.steps_per_epoch = -(-len(X) // schedule.batch_size)
         self.losses = np.zeros(schedule.epochs)
-        self.steps_done = 0
+        self.steps_done, self.threads = 0, 1
 
-    def run(self, first_step: int, last_step: int) -> int:
+    def run(self, first_step: int, last_step: int, threads: int = 1) -> int:
         with np.errstate(all="ignore"):
             for step in range(first_step, last_step):
                 if not self._step(step):

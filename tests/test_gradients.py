@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from cases import PAIRINGS, case
 
-from fastmlp.kernels.executor import Schedule
 from fastmlp.kernels.losses import LOSSES
 from fastmlp.kernels.optimizers import SGD
+from fastmlp.kernels.training import Schedule
 
 STEP = 1e-5
 TOLERANCE = 1e-6

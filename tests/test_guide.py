@@ -12,8 +12,9 @@ import pytest
 
 from fastmlp import dropins, guide
 from fastmlp.datasets import load_digits
-from fastmlp.kernels.executor import Executor, Schedule, Training
+from fastmlp.kernels.executor import Executor
 from fastmlp.kernels.reference import ReferenceExecutor, ReferenceTraining
+from fastmlp.kernels.training import Schedule, Training
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(50, 6))

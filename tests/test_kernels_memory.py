@@ -5,9 +5,9 @@ import pytest
 from cases import HIDDEN, OUTPUTS, case, optimizers
 
 from fastmlp.kernels import backends, plan
-from fastmlp.kernels.executor import Schedule
 from fastmlp.kernels.interface import SOURCE_DTYPES
 from fastmlp.kernels.optimizers import SGD
+from fastmlp.kernels.training import Schedule
 
 scratch = plan.scratch
 

@@ -7,10 +7,11 @@ from cases import HIDDEN, case, optimizers, stepper
 from direct import aligned, call
 
 from fastmlp.kernels import layout
-from fastmlp.kernels.executor import CHUNK, Schedule
+from fastmlp.kernels.executor import CHUNK
 from fastmlp.kernels.interface import SOURCE_DTYPES
 from fastmlp.kernels.optimizers import SGD, Adam
 from fastmlp.kernels.plan import Plan
+from fastmlp.kernels.training import Schedule
 
 OPTIMIZERS = optimizers(learning_rate=0.05)
 

@@ -9,8 +9,8 @@ import pytest
 from cases import case, optimizers, stepper
 from direct import aligned, call
 
-from fastmlp.kernels.executor import Schedule
 from fastmlp.kernels.optimizers import OPTIMIZERS, SGD, Adam
+from fastmlp.kernels.training import Schedule
 
 COUNT = 48  # whole vectors of every level
 UNUSUAL = optimizers(learning_rate=0.03, beta1=0.7, beta2=0.95, epsilon=1e-4)

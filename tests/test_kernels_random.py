@@ -12,8 +12,8 @@ from numba import njit
 
 from fastmlp.kernels import layout, random
 from fastmlp.kernels.compilation import POLICY
-from fastmlp.kernels.executor import Schedule
 from fastmlp.kernels.optimizers import SGD
+from fastmlp.kernels.training import Schedule
 
 WORDS = st.integers(0, 2**32 - 1)
 KEYS = st.integers(0, 2**63 - 1)

@@ -11,9 +11,9 @@ from test_kernels_network import plan_to_train
 
 from fastmlp.kernels import layout, threads
 from fastmlp.kernels.backends import Backend
-from fastmlp.kernels.executor import Schedule
 from fastmlp.kernels.interpreted import Interpreted, _namespace
 from fastmlp.kernels.optimizers import SGD, Adam
+from fastmlp.kernels.training import Schedule
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ def test_nobody_leaves_a_meeting_before_all_have_come(kernel_backend):
     """Two ranks write in turn: each sees what the other wrote before the meeting."""
     network = case((3, 40, 2), "tanh", "identity", "mean_squared_error", "float32", 64)
     plan = plan_to_train(kernel_backend, network, SGD(0.01), 32)
-    plans = [plan, *plan.ranks(2)]
+    plans = plan.ranks(2)
     ends = []
 
     def run(rank):
@@ -85,7 +85,7 @@ def test_a_released_rank_returns_and_leaves_the_parameters_alone(kernel_backend)
     network = case((3, 40, 2), "tanh", "identity", "mean_squared_error", "float32", 64)
     plan = plan_to_train(kernel_backend, network, SGD(0.01), 32)
     before = plan._arrays[layout.PACKED].copy()
-    _, second = plan, plan.ranks(2)[0]
+    second = plan.ranks(2)[1]
     results = []
     helper = threading.Thread(target=lambda: results.append(plan.library.call("run", second, 0, 2)))
     helper.start()

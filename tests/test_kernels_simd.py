@@ -10,11 +10,11 @@ from numba import njit
 from fastmlp.kernels import executor, intrinsics, plan, prediction, simd
 from fastmlp.kernels.backends import backend
 from fastmlp.kernels.compilation import POLICY
-from fastmlp.kernels.executor import Schedule
 from fastmlp.kernels.interface import MODULES
 from fastmlp.kernels.levels import LEVELS
 from fastmlp.kernels.optimizers import Adam
 from fastmlp.kernels.simd import Pointer, at, pointer, visible
+from fastmlp.kernels.training import Schedule
 
 
 def functions_of_kernels():

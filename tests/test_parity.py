@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 
 from fastmlp.kernels import jit, layout
 from fastmlp.kernels.backends import Backend, backend
-from fastmlp.kernels.executor import Schedule
 from fastmlp.kernels.interpreted import Interpreted
 from fastmlp.kernels.levels import LEVELS
 from fastmlp.kernels.specialize import tile_shape
+from fastmlp.kernels.training import Schedule
 
 REFERENCE = backend("reference")
 UNITS = 200

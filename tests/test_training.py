@@ -19,8 +19,8 @@ import pytest
 
 import fastmlp
 from fastmlp import SGD, Adam, NeuralNetwork
-from fastmlp.kernels.executor import Training
 from fastmlp.kernels.reference import ReferenceTraining
+from fastmlp.kernels.training import Training
 
 LOSSES = ["mean_squared_error", "binary_cross_entropy", "categorical_cross_entropy"]
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .kernels.executor import Training
 from .kernels.reference import ReferenceTraining
+from .kernels.training import Training
 from .training import STRETCH
 
 HOOKS = ("__getattr__", "__getattribute__", "__setattr__")

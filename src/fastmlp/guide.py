@@ -26,9 +26,9 @@ import numpy as np
 
 from .dropins import Stretches, Usage, is_array
 from .kernels.backends import backend
-from .kernels.executor import Schedule
 from .kernels.optimizers import SGD
 from .kernels.plan import Array, Model
+from .kernels.training import Schedule
 from .vector import LayerParameters, parameter_vector
 
 __all__ = ["Layer", "NeuralNetwork", "Neuron"]

@@ -21,9 +21,9 @@ import numpy as np
 
 from .dropins import Stretches, Usage, is_array
 from .kernels.backends import backend
-from .kernels.executor import Schedule
 from .kernels.optimizers import SGD
 from .kernels.plan import Array, Model
+from .kernels.training import Schedule
 from .training import STRETCH
 
 __all__ = ["FixedNeuralNetwork", "Neuron", "OurNeuralNetwork", "deriv_sigmoid", "mse_loss", "sigmoid"]

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,16 +11,23 @@ import numpy as np
 from . import storage, training, validation
 from .history import History
 from .kernels.backends import backend as find_backend
-from .kernels.executor import Schedule, Training
 from .kernels.initializers import INITIALIZERS
 from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.plan import Array, Model
 from .kernels.reference import ReferenceTraining
+from .kernels.training import Schedule, Training
 from .layer import Layer
 from .predictor import Predictor, predict, predictor
 from .vector import ParameterVector, parameter_vector
 
 WEIGHTS, SHUFFLE = range(2)  # streams of random numbers drawn from a network's seed
+
+
+@lru_cache
+def shuffle_key(entropy: int) -> int:
+    """63 bits that fix the orders of samples."""
+    sequence = np.random.SeedSequence(entropy, spawn_key=(SHUFFLE,))
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 class Gradients(NamedTuple):
@@ -427,13 +435,12 @@ class NeuralNetwork:
 
     def _adopt(self, optimizer: Optimizer) -> None:
         """Keep the state of the same optimizer, whatever its learning rate; begin afresh with another."""
-        same = (
-            self._optimizer is not None
-            and dataclasses.replace(self._optimizer, learning_rate=optimizer.learning_rate) == optimizer
-        )
-        if not same:
-            self._begin_with(optimizer)
-        self._optimizer = optimizer
+        if self._optimizer is not optimizer:  # else there is nothing to compare, which takes its time
+            before = self._optimizer
+            rate = optimizer.learning_rate
+            if before is None or dataclasses.replace(before, learning_rate=rate) != optimizer:
+                self._begin_with(optimizer)
+            self._optimizer = optimizer
 
     def _begin_with(self, optimizer: Optimizer | None) -> None:
         self._optimizer = optimizer
@@ -441,8 +448,7 @@ class NeuralNetwork:
         self._state = np.zeros((len(optimizer.slots) if optimizer else 0, len(self._parameters)), self.dtype)
 
     def _shuffle_key(self, seed: int | None) -> int:
-        sequence = self._stream(SHUFFLE) if seed is None else np.random.SeedSequence(seed, spawn_key=(SHUFFLE,))
-        return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+        return shuffle_key(self._entropy if seed is None else seed)
 
     # --- files and copies
 

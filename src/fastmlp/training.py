@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable
 
-from .kernels.executor import Schedule, Training
 from .kernels.plan import Array
 from .kernels.reference import ReferenceTraining
+from .kernels.training import Schedule, Training
 
 STRETCH = 0.02  # seconds of kernel time after which Python has a look
 

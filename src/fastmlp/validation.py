@@ -4,6 +4,7 @@ import dataclasses
 import math
 import operator
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.plan import Array, Model
 
 MOST_PARAMETERS = 2**31 - 1
+FEW = 1 << 12  # numbers: NumPy then takes longer to begin a sum than to make it, and a product is quicker to begin
 CHECKED_AT_ONCE = 1 << 18  # numbers: checks need this much memory, not a copy of the data
 
 
@@ -99,6 +101,12 @@ def initializer(value: Any, activations: tuple[str, ...]) -> list[str]:
 
 def optimizer(value: Any, learning_rate: Any) -> Optimizer:
     """An optimizer from its name or itself, with the learning rate if one is given."""
+    if type(learning_rate) is float and isinstance(value, str | Optimizer):
+        return _known_optimizer(value, learning_rate)
+    return _optimizer(value, learning_rate)
+
+
+def _optimizer(value: Any, learning_rate: Any) -> Optimizer:
     if isinstance(value, Optimizer):
         chosen = value
     else:
@@ -109,6 +117,9 @@ def optimizer(value: Any, learning_rate: Any) -> Optimizer:
     rate = real_number("learning_rate", learning_rate)
     require(0 < rate < math.inf, "learning_rate", "a finite number above 0", learning_rate)
     return dataclasses.replace(chosen, learning_rate=rate)
+
+
+_known_optimizer = lru_cache(_optimizer)  # short trainings, one after the other, ask for the same again and again
 
 
 def real_number(argument: str, value: Any) -> float:
@@ -271,7 +282,7 @@ def output(argument: str, value: Any, shape: tuple[int, ...], dtype: str) -> Non
 
 def require_finite(argument: str, array: Array, dtype: str) -> None:
     """Refuse NaN and numbers that are infinite as `dtype`, saying where."""
-    if array.dtype.kind in "iub":
+    if array.dtype.kind in "iub" or _few_and_finite(array, dtype):
         return
     rows = max(1, CHECKED_AT_ONCE // max(1, array[:1].size))
     for start in range(0, len(array), rows):
@@ -286,6 +297,12 @@ def require_finite(argument: str, array: Array, dtype: str) -> None:
             value = array[at]
             rule = "finite" if not np.isfinite(value) else f"finite as {dtype}"
             raise ValueError(f"{argument} must be {rule}, got {value} at {argument}[{', '.join(map(str, at))}]")
+
+
+def _few_and_finite(array: Array, dtype: str) -> bool:
+    """Whether this can be said at once: the sum of squares is finite."""
+    few = array.size <= FEW and array.dtype == dtype
+    return few and math.isfinite(np.vdot(array, array))
 
 
 def _require_shape(argument: str, array: Array, right: bool, shape: str) -> None:

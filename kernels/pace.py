@@ -1,0 +1,98 @@
+"""How many threads pay just now: measured on the work itself, as it goes on.
+
+Other processes come and go, and a thread that does not get a CPU keeps those waiting that meet it at a barrier: what
+paid a second ago may take several times as long as one thread now.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+
+SHORT, LONG = 0.004, 0.01  # seconds of a stretch: to try another number of threads; to get on
+SHARE = 0.02  # of the time: what tries may cost
+CREDIT = 0.002  # seconds: what must be left for a try; about what one costs that runs at half the speed
+EFFORT = 0.0005  # seconds: what a try costs in any case
+BETTER = 1.05  # times as fast: worth a change, if seen twice in a row
+SMOOTHING = 0.06  # seconds over which a rate is averaged
+MEMORY = 1.0  # seconds for which one work's lesson holds for others
+
+_lesson = (-MEMORY, sys.maxsize)  # when a work last tried another number of threads, and how many it found to pay
+
+
+class Pace:
+    """Chooses the `threads` for the next stretch of a work, and for about how many `seconds` they should run.
+
+    Starts with all threads, unless some work of this process has just learned that fewer are better. Now and then it
+    tries another number for a short stretch, then, if that went faster, for a longer one, and stays there if that did
+    too. Short works should share a pace: each call of a function, say, that trains the same network again.
+
+    most: the highest number of threads; others are the half of it, a quarter, ... and 1.
+    clock: the time in seconds.
+    """
+
+    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._numbers = [most]
+        while self._numbers[0] > 1:
+            self._numbers.insert(0, self._numbers[0] // 2)
+        self._clock = clock
+        learned, paid = _lesson
+        limit = paid if clock() - learned < MEMORY else most
+        self._chosen = max(number for number in self._numbers if number <= max(1, limit))
+        self._rate, self._span = 0.0, 0.0  # of the chosen number: work a second, over how many seconds
+        self._credit = CREDIT if self._chosen == most else 0.0
+        self._tries = 0
+        self.threads, self.seconds = self._chosen, SHORT
+
+    def told(self, threads: int, work: float, seconds: float) -> None:
+        """Learn from a stretch: with how many threads it ran (maybe fewer than wanted), and for how long.
+
+        work: what it got done, in a unit that means the same in every call, such as steps.
+        """
+        seconds = max(seconds, 1e-9)
+        self._credit = min(self._credit + SHARE * seconds, 2 * CREDIT)
+        dropped = False
+        if threads == self._chosen:
+            dropped = self._measure(work, seconds)
+        elif threads == self.threads:
+            self._judge(work, seconds)
+        if self.threads != self._chosen:
+            return
+        at, known = self._numbers.index(self._chosen), self._span >= SHORT
+        self.seconds = LONG if known else SHORT
+        if dropped and at:
+            self.threads, self.seconds = self._numbers[at - 1], SHORT
+        elif known and self._credit >= CREDIT and len(self._numbers) > 1:
+            self.threads, self.seconds = self._another(at), SHORT
+
+    def _measure(self, work: float, seconds: float) -> bool:
+        """Whether the work has become slower by more than noise."""
+        change = work / seconds / self._rate if self._span else 1.0
+        if not 0.7 < change < 1.4:  # the past tells nothing any more
+            self._span = 0.0
+        if change < 0.7:  # what looked good was not: counts like a try, or deceptive tries would follow one another
+            self._credit -= seconds * (1.0 - change)
+        self._rate = (self._rate * self._span + work) / (self._span + seconds)
+        self._span = min(SMOOTHING, self._span + seconds)
+        return change < 0.7
+
+    def _judge(self, work: float, seconds: float) -> None:
+        rate, again = work / seconds, self.seconds == LONG
+        self._credit -= EFFORT + max(0.0, seconds - work / self._rate)
+        if rate > BETTER * self._rate and not again:
+            self.seconds = LONG
+            return
+        if rate > BETTER * self._rate:
+            self._chosen, self._rate, self._span = self.threads, rate, seconds
+        self.threads = self._chosen
+        _learn(self._clock(), self._chosen if self._chosen < self._numbers[-1] else sys.maxsize)
+
+    def _another(self, at: int) -> int:
+        """The next smaller number, the next larger and 1, in turn."""
+        others = {self._numbers[max(0, at - 1)], *self._numbers[at + 1 : at + 2], 1} - {self._chosen}
+        self._tries += 1
+        return sorted(others)[self._tries % len(others)]
+
+
+def _learn(now: float, paid: int) -> None:
+    global _lesson
+    _lesson = (now, paid)

@@ -1,0 +1,125 @@
+"""Training by kernels: what a call of `train` sets up, and the stretches that it runs in."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import layout
+from .optimizers import Optimizer
+from .plan import Array, Library, Model, Plan
+from .threads import crew
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How to train: what `run` takes apart from data and numbers."""
+
+    optimizer: Optimizer
+    batch_size: int
+    epochs: int
+    shuffle_key: int | None = None  # 63 bits; None: samples in their order
+    first_epoch: int = 0
+    first_update: int = 0
+    stop_at_nonfinite: bool = True
+    update_first: bool = False
+    delta_divisor: int | None = None
+
+
+class TrainingPlan(Plan):
+    """A plan to train with, and what it works in. The next training of its kind may use it again."""
+
+    def __init__(self, library: Library, model: Model, parameters: Array, batch_size: int, schedule: Schedule) -> None:
+        super().__init__(library, model, batch_size, model.loss)
+        self._delta_divisor = int(self.words[layout.DELTA_DIVISOR])
+        self._optimizer = schedule.optimizer
+        self[layout.CANONICAL] = parameters
+        self._packed = self[layout.PACKED] = self.packed()
+        slots = len(schedule.optimizer.slots)
+        state = self[layout.STATE] = self.packed(slots)
+        self._packed_state = state.reshape(slots, self._packed.size)
+        self.optimize(schedule.optimizer)
+        self._order = np.empty(0, np.int64)
+
+    def suits(self, samples: int, schedule: Schedule) -> bool:
+        """Whether it can be used again for this."""
+        same_rows = self.words[layout.BATCH_SIZE] == min(samples, schedule.batch_size)
+        return bool(same_rows and type(self._optimizer) is type(schedule.optimizer))
+
+    def begin(self, X: Array, y: Array, state: Array, schedule: Schedule) -> None:
+        """Read from these arrays; start from the parameters, and the optimizer's state, as they are now."""
+        self.read_samples(X)
+        self.read_targets(y)
+        self.losses = self[layout.LOSSES] = np.zeros(schedule.epochs)
+        words = self.words
+        words[layout.STEPS], words[layout.STEPS_DONE] = -(-len(X) // schedule.batch_size), 0
+        words[layout.FIRST_EPOCH], words[layout.FIRST_UPDATE] = schedule.first_epoch, schedule.first_update
+        words[layout.STOP_AT_NONFINITE], words[layout.UPDATE_FIRST] = schedule.stop_at_nonfinite, schedule.update_first
+        words[layout.DELTA_DIVISOR] = schedule.delta_divisor or self._delta_divisor
+        if schedule.shuffle_key is None:
+            words[layout.ORDER] = 0
+        else:
+            if len(self._order) != len(X):
+                self._order = np.empty(len(X), np.int64)
+            self[layout.ORDER], words[layout.KEY] = self._order, schedule.shuffle_key
+        if self._optimizer is not schedule.optimizer:
+            settings = schedule.optimizer.settings()
+            self._arrays[layout.SETTINGS][: len(settings)] = settings
+            self._optimizer = schedule.optimizer
+        self.call("pack", words[layout.CANONICAL], words[layout.PACKED])
+        for canonical, packed in zip(state, self._packed_state, strict=True):
+            self.pack(canonical, packed)
+
+    def end(self, state: Array) -> bool:
+        """Bring parameters and state to where the last step left them, if that is where they may be."""
+        words = self.words
+        if words[layout.STEPS_DONE] % words[layout.STEPS]:  # else the parameters have been brought at an epoch's end
+            if words[layout.STOP_AT_NONFINITE] and not np.isfinite(self._packed).all():
+                return False
+            self.call("unpack", words[layout.CANONICAL], words[layout.PACKED])
+        for canonical, packed in zip(state, self._packed_state, strict=True):
+            self.unpack(canonical, packed)
+        return True
+
+
+class Training:
+    """One call of `train`, to be run in stretches of steps. What it reads must not change meanwhile."""
+
+    def __init__(
+        self, plan: TrainingPlan, state: Array, schedule: Schedule, done: Callable[[TrainingPlan], None]
+    ) -> None:
+        self._plan, self._state, self._done = plan, state, done
+        self._most = 1 if schedule.update_first else sys.maxsize  # threads: layer by layer, they would have to wait
+        self.losses = plan.losses
+        self.steps_per_epoch = int(plan.words[layout.STEPS])
+
+    def run(self, first_step: int, last_step: int, threads: int = 1) -> int:
+        """Train; returns the step before which it stopped, less than `last_step` if numbers ceased to be finite.
+
+        threads: how many may work, if as many are idle; `self.threads` then is how many did.
+        """
+        plan, call = self._plan, self._plan.library.call
+        if min(threads, self._most) == 1:
+            self.threads = 1
+            return call("run", plan.ranks(1)[0], first_step, last_step)
+        with crew(threads) as team:
+            self.threads = team.size
+            ranks = plan.ranks(team.size)
+            return team.run(lambda rank: call("run", ranks[rank], first_step, last_step), plan.release_ranks)[0]
+
+    @property
+    def steps_done(self) -> int:
+        """Where `run` stopped; known even if what it returned was lost to an interrupt."""
+        return int(self._plan.words[layout.STEPS_DONE])
+
+    def collect(self) -> bool:
+        """Bring parameters and optimizer state to where the last step left them; this ends the training.
+
+        If training was to stop at numbers that are not finite and these are such, nothing is moved, and the answer is
+        False.
+        """
+        well = self._plan.end(self._state)
+        self._plan.release(layout.X, layout.Y)
+        self._done(self._plan)
+        return well
