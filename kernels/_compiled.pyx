@@ -71,9 +71,10 @@ def call(intptr_t address, int64_t plan, int64_t first, int64_t last):
 
 # --- predictions that skip Python: beyond its kernel, a call costs less than a tenth of a microsecond
 
-# Other threads are let in during kernels of more multiplications than this, some ten microseconds. To let go of the GIL
-# and take it back costs 20 ns when nobody wants it, but 5 ms when another thread is busy in Python.
-cdef double LONG = 1 << 20
+# Other threads are let in during kernels of more multiplications than this, which take some tens of microseconds. It
+# costs 20 ns to let go of the GIL and take it back when nobody wants it, but milliseconds when a thread that is busy in
+# Python takes it meanwhile.
+cdef double LONG = 1 << 22
 
 cdef int PACKED = layout.PACKED, OUTPUT = layout.OUTPUT, BATCH_SIZE = layout.BATCH_SIZE
 cdef int SAMPLES = layout.X, ROW = layout.X_ROW, COLUMN = layout.X_COLUMN, GATHER = layout.X_GATHER
@@ -178,7 +179,7 @@ cdef class Seats:
             return None
         cdef int64_t *plan = seat.plan
         cdef int64_t done
-        if out is not None and rows > plan[BATCH_SIZE] and overlap(x, y):  # outputs would replace samples yet to be read
+        if out is not None and rows > plan[BATCH_SIZE] and overlap(x, y):  # outputs would replace samples still needed
             flag_give(&seat.taken)
             return None
         plan[PACKED], plan[OUTPUT] = packed, <intptr_t>np.PyArray_DATA(y)
@@ -225,7 +226,7 @@ cdef extern from "vectorcall.h":
 
 
 cdef class Shortcut:
-    """A predictor whose calls go straight to the kernel where they can, and the long way, `predictor(...)`, elsewhere."""
+    """A predictor whose calls go straight to the kernel where they can, and else the long way, to the predictor."""
     cdef Vectorcall vectorcall
     cdef object predictor
     cdef Seats seats
