@@ -55,16 +55,15 @@ class Executor:
     def training(self, X: Array, y: Array, state: Array, schedule: Schedule) -> Training:
         """Ready to train; `state` is (slots, parameters), the optimizer's canonical vectors."""
         plan = self._training_plan
-        self._training_plan = None  # until `collect`: another training meanwhile makes its own
+        self._training_plan = None  # until it is closed: another training meanwhile makes its own
         if plan is None or not plan.suits(len(X), schedule):
             plan = TrainingPlan(self.library, self.model, self.parameters, min(len(X), schedule.batch_size), schedule)
         plan.begin(X, y, state, schedule)
-        return Training(plan, state, schedule, self._trained)
+        return Training(plan, state, schedule, self.changed, self._trained)
 
     def _trained(self, plan: TrainingPlan) -> None:
         """Keep the plan for the next training, which may be short."""
         self._training_plan = plan
-        self.changed()
 
     def _plan(self, loss: str, X: Array, y: Array) -> tuple[Plan, Array]:
         plan = Plan(self.library, self.model, min(len(X), CHUNK), loss)

@@ -273,3 +273,6 @@ class ReferenceTraining:
         self._executor.parameters[...] = self._parameters
         self._canonical_state[...] = self._state
         return True
+
+    def close(self) -> None:
+        """Nothing is kept."""

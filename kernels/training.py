@@ -71,7 +71,7 @@ class TrainingPlan(Plan):
         for canonical, packed in zip(state, self._packed_state, strict=True):
             self.pack(canonical, packed)
 
-    def end(self, state: Array) -> bool:
+    def bring(self, state: Array) -> bool:
         """Bring parameters and state to where the last step left them, if that is where they may be."""
         words = self.words
         if words[layout.STEPS_DONE] % words[layout.STEPS]:  # else the parameters have been brought at an epoch's end
@@ -84,12 +84,20 @@ class TrainingPlan(Plan):
 
 
 class Training:
-    """One call of `train`, to be run in stretches of steps. What it reads must not change meanwhile."""
+    """One call of `train`, to be run in stretches of steps. What it reads must not change meanwhile.
+
+    changed: called when the parameters have been written to. done: takes the plan when it is closed.
+    """
 
     def __init__(
-        self, plan: TrainingPlan, state: Array, schedule: Schedule, done: Callable[[TrainingPlan], None]
+        self,
+        plan: TrainingPlan,
+        state: Array,
+        schedule: Schedule,
+        changed: Callable[[], None],
+        done: Callable[[TrainingPlan], None],
     ) -> None:
-        self._plan, self._state, self._done = plan, state, done
+        self._plan, self._state, self._changed, self._done = plan, state, changed, done
         self._most = 1 if schedule.update_first else sys.maxsize  # threads: layer by layer, they would have to wait
         self.losses = plan.losses
         self.steps_per_epoch = int(plan.words[layout.STEPS])
@@ -114,12 +122,18 @@ class Training:
         return int(self._plan.words[layout.STEPS_DONE])
 
     def collect(self) -> bool:
-        """Bring parameters and optimizer state to where the last step left them; this ends the training.
+        """Bring parameters and optimizer state to where the last step left them.
 
         If training was to stop at numbers that are not finite and these are such, nothing is moved, and the answer is
         False.
         """
-        well = self._plan.end(self._state)
-        self._plan.release(layout.X, layout.Y)
-        self._done(self._plan)
-        return well
+        self._changed()
+        return self._plan.bring(self._state)
+
+    def close(self) -> None:
+        """Let go of all arrays; there is no more to come."""
+        plan = self._plan
+        del self._plan
+        plan.release(layout.X, layout.Y)
+        self._changed()
+        self._done(plan)

@@ -312,6 +312,7 @@ def _train(
                 network.forward(last_batch)
     finally:
         work.collect()
+        work.close()
         _scatter(network, parameters)
 
 

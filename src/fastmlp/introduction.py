@@ -239,6 +239,7 @@ def _train(network: OurNeuralNetwork, X: Array, y: Array) -> None:
             stretches.run(EPOCHS * len(X))
     finally:
         work.collect()
+        work.close()
         for name, value in zip(CANONICAL, vector, strict=True):
             setattr(network, name, value)
     lines.print()

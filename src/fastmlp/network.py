@@ -423,6 +423,7 @@ class NeuralNetwork:
         finally:
             if self._optimizer is not None:
                 self._collect(work)
+            work.close()
         return History(work.losses.tolist())
 
     def _collect(self, work: Training | ReferenceTraining) -> None:
