@@ -13,6 +13,7 @@ SHARE = 0.02  # of the time: what tries may cost
 CREDIT = 0.002  # seconds: what must be left for a try; about what one costs that runs at half the speed
 EFFORT = 0.0005  # seconds: what a try costs in any case
 BETTER = 1.05  # times as fast: worth a change, if seen twice in a row
+COLLAPSE = 0.6  # times as fast: no noise, something has begun
 SMOOTHING = 0.06  # seconds over which a rate is averaged
 MEMORY = 1.0  # seconds for which one work's lesson holds for others
 
@@ -48,32 +49,35 @@ class Pace:
 
         work: what it got done, in a unit that means the same in every call, such as steps.
         """
+        if work <= 0.0:  # a work that stopped at once
+            return
         seconds = max(seconds, 1e-9)
         self._credit = min(self._credit + SHARE * seconds, 2 * CREDIT)
-        dropped = False
+        collapsed = False
         if threads == self._chosen:
-            dropped = self._measure(work, seconds)
+            collapsed = self._measure(work, seconds)
         elif threads == self.threads:
             self._judge(work, seconds)
         if self.threads != self._chosen:
             return
         at, known = self._numbers.index(self._chosen), self._span >= SHORT
         self.seconds = LONG if known else SHORT
-        if dropped and at:
+        if collapsed:
             self.threads, self.seconds = self._numbers[at - 1], SHORT
         elif known and self._credit >= CREDIT and len(self._numbers) > 1:
             self.threads, self.seconds = self._another(at), SHORT
 
     def _measure(self, work: float, seconds: float) -> bool:
-        """Whether the work has become slower by more than noise."""
+        """Whether several threads have become much slower than they were."""
         change = work / seconds / self._rate if self._span else 1.0
-        if not 0.7 < change < 1.4:  # the past tells nothing any more
-            self._span = 0.0
-        if change < 0.7:  # what looked good was not: counts like a try, or deceptive tries would follow one another
+        collapsed = change < COLLAPSE and self._chosen > 1
+        if collapsed:  # counts like a try, or tries that deceive would follow one another
             self._credit -= seconds * (1.0 - change)
+        if not COLLAPSE < change < 1.0 / COLLAPSE:
+            self._span = 0.0  # what was measured before is past
         self._rate = (self._rate * self._span + work) / (self._span + seconds)
         self._span = min(SMOOTHING, self._span + seconds)
-        return change < 0.7
+        return collapsed
 
     def _judge(self, work: float, seconds: float) -> None:
         rate, again = work / seconds, self.seconds == LONG

@@ -26,6 +26,7 @@ _lock = threading.Lock()  # for what follows
 _helpers: list["_Helper"] = []
 _teams: set["Team"] = set()  # those at work
 _over = False  # the interpreter ends
+_met_threadpoolctl = False
 
 _here = threading.local()  # .limit, if set: how many threads may work for this one
 
@@ -47,8 +48,11 @@ def most_threads() -> int:
     if named:
         require(_count(named) > 0, "FASTMLP_NUM_THREADS", "an integer from 1 on", named)
         return _limited(_count(named))
-    least = min(_cpus(), _quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")))
-    return _limited(min(least, _count(os.environ.get("OMP_NUM_THREADS", "").split(",")[0]) or least))
+    most = min(_cpus(), _quota())
+    openmp = os.environ.get("OMP_NUM_THREADS")
+    if openmp:  # one number, or one for each level of nesting
+        most = min(most, _count(openmp.split(",")[0]) or most)
+    return _limited(most)
 
 
 def _count(text: str) -> int:
@@ -61,7 +65,7 @@ def _limited(most: int) -> int:
 
 
 def _cpus() -> int:
-    if hasattr(os, "process_cpu_count"):  # from Python 3.13 on
+    if sys.version_info >= (3, 13):
         return os.process_cpu_count() or 1
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
@@ -69,26 +73,32 @@ def _cpus() -> int:
 
 
 @cache
-def _quota(root: Path, membership: Path) -> int:
-    """CPUs' worth of time, rounded up, that Linux gives to this process's control groups (version 2, `cpu.max`)."""
+def _quota() -> int:
+    return _group_quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
+
+
+def _group_quota(root: Path, membership: Path) -> int:
+    """CPUs' worth of time, rounded up, that Linux grants this process's control groups (version 2: `cpu.max`)."""
     least = sys.maxsize
-    with suppress(OSError, ValueError, StopIteration):  # elsewhere there is none, or another version
+    with suppress(OSError, StopIteration):  # another system; groups of version 1 only
         group = next(line[4:] for line in membership.read_text().splitlines() if line.startswith("0::/"))
         for folder in (root / group, *(root / group).parents):
-            with suppress(OSError, ValueError):  # the topmost group has no such file; "max" is no number
+            with suppress(OSError, ValueError):  # the topmost has no such file; "max" is no number
                 quota, period = map(int, (folder / "cpu.max").read_text().split())
-                least = min(least, -(-quota // period))
-    return max(1, least)
+                least = min(least, max(1, -(-quota // period)))
+    return least
 
 
 def _meet_threadpoolctl() -> None:
     """Let `threadpoolctl.threadpool_limits` limit crews, once that package is imported (which is not done here)."""
-    threadpoolctl: Any = sys.modules.get("threadpoolctl")
-    if not hasattr(threadpoolctl, "register"):  # not there, not there yet, or older than 3.2
+    global _met_threadpoolctl
+    if _met_threadpoolctl or "threadpoolctl" not in sys.modules:
         return
+    threadpoolctl: Any = sys.modules["threadpoolctl"]
     with _lock:
-        if hasattr(threadpoolctl, "_fastmlp"):
+        if _met_threadpoolctl or not hasattr(threadpoolctl, "register"):  # still being imported, or older than 3.2
             return
+        _met_threadpoolctl = True
 
         class Controller(threadpoolctl.LibController):  # type: ignore[misc]
             user_api = internal_api = "fastmlp"
@@ -107,7 +117,6 @@ def _meet_threadpoolctl() -> None:
                 return None
 
         threadpoolctl.register(Controller)
-        threadpoolctl._fastmlp = True
 
 
 @contextmanager
@@ -221,13 +230,13 @@ class _Helper(threading.Thread):
 
 
 def _forget() -> None:
-    """In a forked process: only the thread that forked is there, and the lock may be another's."""
+    """In a forked process: of all threads only the one that forked is there, and another may have held the lock."""
     global _lock
-    _lock = threading.Lock()
     for team in _teams:
         team._helpers.clear()
     _teams.clear()
     _helpers.clear()
+    _lock = threading.Lock()
 
 
 def _retire() -> None:
@@ -246,15 +255,4 @@ def _retire() -> None:
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_forget)
 atexit.register(_retire)
-
-
-@cache
-def yield_address() -> int:
-    """The system's function by which a thread offers its CPU to others."""
-    import ctypes
-
-    if sys.platform == "win32":
-        function = ctypes.WinDLL("kernel32").SwitchToThread
-    else:
-        function = ctypes.CDLL(None).sched_yield
-    return ctypes.cast(function, ctypes.c_void_p).value or 0
+_meet_threadpoolctl()  # before limits are set; where it is imported later, with the first `most_threads`

@@ -13,6 +13,7 @@ from fastmlp import NeuralNetwork
 from fastmlp.kernels import backends
 from fastmlp.kernels.backends import BACKENDS
 from fastmlp.kernels.levels import LEVELS
+from fastmlp.kernels.threads import most_threads
 
 HEAVY = {
     "numba",
@@ -251,7 +252,7 @@ def shown(capsys):
         r"fastmlp (?P<version>\S+|\(not installed\))\n"
         r"backend: (?P<backend>\w+) \((?P<description>.+)\)\n"
         r"CPU level: (?P<level>\S+)\n"
-        r"threads: 1\n"
+        r"threads: (?P<threads>\d+)\n"
         r"Python (?P<python>\S+), NumPy (?P<numpy>\S+), Numba (?P<numba>\S+|\(not installed\)), (?P<machine>\S+)\n",
         capsys.readouterr().out,
     )
@@ -264,6 +265,7 @@ def test_show_config(capsys):
     assert facts["backend"] == NeuralNetwork([2, 1]).backend
     assert facts["description"] == BACKENDS[facts["backend"]]
     assert facts["level"] == NeuralNetwork([2, 1])._backend.level
+    assert int(facts["threads"]) == most_threads()
     assert facts["python"] == ".".join(map(str, sys.version_info[:3]))
     assert facts["numpy"] == np.__version__
 
@@ -274,3 +276,8 @@ def test_show_config_follows_the_variables(capsys, monkeypatch):
     monkeypatch.setenv("FASTMLP_BACKEND", "jit")
     monkeypatch.setenv("FASTMLP_CPU_LEVEL", host_levels()[0])
     assert (shown(capsys)["backend"], shown(capsys)["level"]) == ("jit", host_levels()[0])
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "3")
+    assert shown(capsys)["threads"] == "3"
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "none")
+    with pytest.raises(ValueError, match=r"^FASTMLP_NUM_THREADS must be an integer from 1 on, got 'none'$"):
+        fastmlp.show_config()

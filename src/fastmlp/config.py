@@ -1,10 +1,11 @@
 """What this installation computes with."""
 
 from .kernels.backends import BACKENDS, backend
+from .kernels.threads import most_threads
 
 
 def show_config() -> None:
-    """Print the backend in use, its CPU level, the number of threads, and versions.
+    """Print the backend in use, its CPU level, how many threads may work, and versions.
 
     Examples
     --------
@@ -18,7 +19,7 @@ def show_config() -> None:
     print(f"fastmlp {_version('fastmlp')}")
     print(f"backend: {chosen.name} ({BACKENDS[chosen.name]})")
     print(f"CPU level: {chosen.level or 'none'}")
-    print("threads: 1")
+    print(f"threads: {most_threads()}")
     versions = f"Python {platform.python_version()}, NumPy {_version('numpy')}, Numba {_version('numba')}"
     print(f"{versions}, {platform.machine()}")
 
