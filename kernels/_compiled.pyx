@@ -10,7 +10,7 @@ cdef extern from *:
     """
 cimport numpy as np
 
-from . import layout
+from . import layout, prediction
 
 np.import_array()
 
@@ -109,6 +109,7 @@ cdef class Seats:
     cdef np.npy_intp features, outputs
     cdef int number
     cdef double work  # multiplications for a sample
+    cdef double shared  # multiplications that are too many for one thread
 
     def __cinit__(self, new_plan, model, addresses):
         self.new_plan, self.plans = new_plan, []
@@ -116,6 +117,7 @@ cdef class Seats:
         self.gather_float = addresses["gather_float32", model.dtype]
         self.gather_double = addresses["gather_float64", model.dtype]
         self.features, self.outputs, self.work = model.sizes[0], model.sizes[-1], model.parameter_count
+        self.shared = prediction.SHARED
         self.number = np.NPY_FLOAT if model.dtype == "float32" else np.NPY_DOUBLE
 
     def shortcut(self, predictor, packed):
@@ -163,6 +165,8 @@ cdef class Seats:
         if dimensions == 2:
             rows, row = np.PyArray_DIM(x, 0), np.PyArray_STRIDE(x, 0)
         if np.PyArray_DIM(x, dimensions - 1) != self.features or rows == 0 or (row | column) & ((1 << shift) - 1):
+            return None
+        if rows * self.work >= self.shared:
             return None
 
         cdef np.npy_intp[2] shape = [rows, self.outputs]

@@ -21,10 +21,13 @@ class Executor:
         """Forget what was made from the parameters."""
         self._packed = []  # another list: what a thread is just making of the old ones goes into the old list
 
-    def prediction(self) -> Prediction:
-        """What predicts from the parameters as they are now, and goes on to when they change."""
+    def prediction(self, threads: int | None = None) -> Prediction:
+        """What predicts from the parameters as they are now, and goes on to when they change.
+
+        threads: how many may work; None: as many as there are.
+        """
         with self._workspace.plan() as plan:
-            return Prediction(self._workspace, self._packed_parameters(plan))
+            return Prediction(self._workspace, self._packed_parameters(plan), threads)
 
     def predict(self, X: Array) -> Array:
         """Outputs of the last layer, (n, outputs)."""

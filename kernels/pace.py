@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 SHORT, LONG = 0.004, 0.01  # seconds of a stretch: to try another number of threads; to get on
+ENOUGH = 0.002  # seconds to judge by: helpers take some time to wake
 SHARE = 0.02  # of the time: what tries may cost
 CREDIT = 0.002  # seconds: what must be left for a try; about what one costs that runs at half the speed
 EFFORT = 0.0005  # seconds: what a try costs in any case
@@ -42,6 +43,7 @@ class Pace:
         self._rate, self._span = 0.0, 0.0  # of the chosen number: work a second, over how many seconds
         self._credit = CREDIT if self._chosen == most else 0.0
         self._tries = 0
+        self._gathered = (0, 0.0, 0.0)  # threads, work and seconds that are not enough to judge by
         self.threads, self.seconds = self._chosen, SHORT
 
     def told(self, threads: int, work: float, seconds: float) -> None:
@@ -49,9 +51,13 @@ class Pace:
 
         work: what it got done, in a unit that means the same in every call, such as steps.
         """
-        if work <= 0.0:  # a work that stopped at once
+        if threads != self._gathered[0]:
+            self._gathered = (threads, 0.0, 0.0)
+        self._gathered = threads, self._gathered[1] + work, self._gathered[2] + seconds
+        _, work, seconds = self._gathered
+        if work <= 0.0 or seconds < ENOUGH:
             return
-        seconds = max(seconds, 1e-9)
+        self._gathered = (threads, 0.0, 0.0)
         self._credit = min(self._credit + SHARE * seconds, 2 * CREDIT)
         collapsed = False
         if threads == self._chosen:

@@ -1,6 +1,8 @@
 """Prediction from parameters that no longer change, by kernels. `reference.py` has it in plain NumPy."""
 
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -8,8 +10,11 @@ import numpy as np
 
 from . import layout
 from .plan import Array, Library, Model, Plan, Predictor, lies_readable
+from .threads import crew, most_threads
 
 CHUNK = 256  # rows at a time where the user sets no batch size
+SHARED = 1 << 24  # multiplications, some hundred microseconds: from here on, threads share the rows
+PARTS = 8  # for each of them, as one may be slower than another
 CONVERTED_AT_ONCE = 1 << 18  # numbers of a kind that kernels cannot read: they are copied part by part
 
 
@@ -42,11 +47,25 @@ def new_plan(library: Library, model: Model) -> Plan:
     return plan
 
 
+class Parts:
+    """An iterator that threads share."""
+
+    def __init__(self, firsts: Iterable[int]) -> None:
+        self._firsts, self._lock = iter(firsts), threading.Lock()
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        with self._lock:
+            return next(self._firsts)
+
+
 class Prediction:
     """A model with parameters of its own, a packed vector that nobody writes to. Threads may share it."""
 
-    def __init__(self, workspace: Workspace, packed: Array) -> None:
-        self.workspace, self.packed = workspace, packed
+    def __init__(self, workspace: Workspace, packed: Array, threads: int | None = None) -> None:
+        self.workspace, self.packed, self.threads = workspace, packed, threads
 
     @property
     def model(self) -> Model:
@@ -54,7 +73,7 @@ class Prediction:
 
     def apart(self) -> "Prediction":
         """The same, in a workspace of its own."""
-        return Prediction(Workspace(self.workspace.library, self.model), self.packed)
+        return Prediction(Workspace(self.workspace.library, self.model), self.packed, self.threads)
 
     def parameters(self) -> Array:
         """The canonical vector."""
@@ -75,12 +94,17 @@ class Prediction:
         some rows may be missing.
         """
         rows = len(X) if lies_readable(X) else max(1, CONVERTED_AT_ONCE // X.shape[1])
+        if len(X) * self.model.parameter_count < SHARED or self.threads == 1:
+            return self._run_parts(X, output, allow_nan, iter(range(0, len(X), rows)), rows)
+        with crew(min(self.threads or sys.maxsize, most_threads())) as team:
+            rows = min(rows, max(CHUNK, len(X) // (PARTS * team.size)))
+            parts = Parts(range(0, len(X), rows))
+            return all(team.run(lambda rank: self._run_parts(X, output, allow_nan, parts, rows)))
+
+    def _run_parts(self, X: Array, output: Array, allow_nan: bool, parts: Iterator[int], rows: int) -> bool:
         with self.workspace.plan(self.packed) as plan, np.errstate(over="ignore"):
             plan[layout.STOP_AT_NONFINITE] = not allow_nan
-            return all(
-                self._run(plan, X[first : first + rows], output[first : first + rows])
-                for first in range(0, len(X), rows)
-            )
+            return all(self._run(plan, X[first : first + rows], output[first : first + rows]) for first in parts)
 
     def _run(self, plan: Plan, X: Array, output: Array) -> bool:
         plan.read_samples(X)

@@ -129,7 +129,7 @@ class ReferenceExecutor:
     def changed(self) -> None:
         """Nothing is kept."""
 
-    def prediction(self) -> "ReferencePrediction":
+    def prediction(self, threads: int | None = None) -> "ReferencePrediction":
         return ReferencePrediction(self.model, self.parameters.copy())
 
     def predict(self, X: Array) -> Array:

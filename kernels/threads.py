@@ -119,6 +119,18 @@ def _meet_threadpoolctl() -> None:
         threadpoolctl.register(Controller)
 
 
+@cache
+def yield_address() -> int:
+    """The system's function by which a thread offers its CPU to others."""
+    import ctypes
+
+    if sys.platform == "win32":
+        function = ctypes.WinDLL("kernel32").SwitchToThread
+    else:
+        function = ctypes.CDLL(None).sched_yield
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
 @contextmanager
 def crew(most: int) -> Iterator["Team"]:
     """Borrow up to `most` - 1 idle helpers for a while: `with crew(most) as team`.

@@ -13,6 +13,7 @@ from .history import History
 from .kernels.backends import backend as find_backend
 from .kernels.initializers import INITIALIZERS
 from .kernels.optimizers import OPTIMIZERS, Optimizer
+from .kernels.pace import Pace
 from .kernels.plan import Array, Model
 from .kernels.reference import ReferenceTraining
 from .kernels.training import Schedule, Training
@@ -64,6 +65,10 @@ class NeuralNetwork:
         Fixes initial weights and the order of samples. None draws one from the operating system.
     backend : str, default None
         "compiled", "jit", "interpreted" or "reference". None: FASTMLP_BACKEND, or else the fastest that is installed.
+    threads : int, default None
+        The most threads to work with. None: as many as FASTMLP_NUM_THREADS says, or as there are CPUs to be used. Small
+        networks take one, and all do when more turn out not to pay. Results are the same, to the last bit, with any
+        number.
 
     Attributes
     ----------
@@ -71,8 +76,8 @@ class NeuralNetwork:
         All weights and biases, layer after layer. Read-only and unmoved by training; assign a vector to change them.
     layers : tuple of Layer
         Each with `weights`, `biases`, `activation` and `neurons`.
-    layer_sizes, activations, loss, dtype
-        As given; `activations` has one name for each layer.
+    layer_sizes, activations, loss, dtype, threads
+        As given; `activations` has one name for each layer. `threads` may be assigned.
 
     Raises
     ------
@@ -105,12 +110,15 @@ class NeuralNetwork:
         initializer: str | None = None,
         seed: int | None = None,
         backend: str | None = None,
+        threads: int | None = None,
     ) -> None:
+        threads = validation.thread_count(threads)
         model = validation.model(layer_sizes, activation, output_activation, loss, dtype)
         initializers = validation.initializer(initializer, model.activations)
         entropy = np.random.SeedSequence(validation.seed(seed)).entropy
         parameters = np.zeros(model.parameter_count, model.dtype)
         self._assemble(model, parameters, entropy, backend)
+        self._threads = threads
         generator = np.random.default_rng(self._stream(WEIGHTS))
         for layer, name in zip(self._live().layers, initializers, strict=True):
             layer.weights[...] = INITIALIZERS[name](generator, *layer.weights.shape)
@@ -118,11 +126,13 @@ class NeuralNetwork:
     def _assemble(self, model: Model, parameters: Array, entropy: Any, backend: str | None) -> None:
         self._model, self._parameters, self._entropy = model, parameters, entropy
         self._compute_with(backend)
+        self._threads: int | None = None
         self._epochs = 0  # trained so far: the order of an epoch's samples depends on its number
         self._begin_with(None)
 
     def _compute_with(self, backend: str | None) -> None:
         self._backend_asked, self._backend = backend, find_backend(backend)
+        self._paces: dict[int, Pace] = {}  # by number of threads; kept, as trainings may be short
         self._executor = self._backend.executor(self._model, self._parameters)
         self._predictors: list[Predictor] = []  # of the parameters as they are, once it has been asked for
 
@@ -147,6 +157,15 @@ class NeuralNetwork:
     @property
     def backend(self) -> str:
         return self._backend.name
+
+    @property
+    def threads(self) -> int | None:
+        return self._threads
+
+    @threads.setter
+    def threads(self, value: int | None) -> None:
+        self._threads = validation.thread_count(value)
+        self._predictors = []
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -209,12 +228,12 @@ class NeuralNetwork:
         if allow_nan is False:  # every nanosecond counts
             predictors = self._predictors
             return (predictors[0] if predictors else self._predictor(predictors))(X)
-        return predict(self._executor.prediction(), X, allow_nan=validation.flag("allow_nan", allow_nan))
+        return predict(self._executor.prediction(self._threads), X, allow_nan=validation.flag("allow_nan", allow_nan))
 
     forward = predict
 
     def _predictor(self, made: list[Predictor]) -> Predictor:
-        made.append(predictor(self._executor.prediction(), self.backend, self._backend_asked))
+        made.append(predictor(self._executor.prediction(self._threads), self.backend, self._backend_asked))
         return made[0]
 
     def predictor(self) -> Predictor:
@@ -238,7 +257,7 @@ class NeuralNetwork:
         >>> predictor([10, 100]).tolist(), network.predict([10, 100]).tolist()
         ([213.0], [0.0])
         """
-        return predictor(self._executor.prediction().apart(), self.backend, self._backend_asked)
+        return predictor(self._executor.prediction(self._threads).apart(), self.backend, self._backend_asked)
 
     def evaluate(self, X: Any, y: Any) -> float:
         """The loss on these samples.
@@ -413,8 +432,12 @@ class NeuralNetwork:
         work = self._executor.training(X, y, self._state, schedule)
         # of a step, roughly; 2000 for what it costs however small it is
         operations = 6 * self._model.parameter_count * schedule.batch_size + 2000
+        threads = training.threads_for(operations, self._threads)
+        pace = None
+        if threads > 1:
+            pace = self._paces[threads] = self._paces.get(threads) or Pace(threads)
         try:
-            training.run(work, schedule, 2**24 // operations, report)
+            training.run(work, schedule, 2**24 // operations, report, pace)
         except training.DivergenceError as diverged:
             self._parameters_changed()
             self._begin_with(None)
@@ -507,7 +530,7 @@ class NeuralNetwork:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()  # with the attributes of subclasses
-        del state["_backend"], state["_executor"], state["_predictors"]
+        del state["_backend"], state["_executor"], state["_predictors"], state["_paces"]
         state["_parameters"], state["_state"] = self._parameters.copy(), self._state.copy()
         return state
 

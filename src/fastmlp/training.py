@@ -1,13 +1,17 @@
 """The loop around the kernels: stretches of steps, between which Python may speak, be interrupted, or stop."""
 
+import sys
 import time
 from collections.abc import Callable
 
+from .kernels.pace import Pace
 from .kernels.plan import Array
 from .kernels.reference import ReferenceTraining
+from .kernels.threads import most_threads
 from .kernels.training import Schedule, Training
 
 STRETCH = 0.02  # seconds of kernel time after which Python has a look
+WORTH = 3e6  # floating-point operations of a step that pay for a thread
 
 Report = Callable[[int, Array], None]  # called with the number of epochs done and the losses
 
@@ -35,19 +39,32 @@ class DivergenceError(FloatingPointError):
         )
 
 
-def run(work: Training | ReferenceTraining, schedule: Schedule, first_stretch: int, report: Report) -> None:
+def threads_for(operations: float, most: int | None) -> int:
+    """How many threads share a step of so many floating-point operations, at most `most`; None: as many as there are.
+
+    They meet twice in a step, and write what others have read: below 15 microseconds of work each it takes longer.
+    """
+    worth = int(operations / WORTH)
+    return 1 if worth < 2 or most == 1 else min(worth, most or sys.maxsize, most_threads())
+
+
+def run(
+    work: Training | ReferenceTraining, schedule: Schedule, first_stretch: int, report: Report, pace: Pace | None = None
+) -> None:
     """Train, reporting whenever the number of epochs done grows.
 
-    `first_stretch` is the number of steps of the first stretch; later ones take about STRETCH seconds. How steps are
-    cut into stretches does not change their results.
+    `first_stretch` is the number of steps of the first stretch; later ones take about STRETCH seconds, or what `pace`
+    says, which also chooses the number of threads. Neither changes the results.
     """
     step, done, stretch = 0, 0, max(1, first_stretch)
     total = schedule.epochs * work.steps_per_epoch
     while step < total:
         last = min(total, step + stretch)
         started = time.perf_counter()
-        reached = work.run(step, last)
+        reached = work.run(step, last, pace.threads if pace else 1)
         elapsed = time.perf_counter() - started
+        if pace:
+            pace.told(work.threads, reached - step, elapsed)
         epoch = reached // work.steps_per_epoch
         if epoch > done:
             done = epoch
@@ -55,7 +72,8 @@ def run(work: Training | ReferenceTraining, schedule: Schedule, first_stretch: i
         if reached < last:
             raise DivergenceError(epoch, float(work.losses[epoch]), schedule)
         step = last
-        stretch = max(1, min(10 * stretch, int(stretch * STRETCH / max(elapsed, 1e-9))))
+        seconds = pace.seconds if pace else STRETCH
+        stretch = max(1, min(10 * stretch, int(stretch * seconds / max(elapsed, 1e-9))))
 
 
 def printer(epochs: int) -> Report:

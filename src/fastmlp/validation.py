@@ -165,6 +165,11 @@ def seed(value: Any) -> int | None:
     return number
 
 
+def thread_count(value: Any) -> int | None:
+    """None, or a positive integer."""
+    return None if value is None else positive_integer("threads", value)
+
+
 def flag(argument: str, value: Any) -> bool:
     """True or False."""
     if not isinstance(value, bool | np.bool_):
