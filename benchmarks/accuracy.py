@@ -4,13 +4,14 @@
     python benchmarks/accuracy.py --quick          every 257th float32 input and 10^5 float64 inputs
     python benchmarks/accuracy.py --coefficients   the polynomials' coefficients, made anew by Remez's algorithm
 
-The functions are compiled twice: as kernels are, with fused multiply-adds and subnormal numbers flushed to zero, and
+The functions run on vectors and are compiled twice: as kernels are, with fused multiply-adds and subnormal numbers flushed to zero, and
 with neither. The truth is NumPy's float64 for float32, and long double, itself compared with mpmath, for float64.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import mpmath
@@ -20,8 +21,9 @@ from numba import njit
 
 from fastmlp.kernels import elementary, simd
 from fastmlp.kernels.compilation import POLICY
-from fastmlp.kernels.intrinsics import vocabulary
+from fastmlp.kernels.intrinsics import polynomial, vocabulary
 from fastmlp.kernels.jit import host_level
+from fastmlp.kernels.plan import scratch
 from fastmlp.kernels.specialize import specialize
 
 BOUND = {"float32": 2, "float64": 4}
@@ -43,23 +45,33 @@ def functions(dtype: str) -> Iterator[tuple[str, str, Callable[..., None]]]:
     """Name, how it is compiled, and the function of an array of inputs and an array for the results."""
     fused = vocabulary(dtype, host_level())
     plain = fused | {
-        "polynomial": lambda coefficients: njit(simd.polynomial(coefficients)),
+        "polynomial": partial(polynomial, flags=()),
         "flush_subnormals": njit(simd.flush_subnormals),
         "restore_subnormals": njit(simd.restore_subnormals),
     }
     for how, words, policy in (("fused", fused, POLICY), ("plain", plain, {"error_model": "numpy"})):
         namespace = specialize(dtype, words, njit(**policy))
         for name in TRUTH:
-            yield name, how, loop(namespace[name], words["flush_subnormals"], words["restore_subnormals"], policy)
+            yield name, how, loop(namespace[name], words, policy)
 
 
-def loop(function: Any, flush: Any, restore: Any, policy: dict[str, Any]) -> Any:
+def loop(function: Any, words: dict[str, Any], policy: dict[str, Any]) -> Any:
+    flush, restore = words["flush_subnormals"], words["restore_subnormals"]
+    lanes, reals, load, store = words["LANES"], words["reals"], words["load"], words["store"]
+
     @njit(**policy)
-    def run(x, y):  # type: ignore[no-untyped-def]
+    def vectors(x, y, count):  # type: ignore[no-untyped-def]
         state = flush()
-        for i in range(x.size):
-            y[i] = function(x[i])
+        for i in range(0, count, lanes):
+            store(reals(y), i, function(load(reals(x), i)))
         restore(state)
+
+    def run(x: Any, y: Any) -> None:
+        size = x.size
+        source, target = (scratch(-(-size // lanes) * lanes, x.dtype.name) for _ in range(2))
+        source[:size], source[size:] = x, 1
+        vectors(source.ctypes.data, target.ctypes.data, source.size)
+        y[...] = target[:size]
 
     return run
 

@@ -1,4 +1,4 @@
-"""Time of a training step, and of predicting one row: the table in the README.
+"""Time of a training step, with shuffling, and of predicting one row: ours alone, for each network that is trained.
 
     python benchmarks/steps.py [--rounds 15] [--dtype float32] [--backend compiled]
 
@@ -8,9 +8,10 @@ alone.
 
 import argparse
 import statistics
-import time
+from dataclasses import replace
 
-from workloads import WORKLOADS
+from peers.fastmlp import prediction, training
+from workloads import ROWS, predicted
 
 import fastmlp
 
@@ -22,25 +23,25 @@ def main() -> None:
     parser.add_argument("--backend", default=None)
     options = parser.parse_args()
     fastmlp.show_config()
-    jobs = {name: (w, w.network(options.dtype, options.backend), *w.data()) for name, w in WORKLOADS.items()}
-    steps: dict[str, list[float]] = {name: [] for name in jobs}
-    rows: dict[str, list[float]] = {name: [] for name in jobs}
-    for workload, network, X, y in jobs.values():  # warm-up: compiles, if the backend does
-        workload.train(network, X, y)
-        network.predict(X[0])
+    rows = [
+        replace(row, workload=replace(row.workload, dtype=options.dtype, shuffle=True))
+        for row in ROWS
+        if row.kind == "training"
+    ]
+    jobs = {
+        row: (training(row.workload, options.backend)[""], prediction(predicted(row.workload), options.backend)[""])
+        for row in rows
+    }
+    times: dict[object, list[float]] = {job: [] for pair in jobs.values() for job in pair}
+    for job in times:  # warm-up: compiles, if the backend does
+        job.outcome()
     for _ in range(options.rounds):
-        for name, (workload, network, X, y) in jobs.items():
-            started = time.perf_counter()
-            workload.train(network, X, y)
-            steps[name].append((time.perf_counter() - started) / workload.steps)
-            row, calls = X[0], 500
-            started = time.perf_counter()
-            for _ in range(calls):
-                network.predict(row)
-            rows[name].append((time.perf_counter() - started) / calls)
+        for job, measured in times.items():
+            measured.append(job.time(seconds=0.02))
     print(f"\n| {options.dtype}, µs | training step | predict one row |\n|---|---|---|")
-    for name in jobs:
-        print(f"| {name} | {statistics.median(steps[name]) * 1e6:.3g} | {statistics.median(rows[name]) * 1e6:.3g} |")
+    for row, (step, one_row) in jobs.items():
+        step_time, row_time = statistics.median(times[step]) / row.units, statistics.median(times[one_row])
+        print(f"| {row} | {step_time * 1e6:.3g} | {row_time * 1e6:.3g} |")
 
 
 if __name__ == "__main__":

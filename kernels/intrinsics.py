@@ -43,7 +43,10 @@ def vocabulary(dtype: str, level: Level) -> dict[str, Any]:
 # --- numbers
 
 
-def polynomial(coefficients):
+CONTRACT = ("contract",)
+
+
+def polynomial(coefficients, flags=CONTRACT):
     """Unrolled; the compiler fuses multiplication and addition where the CPU can."""
 
     @intrinsic
@@ -54,21 +57,14 @@ def polynomial(coefficients):
             while len(terms) > 1:
                 pairs = zip(terms[::2], terms[1::2], strict=False)
                 rest = terms[len(terms) & ~1 :]
-                terms = [builder.fadd(contracted(builder, high, power), low, flags=CONTRACT) for low, high in pairs]
-                terms += rest
-                power = contracted(builder, power, power)
+                products = [(low, builder.fmul(high, power, flags=flags)) for low, high in pairs]
+                terms = [builder.fadd(product, low, flags=flags) for low, product in products] + rest
+                power = builder.fmul(power, power, flags=flags)
             return terms[0]
 
         return x(x), codegen
 
     return evaluate
-
-
-CONTRACT = ("contract",)
-
-
-def contracted(builder, a, b):
-    return builder.fmul(a, b, flags=CONTRACT)
 
 
 def constant(number_or_vector, value):
