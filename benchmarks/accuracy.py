@@ -4,7 +4,8 @@
     python benchmarks/accuracy.py --quick          every 257th float32 input and 10^5 float64 inputs
     python benchmarks/accuracy.py --coefficients   the polynomials' coefficients, made anew by Remez's algorithm
 
-The functions run on vectors and are compiled twice: as kernels are, with fused multiply-adds and subnormal numbers flushed to zero, and
+The functions run on vectors and are compiled twice: as kernels are, with fused multiply-adds and subnormal numbers
+flushed to zero, and
 with neither. The truth is NumPy's float64 for float32, and long double, itself compared with mpmath, for float64.
 """
 
@@ -220,12 +221,12 @@ def print_coefficients() -> None:
     """Of the polynomials in elementary.py. The last of (e^r - 1) / r is 1 when rounded, and left out there."""
     mpmath.mp.dps = 60
     ln2 = mpmath.log(2)
-    for title, f, polynomial, left_out, low, high in (
+    for title, f, used_polynomial, left_out, low, high in (
         ("(e^r - 1) / r", expm1_quotient, elementary.EXP_REMAINDER, [mpf(1)], -ln2 / 2, ln2),
         ("(2 artanh(s) - 2 s) / s^3", log_quotient, elementary.LOG_QUOTIENT, [], mpf(0), (3 - 2 * mpmath.sqrt(2)) ** 2),
     ):
         for dtype in BOUND:
-            used = [mpf(float(np.dtype(dtype).type(c))) for c in getattr(polynomial, dtype)] + left_out
+            used = [mpf(float(np.dtype(dtype).type(c))) for c in getattr(used_polynomial, dtype)] + left_out
             coefficients, error = minimax(f, len(used) - 1, low, high)
             rounded = max(abs(mpmath.polyval(used, x) / f(x) - 1) for x in mpmath.linspace(low, high, 3001))
             print(f"\n{title}, {dtype}: relative error {float(error):.2g}; as rounded in use {float(rounded):.2g}")

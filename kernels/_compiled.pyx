@@ -189,6 +189,8 @@ cdef class Seats:
         plan[PACKED], plan[OUTPUT] = packed, <intptr_t>np.PyArray_DATA(y)
         plan[SAMPLES], plan[ROW], plan[COLUMN] = <intptr_t>np.PyArray_DATA(x), row >> shift, column >> shift
         plan[GATHER] = self.gather_float if number == np.NPY_FLOAT else self.gather_double
+        if number == self.number and column == 1 << shift and (row & 4095 or rows == 1):  # may_stay
+            plan[GATHER] = 0
         if rows * self.work > LONG:
             with nogil:
                 done = self.entry(<intptr_t>plan, 0, rows)

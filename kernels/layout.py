@@ -27,7 +27,7 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     X,  # address of the first feature of the first sample
     X_ROW,  # elements from one sample to the next
     X_COLUMN,  # elements from one feature to the next
-    X_GATHER,  # address of the function that reads them
+    X_GATHER,  # address of the function that reads them; 0: predictions read them in place, X_COLUMN being 1
     Y,
     Y_ROW,
     Y_COLUMN,
@@ -154,11 +154,13 @@ def copy_padded(rows, columns, source, source_stride, target, width):
 
 def all_finite(x, rows, columns, stride):
     """Whether no number is infinite or NaN. 0 * x is zero for finite x only."""
-    total = spread(real(0))
+    one = other = spread(real(0))  # sums, so that one addition need not wait for the one before
     for i in range(rows):
-        for j in range(0, columns, LANES):
-            total = total + load_first(x, i * stride + j, columns - j) * real(0)
-    return sum_lanes(total) == real(0)
+        row = at(x, i * stride)
+        for j in range(0, columns, 2 * LANES):
+            one = one + load_first(row, j, columns - j) * real(0)
+            other = other + load_first(row, j + LANES, columns - j - LANES) * real(0)
+    return sum_lanes(one + other) == real(0)
 
 
 # --- the same facts for the Python that makes plans

@@ -140,12 +140,16 @@ def load_targets(plan, sample, first, rows):
 
 
 def forward(plan, first, rows):
-    """Weighted sums and activations of every layer."""
-    if rows == 1:  # then it is the only one of the batch
-        forward_row(plan)
-        return
+    """Weighted sums and activations of every layer, from INPUTS."""
     stride = plan[INPUTS_STRIDE]
-    a = at(reals(plan[INPUTS]), first * stride)
+    forward_from(plan, at(reals(plan[INPUTS]), first * stride), stride, first, rows)
+
+
+def forward_from(plan, a, stride, first, rows):
+    """The same from samples that are `stride` apart."""
+    if rows == 1:  # then it is the only one of the batch
+        forward_row(plan, a)
+        return
     for l in range(plan[LAYERS]):
         layer = layer_record(plan, l)
         a_stride, stride = stride, layer[STRIDE]
@@ -157,9 +161,8 @@ def forward(plan, first, rows):
         a = z
 
 
-def forward_row(plan):
-    """The same for the first row alone."""
-    a = reals(plan[INPUTS])
+def forward_row(plan, a):
+    """The same for one row, the first."""
     for l in range(plan[LAYERS]):
         layer = layer_record(plan, l)
         z = reals(layer[ACTIVATIONS])
@@ -313,25 +316,25 @@ def predict(plan, first, last):
     independent: threads with plans of their own may share them.
     """
     output = layer_record(plan, plan[LAYERS] - 1)
-    columns = output[FAN_OUT]
+    features, columns = layer_record(plan, 0)[FAN_IN], output[FAN_OUT]
     state = flush_subnormals()
     going = True
     while going and first < last:
         rows = min(plan[BATCH_SIZE], last - first)
-        load_samples(plan, first, 0, rows)
-        going = plan[STOP_AT_NONFINITE] == 0 or loaded_are_finite(plan, rows)
+        samples, stride = reals(plan[INPUTS]), plan[INPUTS_STRIDE]
+        if plan[X_GATHER] != 0:
+            load_samples(plan, first, 0, rows)
+        else:
+            stride = plan[X_ROW]
+            samples = at(reals(plan[X]), first * stride)
+        going = plan[STOP_AT_NONFINITE] == 0 or all_finite(samples, rows, features, stride)
         if going:
-            forward(plan, 0, rows)
+            forward_from(plan, samples, stride, 0, rows)
             target = at(reals(plan[OUTPUT]), first * columns)
             copy_rows(rows, columns, reals(output[ACTIVATIONS]), output[STRIDE], target, columns)
             first += rows
     restore_subnormals(state)
     return first
-
-
-def loaded_are_finite(plan, rows):
-    """Whether the samples in INPUTS are finite."""
-    return all_finite(reals(plan[INPUTS]), rows, layer_record(plan, 0)[FAN_IN], plan[INPUTS_STRIDE])
 
 
 def evaluate(plan, first, last):
@@ -399,7 +402,7 @@ def step_on_row(plan, epoch, sample, number):
     stay_apart()
     load_samples(plan, sample, 0, 1)
     load_targets(plan, sample, 0, 1)
-    forward_row(plan)
+    forward_row(plan, reals(plan[INPUTS]))
     loss(plan, 0, 1, 1)
     value = doubles(plan[ROW_LOSSES])[0]
     add_loss(plan, epoch, value)

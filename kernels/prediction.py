@@ -47,6 +47,12 @@ def new_plan(library: Library, model: Model) -> Plan:
     return plan
 
 
+def may_stay(X: Array, model: Model) -> bool:
+    """Whether tiles can read samples where they lie. Rows a multiple of 4 KiB apart would evict each other from L1."""
+    row, column = X.strides
+    return X.dtype == model.dtype and lies_readable(X) and column == X.itemsize and row % 4096 != 0
+
+
 class Parts:
     """An iterator that threads share."""
 
@@ -108,5 +114,7 @@ class Prediction:
 
     def _run(self, plan: Plan, X: Array, output: Array) -> bool:
         plan.read_samples(X)
+        if may_stay(X, self.model):
+            plan[layout.X_GATHER] = 0
         plan[layout.OUTPUT] = output
         return plan.call("predict", 0, len(X)) == len(X)

@@ -236,7 +236,7 @@ def store(p, i, value):
 
 def load_first(p, i, n):
     """The first n numbers from p[i] on, zero in the other lanes; of any type, at any number's address."""
-    n = min(n, LANES)
+    n = max(0, min(n, LANES))
     vector = np.zeros(LANES, p.elements.dtype)
     vector[:n] = at(p, i).block(1, 0, n)[0]
     return vector
@@ -244,7 +244,7 @@ def load_first(p, i, n):
 
 def store_first(p, i, n, value):
     """Write the first n lanes; to any number's address."""
-    n = min(n, LANES)
+    n = max(0, min(n, LANES))
     at(p, i).block(1, 0, n)[0] = value[:n]
 
 
