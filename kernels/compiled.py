@@ -6,7 +6,7 @@ from . import _compiled
 from .interface import fingerprint
 from .levels import LEVELS, Level
 from .plan import Model, Plan, Rank
-from .threads import yield_address
+from .threads import system_call
 
 
 class Compiled:
@@ -20,8 +20,11 @@ class Compiled:
                 "backend 'compiled' must be built from the kernels beside it, got one of others: build it again"
             )
         self.level = level.name
-        self.yield_address = yield_address()
         self._addresses = _compiled.addresses(level.name)
+
+    @property
+    def system_call(self) -> tuple[int, int]:
+        return system_call()
 
     def address(self, kernel: str, dtype: str) -> int:
         return self._addresses[kernel, dtype]

@@ -21,8 +21,11 @@ class Interpreted:
 
     def __init__(self, level: Level) -> None:
         self.level = level.name
-        self.yield_address = 0
         self._level = level
+
+    @property
+    def system_call(self) -> tuple[int, int]:
+        return 0, 0
 
     def address(self, kernel: str, dtype: str) -> int:
         return _address(kernel, dtype, self._level)

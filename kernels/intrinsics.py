@@ -363,7 +363,7 @@ def call(result):
 @intrinsic
 def fetch_add(typingctx, p, i, value):
     def codegen(context, builder, signature, arguments):
-        return builder.atomic_rmw("add", builder.gep(arguments[0], [arguments[1]]), arguments[2], "acq_rel")
+        return builder.atomic_rmw("add", builder.gep(arguments[0], [arguments[1]]), arguments[2], "seq_cst")
 
     return types.int64(p, types.int64, types.int64), codegen
 

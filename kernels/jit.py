@@ -13,7 +13,7 @@ import llvmlite.binding as llvm
 from .compilation import callback, levels
 from .levels import Level
 from .plan import Model, Plan, Rank
-from .threads import yield_address
+from .threads import system_call
 
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 
@@ -25,8 +25,11 @@ class Jit:
 
     def __init__(self, level: Level) -> None:
         self.level = level.name
-        self.yield_address = yield_address()
         self._level = level
+
+    @property
+    def system_call(self) -> tuple[int, int]:
+        return system_call()
 
     def address(self, kernel: str, dtype: str) -> int:
         return _compiled(kernel, dtype, self._level)

@@ -65,16 +65,19 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     # ranks
     RANK,  # own
     RANKS,
-    MEETING,  # address of int64[PLACES], all zero before ranks begin
-    YIELD,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
+    MEETING,  # address of int64[PLACES], all zero but for the nap before ranks begin
+    SYSTEM_CALL,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
+    FUTEX,  # the number of Linux's system call of this name, which is its first argument; 0: it takes none
     HEADER,  # words in a header
-) = range(46)
+) = range(47)
 
 # --- places where ranks meet, a cache line apart
 ARRIVALS = 0  # how often a rank has come to a meeting
 RELEASED = 8  # 1: somebody will not come: do not wait
 VERDICT = 16  # what rank 0 has decided
-PLACES = 24
+SLEEPERS = 24  # how many sleep
+NAP = 25  # seconds and nanoseconds after which a sleeper looks around
+PLACES = 32
 
 # --- a layer's record
 (

@@ -47,7 +47,10 @@ class Library(Protocol):
 
     name: str
     level: str
-    yield_address: int  # of a function that offers the CPU to another thread; 0: kernels do without
+
+    @property
+    def system_call(self) -> tuple[int, int]:
+        """By which a kernel leaves its CPU to other threads: see `threads.system_call`."""
 
     def address(self, kernel: str, dtype: str) -> int:
         """Where a kernel is, for a plan to hold."""
@@ -138,8 +141,9 @@ class Plan:
         self[layout.RANKS] = count
         if count == 1:
             return [self]
-        self[layout.MEETING] = np.zeros(layout.PLACES, np.int64)
-        self[layout.YIELD] = self.library.yield_address
+        self[layout.MEETING] = meeting = np.zeros(layout.PLACES, np.int64)
+        meeting[layout.NAP + 1] = 5_000_000
+        self[layout.SYSTEM_CALL], self[layout.FUTEX] = self.library.system_call
         self._others += [Rank(self, rank) for rank in range(len(self._others) + 1, count)]
         for other in self._others:
             other.follow()

@@ -1,9 +1,10 @@
 """Threads that work on one batch: what each takes of it, and how they wait for each other."""
 
-from .layout import ARRIVALS, MEETING, RANK, RANKS, RELEASED, VERDICT, YIELD
-from .simd import TILE_ROWS, call, fetch, fetch_add, integers, pause, quotient
+from .layout import ARRIVALS, FUTEX, MEETING, NAP, RANK, RANKS, RELEASED, SLEEPERS, SYSTEM_CALL, VERDICT
+from .simd import TILE_ROWS, at, call, fetch, fetch_add, integers, pause, quotient, stay_apart
 
-SPINS = 2000  # moments of waiting, some microseconds in all, before a thread offers its CPU to others
+SPINS = 400  # moments of waiting, some five microseconds, before a thread goes to sleep
+FUTEX_WAIT, FUTEX_WAKE = 128, 129  # Linux: sleep while a number is as it was; wake up; within a process
 
 
 def share_of_rows(plan, rows):
@@ -41,16 +42,36 @@ def meet(plan):
     meeting = integers(plan[MEETING])
     arrived = fetch_add(meeting, ARRIVALS, 1) + 1
     awaited = quotient(arrived + ranks - 1, ranks) * ranks
+    if arrived == awaited:
+        if fetch_add(meeting, SLEEPERS, 0) != 0:
+            call(plan[SYSTEM_CALL], plan[FUTEX], at(meeting, ARRIVALS), FUTEX_WAKE, ranks, 0, 0, 0)
+        return True
     moments = 0
-    while fetch(meeting, ARRIVALS) < awaited:
+    seen = arrived
+    while seen < awaited:
         if fetch(meeting, RELEASED) != 0:
             return False
         moments += 1
-        if moments < SPINS or plan[YIELD] == 0:
+        if moments < SPINS:
             pause()
         else:
-            call(plan[YIELD])
+            sleep(plan, seen)
+        seen = fetch(meeting, ARRIVALS)
     return True
+
+
+def sleep(plan, seen):
+    """Leave the CPU to others until somebody comes to the meeting after the `seen`, or for some milliseconds."""
+    stay_apart()
+    meeting = integers(plan[MEETING])
+    if plan[FUTEX] != 0:
+        fetch_add(meeting, SLEEPERS, 1)
+        call(plan[SYSTEM_CALL], plan[FUTEX], at(meeting, ARRIVALS), FUTEX_WAIT, seen, at(meeting, NAP), 0, 0)
+        fetch_add(meeting, SLEEPERS, -1)
+    elif plan[SYSTEM_CALL] != 0:
+        call(plan[SYSTEM_CALL])
+    else:
+        pause()
 
 
 def all_agree(plan, well):

@@ -205,7 +205,7 @@ class ReferenceTraining:
         self.losses = np.zeros(schedule.epochs)
         self.steps_done, self.threads = 0, 1
 
-    def run(self, first_step: int, last_step: int, threads: int = 1) -> int:
+    def run(self, first_step: int, last_step: int, threads: int | None = None) -> int:
         with np.errstate(all="ignore"):
             for step in range(first_step, last_step):
                 if not self._step(step):

@@ -102,13 +102,14 @@ class Training:
         self.losses = plan.losses
         self.steps_per_epoch = int(plan.words[layout.STEPS])
 
-    def run(self, first_step: int, last_step: int, threads: int = 1) -> int:
+    def run(self, first_step: int, last_step: int, threads: int | None = None) -> int:
         """Train; returns the step before which it stopped, less than `last_step` if numbers ceased to be finite.
 
-        threads: how many may work, if as many are idle; `self.threads` then is how many did.
+        threads: how many may work, if as many are idle; `self.threads` then is how many did. None: this one alone, for
+        too short a time for others to leave it a CPU.
         """
         plan, call = self._plan, self._plan.library.call
-        if min(threads, self._most) == 1:
+        if threads is None or self._most == 1:
             self.threads = 1
             return call("run", plan.ranks(1)[0], first_step, last_step)
         with crew(threads) as team:

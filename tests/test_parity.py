@@ -62,7 +62,7 @@ class Recorder:
 
     def __init__(self, library):
         self.library, self.name, self.level, self.calls = library, library.name, library.level, set()
-        self.yield_address = library.yield_address
+        self.system_call = library.system_call
 
     def address(self, kernel, dtype):
         return self.library.address(kernel, dtype)

@@ -16,6 +16,7 @@ from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.pace import Pace
 from .kernels.plan import Array, Model
 from .kernels.reference import ReferenceTraining
+from .kernels.threads import most_threads
 from .kernels.training import Schedule, Training
 from .layer import Layer
 from .predictor import Predictor, predict, predictor
@@ -127,6 +128,7 @@ class NeuralNetwork:
         self._model, self._parameters, self._entropy = model, parameters, entropy
         self._compute_with(backend)
         self._threads: int | None = None
+        most_threads()  # lets threadpoolctl know of them; complains of a wrong FASTMLP_NUM_THREADS
         self._epochs = 0  # trained so far: the order of an epoch's samples depends on its number
         self._begin_with(None)
 

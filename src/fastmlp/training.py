@@ -61,7 +61,7 @@ def run(
     while step < total:
         last = min(total, step + stretch)
         started = time.perf_counter()
-        reached = work.run(step, last, pace.threads if pace else 1)
+        reached = work.run(step, last, pace.threads if pace else None)
         elapsed = time.perf_counter() - started
         if pace:
             pace.told(work.threads, reached - step, elapsed)

@@ -1,0 +1,106 @@
+"""Which way kernels go: each has a test that is known to take it. What the ways compute is compared elsewhere."""
+
+import numpy as np
+import pytest
+from cases import case
+
+from fastmlp.kernels import prediction
+from fastmlp.kernels.backends import Backend
+from fastmlp.kernels.interpreted import Interpreted, _address, _namespace
+from fastmlp.kernels.levels import LEVELS
+from fastmlp.kernels.optimizers import SGD
+from fastmlp.kernels.training import Schedule
+
+LEVEL = LEVELS["x86-64-v3"]
+
+
+@pytest.fixture(autouse=True)
+def entries_of_their_own():
+    """Entries are bound once and kept: not those of this module."""
+    _address.cache_clear()
+    yield
+    _address.cache_clear()
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """The names of kernels that were called, as a set that fills."""
+    namespace, names = _namespace("float32", LEVEL), set()
+
+    def recorded(name, function):
+        def call(*arguments):
+            names.add(name)
+            return function(*arguments)
+
+        return call
+
+    for name, value in list(namespace.items()):
+        if getattr(value, "__module__", "").startswith("fastmlp.kernels") and callable(value):
+            monkeypatch.setitem(namespace, name, recorded(name, value))
+    return names
+
+
+def train(sizes, batch_size, threads=1, update_first=False):
+    network = case(sizes, "tanh", "identity", "mean_squared_error", "float32", 33)
+    who = network.executor(Backend("interpreted", Interpreted(LEVEL)))
+    schedule = Schedule(SGD(0.1), batch_size, 1, shuffle_key=1, update_first=update_first)
+    training = who.training(network.X, network.y, network.state(SGD), schedule)
+    training.run(0, training.steps_per_epoch, threads)
+    return who
+
+
+def test_batches_take_tiles(taken):
+    train((3, 4, 2), 11)
+    assert {"take_step", "weighted_sums", "panel_gradient", "input_gradient", "transpose_panel"} <= taken
+    assert not {"step_on_row", "forward_row", "outer_product"} & taken
+
+
+def test_a_single_sample_takes_the_lean_way(taken):
+    train((3, 4, 2), 1)
+    assert {"step_on_row", "forward_row", "outer_product", "product_with_row"} <= taken
+    assert not {"take_step", "weighted_sums", "panel_gradient", "input_gradient"} & taken
+
+
+def test_a_single_sample_left_over_takes_it_too(taken):
+    train((3, 4, 2), 32)
+    assert {"step_on_row", "take_step"} <= taken
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "by_tiles"), [(8, 8, False), (9, 8, True), (8, 9, True)])
+def test_layers_of_one_vector_do_without_tiles(taken, inputs, outputs, by_tiles):
+    train((inputs, outputs), 1)
+    assert ("multiply_row" in taken) == by_tiles
+
+
+def test_threads_meet(taken, monkeypatch):
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "2")
+    train((3, 4, 2), 16, threads=2)
+    assert {"meet", "cut", "all_agree"} <= taken
+
+
+def test_updates_layer_by_layer_are_for_one_thread(taken, monkeypatch):
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "2")
+    train((3, 4, 2), 16, threads=2, update_first=True)
+    assert "cut" not in taken
+
+
+def test_predictions_gather_what_they_must(monkeypatch):
+    """Samples of another type, with gaps, or in rows that would fall on each other in the cache."""
+    loaded = []
+    namespace = _namespace("float32", LEVEL)
+    load = namespace["load_samples"]
+    monkeypatch.setitem(namespace, "load_samples", lambda *arguments: loaded.append(1) or load(*arguments))
+    plain = np.zeros((3, 1024), np.float32)
+    for X, gathered in (
+        (plain[:, :1000].copy(), False),
+        (plain[:, :1000], True),
+        (np.zeros((3, 1000)), True),
+        (np.zeros((3, 2000), np.float32)[:, ::2], True),
+        (np.zeros((1000, 3), np.float32).T, True),
+    ):
+        loaded.clear()
+        network = case((1000, 2), (), "identity", "mean_squared_error", "float32", 3)
+        who = network.executor(Backend("interpreted", Interpreted(LEVEL)))
+        assert prediction.may_stay(X, network.model) != gathered
+        who.predict(X)
+        assert bool(loaded) == gathered

@@ -1,0 +1,69 @@
+"""Peaks of memory: what training and prediction may take beyond the network, the data and the results."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import fastmlp
+
+
+def peak(work):
+    """Bytes allocated at the worst moment of the second call: the first one fills caches."""
+    work()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        work()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+def network(backend, **options):
+    return fastmlp.NeuralNetwork(
+        [256, 512, 512, 8], loss="categorical_cross_entropy", seed=0, backend=backend.name, **options
+    )
+
+
+def data(samples):
+    generator = np.random.default_rng(0)
+    return generator.random((samples, 256), np.float32), generator.integers(8, size=samples)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("optimizer", "slots"), [("sgd", 0), ("adam", 2)])
+def test_training_takes_the_parameters_once_more_and_no_gradient(fast_backend, optimizer, slots, threads, monkeypatch):
+    """Packed parameters and state, activations and deltas of a batch, and for each thread a panel of the gradient."""
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "2")
+    X, y = data(640)
+    made = []
+
+    def train():
+        made[:] = [network(fast_backend, threads=threads)]  # a new one: a network keeps what a training worked in
+        made[0].train(X, y, 1, batch_size=64, optimizer=optimizer)
+
+    parameters = 4 * len(network(fast_backend).parameters)
+    batch = 4 * 64 * (256 + 2 * (512 + 512 + 32) + 32)
+    panel = 4 * 513 * 32 * 2
+    own = (1 + slots) * parameters  # the network's
+    allowed = own + (1 + slots) * parameters + batch + threads * panel + 2 * 8 * 640
+    assert peak(train) < 1.1 * allowed + 100_000
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_predictions_take_the_same_for_any_number_of_rows(fast_backend, threads, monkeypatch):
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "2")
+    who = network(fast_backend, threads=threads)
+    beyond = []
+    for rows in (2_000, 20_000):
+        X, _ = data(rows)
+        beyond.append(peak(lambda X=X: who.predict(X)) - 4 * 8 * rows)
+    assert beyond[1] < beyond[0] + 20_000
+    assert beyond[1] < threads * 4 * 256 * (256 + 512 + 512 + 64) + 100_000
+
+
+def test_a_copy_of_the_parameters_would_be_caught(fast_backend):
+    who = network(fast_backend)
+    X, _ = data(100)
+    assert peak(lambda: (who.parameters, who.predict(X))) > 4 * len(who.parameters) > peak(lambda: who.predict(X))
