@@ -5,7 +5,8 @@
     python benchmarks/accuracy.py --coefficients   the polynomials' coefficients, made anew by Remez's algorithm
 
 The functions run on vectors and are compiled twice: as kernels are, with fused multiply-adds and subnormal numbers
-flushed to zero, and with neither. The truth is NumPy's float64 for float32, and long double, itself compared with mpmath, for float64.
+flushed to zero, and with neither. The truth is NumPy's float64 for float32, and long double, itself compared with
+mpmath, for float64.
 """
 
 import argparse

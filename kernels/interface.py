@@ -16,12 +16,40 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import activations, elementary, layout, losses, matmul, matvec, network, optimizers, random, ranks
+from . import (
+    activations,
+    descent,
+    elementary,
+    layout,
+    losses,
+    matmul,
+    matvec,
+    network,
+    optimizers,
+    random,
+    ranks,
+    samples,
+    steps,
+)
 from .activations import ACTIVATIONS
 from .losses import LOSSES
 from .optimizers import OPTIMIZERS
 
-MODULES = (elementary, activations, losses, optimizers, random, layout, matvec, matmul, ranks, network)
+MODULES = (
+    elementary,
+    activations,
+    losses,
+    optimizers,
+    random,
+    layout,
+    matvec,
+    matmul,
+    ranks,
+    samples,
+    descent,
+    network,
+    steps,
+)
 """The modules that hold kernels. Names are unique among them: they share one namespace when they are specialised."""
 
 SOURCE_DTYPES = (
@@ -58,14 +86,14 @@ def _entries() -> list[Kernel]:
         "predict": network.predict,
         "evaluate": network.evaluate,
         "gradient": network.gradient,
-        "run": network.run,
+        "run": steps.run,
     }
     return [Kernel(name, function, _ENTRY, "integer") for name, function in functions.items()]
 
 
 def _gathers() -> list[Kernel]:
-    rows = [Kernel(f"gather_{dtype}", network.gather, (dtype, *_GATHER)) for dtype in SOURCE_DTYPES]
-    return [*rows, Kernel("gather_labels", network.gather_labels, ("int64", *_GATHER))]
+    rows = [Kernel(f"gather_{dtype}", samples.gather, (dtype, *_GATHER)) for dtype in SOURCE_DTYPES]
+    return [*rows, Kernel("gather_labels", samples.gather_labels, ("int64", *_GATHER))]
 
 
 def _activations() -> list[Kernel]:

@@ -21,6 +21,7 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     BATCH_SIZE,  # rows that scratch has room for
     STEPS,  # steps in an epoch: batches, the last of which may be smaller
     STEPS_DONE,  # written by `run` as it goes
+    STOPPED,  # written by `run`: 1 if it did not come to the last step
     FIRST_EPOCH,  # epochs trained before step 0: the shuffle of an epoch depends on its number
     FIRST_UPDATE,  # updates done before step 0
     # samples
@@ -69,7 +70,7 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     SYSTEM_CALL,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
     FUTEX,  # the number of Linux's system call of this name, which is its first argument; 0: it takes none
     HEADER,  # words in a header
-) = range(47)
+) = range(48)
 
 # --- places where ranks meet, a cache line apart
 ARRIVALS = 0  # how often a rank has come to a meeting

@@ -1,49 +1,30 @@
-"""A network's work on rows of samples: the phases, and the loops that join them.
+"""A network's work on rows of samples: the phases, and the entries that call them and join them."""
 
-Ranks share a batch twice. Its rows: each rank takes its own through the layers, forward and down again. Then, after a
-meeting, its parameters: each rank sums the gradient of its own over all rows, and updates them while the gradient is in
-the cache. After a second meeting, the next step may read them. Every number is computed by one rank in the same way as
-a single one would: the bits do not depend on how many there are.
-"""
-
+from .descent import descend, gradient_of_layers, prepare_update, update
 from .layout import (
     ACTIVATIONS,
     BACKWARD,
     BATCH_SIZE,
-    CANONICAL,
     CONSTANTS,
     DELTA,
     DELTA_DIVISOR,
     FAN_IN,
     FAN_OUT,
-    FIRST_EPOCH,
-    FIRST_UPDATE,
     FORWARD,
     GRADIENT,
     INPUT_DELTA,
     INPUT_GRADIENT,
     INPUTS,
     INPUTS_STRIDE,
-    KEY,
     LAYERS,
     LOSS,
     LOSSES,
-    OPTIMIZER,
-    ORDER,
     OUTPUT,
     PACKED,
     PACKED_OFFSET,
     PACKED_SIZE,
-    PART,
-    PREPARE,
-    RANK,
-    RANKS,
     ROW_LOSSES,
     SAMPLES,
-    SETTINGS,
-    STATE,
-    STEPS,
-    STEPS_DONE,
     STOP_AT_NONFINITE,
     STRIDE,
     TARGETS,
@@ -51,92 +32,19 @@ from .layout import (
     UPDATE_FIRST,
     VALUE_DIVISOR,
     WIDTH,
-    X_COLUMN,
     X_GATHER,
     X_ROW,
-    Y_COLUMN,
-    Y_GATHER,
-    Y_ROW,
     X,
-    Y,
     all_finite,
     copy_rows,
     layer_record,
-    panel_width,
-    unpack,
 )
-from .matmul import input_gradient, panel_gradient, weighted_sums
-from .matvec import input_gradient_of_row, panel_gradient_of_row, weighted_sums_of_row
-from .random import shuffle
-from .ranks import all_agree, meet, share_of_panel_rows, share_of_rows
-from .simd import (
-    LANES,
-    PANEL,
-    accumulate,
-    at,
-    call,
-    doubles,
-    flush_subnormals,
-    integers,
-    load_first,
-    quotient,
-    real,
-    reals,
-    restore_subnormals,
-    stay_apart,
-    store,
-    to_reals,
-)
-
-# --- reading samples: `source` is a pointer to numbers of any type
-
-
-def gather(source, row_stride, column_stride, order_address, first, rows, columns, target, stride):
-    """target[i, j] = source[order[first + i], j]; order_address 0 takes the rows as they come."""
-    for i in range(rows):
-        sample = first + i
-        if order_address != 0:
-            sample = integers(order_address)[sample]
-        row = at(source, sample * row_stride)
-        if column_stride == 1:
-            for j in range(0, columns, LANES):
-                store(target, i * stride + j, to_reals(load_first(row, j, columns - j)))
-        else:
-            for j in range(columns):
-                target[i * stride + j] = real(row[j * column_stride])
-
-
-def gather_labels(source, row_stride, column_stride, order_address, first, rows, columns, target, stride):
-    """Labels 0 ... columns - 1 as rows that are 1 in the label's column and 0 elsewhere."""
-    for i in range(rows):
-        sample = first + i
-        if order_address != 0:
-            sample = integers(order_address)[sample]
-        for j in range(columns):
-            target[i * stride + j] = real(0)
-        target[i * stride + source[sample * row_stride]] = real(1)
-
+from .matmul import input_gradient, weighted_sums
+from .matvec import input_gradient_of_row, weighted_sums_of_row
+from .samples import load_samples, load_targets
+from .simd import accumulate, at, call, doubles, flush_subnormals, reals, restore_subnormals
 
 # --- phases, for rows `first` ... `first + rows - 1` of the batch
-
-
-def load_samples(plan, sample, first, rows):
-    """Gather samples from `sample` on in X."""
-    stride = plan[INPUTS_STRIDE]
-    call(
-        plan[X_GATHER], plan[X], plan[X_ROW], plan[X_COLUMN], plan[ORDER], sample, rows,
-        layer_record(plan, 0)[FAN_IN], at(reals(plan[INPUTS]), first * stride), stride,
-    )  # fmt: skip
-
-
-def load_targets(plan, sample, first, rows):
-    """Gather the same samples' targets."""
-    last = layer_record(plan, plan[LAYERS] - 1)
-    stride = last[STRIDE]
-    call(
-        plan[Y_GATHER], plan[Y], plan[Y_ROW], plan[Y_COLUMN], plan[ORDER], sample, rows, last[FAN_OUT],
-        at(reals(plan[TARGETS]), first * stride), stride,
-    )  # fmt: skip
 
 
 def forward(plan, first, rows):
@@ -210,63 +118,6 @@ def backward(plan, first, rows):
                     reals(plan[CONSTANTS]), target, below_stride, below_width,
                 )  # fmt: skip
         l -= 1
-
-
-# --- phases, for the parameters
-
-
-def gradient_of_part(plan, l, column, first, last, rows, adding, target):
-    """Rows `first` ... `last - 1` of the panel that begins at a column of layer l, from all `rows` of the batch."""
-    layer = layer_record(plan, l)
-    w, stride = panel_width(column, layer[WIDTH]), layer[STRIDE]
-    a, a_stride = plan[INPUTS], plan[INPUTS_STRIDE]
-    if l > 0:
-        layer_below = layer_record(plan, l - 1)
-        a, a_stride = layer_below[ACTIVATIONS], layer_below[STRIDE]
-    delta = at(reals(layer[DELTA]), column)
-    if rows == 1 and not adding:
-        panel_gradient_of_row(reals(a), delta, w, first, last, target)
-    else:
-        panel_gradient(rows, reals(a), a_stride, delta, stride, w, first, last, reals(plan[CONSTANTS]), adding, target)
-
-
-def gradient_of_layers(plan, rows, adding):
-    """The gradient as a whole, added to what is there or in its place."""
-    for l in range(plan[LAYERS]):
-        layer = layer_record(plan, l)
-        height = 1 + layer[FAN_IN]
-        for column in range(0, layer[WIDTH], PANEL):
-            target = at(reals(plan[GRADIENT]), layer[PACKED_OFFSET] + column * height)
-            gradient_of_part(plan, l, column, 0, height, rows, adding, target)
-
-
-def descend(plan, l, rows):
-    """The optimizer's step for this rank's share of layer l, panel by panel."""
-    layer = layer_record(plan, l)
-    width, height = layer[WIDTH], 1 + layer[FAN_IN]
-    begin, end = share_of_panel_rows(plan, quotient(width + PANEL - 1, PANEL) * height, height)
-    part = reals(plan[PART])
-    for column in range(0, width, PANEL):
-        first, last = max(0, begin), min(height, end)
-        if first < last:
-            w = panel_width(column, width)
-            gradient_of_part(plan, l, column, first, last, rows, False, part)
-            update(plan, layer[PACKED_OFFSET] + column * height + first * w, part, (last - first) * w)
-        begin, end = begin - height, end - height
-
-
-def update(plan, first, gradient, count):
-    """The optimizer's step for parameters first ... first + count - 1 of the packed vector."""
-    call(
-        plan[OPTIMIZER], at(reals(plan[PACKED]), first), gradient, at(reals(plan[STATE]), first),
-        plan[PACKED_SIZE], count, doubles(plan[SETTINGS]),
-    )  # fmt: skip
-
-
-def prepare_update(plan, number):
-    """What the optimizer computes once for an update; the first is number 1."""
-    if plan[PREPARE] != 0:
-        call(plan[PREPARE], doubles(plan[SETTINGS]), number)
 
 
 # --- what is called from Python: each phase on its own for a batch, samples first ... last - 1, and the phases joined
@@ -362,101 +213,6 @@ def gradient(plan, first, last):
     return 0
 
 
-def run(plan, first_step, last_step):
-    """Train from one step to another, over any number of epochs; returns the step before which it stopped.
-
-    That is last_step, or less when the loss or a parameter is no longer finite. All ranks call it.
-    """
-    samples, batch_size = plan[SAMPLES], plan[BATCH_SIZE]
-    epoch = quotient(first_step, plan[STEPS])
-    first = (first_step - epoch * plan[STEPS]) * batch_size
-    state = flush_subnormals()
-    step = first_step
-    going = True
-    while going and step < last_step:
-        if first == 0 and plan[ORDER] != 0:
-            if plan[RANK] == 0:
-                shuffle(plan[KEY], plan[FIRST_EPOCH] + epoch, integers(plan[ORDER]), samples)
-            going = meet(plan)
-        rows = min(batch_size, samples - first)
-        if not going:
-            rows = 0
-        elif rows == 1 and plan[RANKS] == 1:
-            going = step_on_row(plan, epoch, first, plan[FIRST_UPDATE] + step + 1)
-        else:
-            going = take_step(plan, epoch, first, rows, plan[FIRST_UPDATE] + step + 1)
-        first += rows
-        if going and first == samples:
-            going = end_epoch(plan)
-            first = 0
-            epoch += 1
-        if going:
-            step += 1
-            plan[STEPS_DONE] = step
-    restore_subnormals(state)
-    return step
-
-
-def step_on_row(plan, epoch, sample, number):
-    """`take_step` on a batch of one sample, for a network that may be tiny: then every instruction counts."""
-    stay_apart()
-    load_samples(plan, sample, 0, 1)
-    load_targets(plan, sample, 0, 1)
-    forward_row(plan, reals(plan[INPUTS]))
-    loss(plan, 0, 1, 1)
-    value = doubles(plan[ROW_LOSSES])[0]
-    add_loss(plan, epoch, value)
-    if plan[STOP_AT_NONFINITE] != 0 and value - value != 0.0:
-        return False
-    prepare_update(plan, number)
-    part, packed = reals(plan[PART]), reals(plan[PACKED])
-    l = plan[LAYERS] - 1
-    while l >= 0:
-        layer = layer_record(plan, l)
-        inputs, outputs, width, delta = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH], reals(layer[DELTA])
-        if layer[BACKWARD] != 0:
-            call(layer[BACKWARD], reals(layer[ACTIVATIONS]), delta, 1, outputs, layer[STRIDE])
-        if plan[UPDATE_FIRST] != 0:
-            descend(plan, l, 1)
-        a = plan[INPUTS]
-        if l > 0:
-            below = layer_record(plan, l - 1)
-            a = below[ACTIVATIONS]
-            weights = at(packed, layer[PACKED_OFFSET])
-            input_gradient_of_row(delta, weights, inputs, outputs, width, reals(below[DELTA]), below[WIDTH])
-        if plan[UPDATE_FIRST] == 0:
-            if width <= PANEL:
-                panel_gradient_of_row(reals(a), delta, width, 0, 1 + inputs, part)
-                update(plan, layer[PACKED_OFFSET], part, (1 + inputs) * width)
-            else:
-                descend(plan, l, 1)
-        l -= 1
-    return True
-
-
-def take_step(plan, epoch, sample, rows, number):
-    """One step on the batch that begins with this sample; whether its loss is as it should be and all ranks came."""
-    stay_apart()
-    first, last = share_of_rows(plan, rows)
-    if plan[UPDATE_FIRST] != 0:
-        prepare_update(plan, number)
-    if first < last:
-        forward_and_loss(plan, sample + first, first, last - first, rows)
-        backward(plan, first, last - first)
-    if not meet(plan):
-        return False
-    value = loss_of_rows(plan, rows)
-    if plan[RANK] == 0:
-        add_loss(plan, epoch, value)
-    if plan[STOP_AT_NONFINITE] != 0 and value - value != 0.0:
-        return False
-    if plan[UPDATE_FIRST] == 0:
-        prepare_update(plan, number)
-        for l in range(plan[LAYERS]):
-            descend(plan, l, rows)
-    return meet(plan)
-
-
 def forward_and_loss(plan, sample, first, rows, samples):
     load_samples(plan, sample, first, rows)
     load_targets(plan, sample, first, rows)
@@ -485,14 +241,3 @@ def backward_and_gradient(plan, sample, rows):
         features = layer_record(plan, 0)[FAN_IN]
         target = at(reals(plan[INPUT_GRADIENT]), sample * features)
         copy_rows(rows, features, reals(plan[INPUT_DELTA]), plan[INPUTS_STRIDE], target, features)
-
-
-def end_epoch(plan):
-    """Keep the parameters of an epoch that ended well; whether it did."""
-    stay_apart()
-    well = True
-    if plan[RANK] == 0:
-        well = plan[STOP_AT_NONFINITE] == 0 or all_finite(reals(plan[PACKED]), 1, plan[PACKED_SIZE], 0)
-        if well:
-            unpack(plan, plan[CANONICAL], plan[PACKED])
-    return all_agree(plan, well)

@@ -15,7 +15,7 @@ from .threads import crew, most_threads
 CHUNK = 256  # rows at a time where the user sets no batch size
 SHARED = 1 << 24  # multiplications, some hundred microseconds: from here on, threads share the rows
 PARTS = 8  # for each of them, as one may be slower than another
-CONVERTED_AT_ONCE = 1 << 18  # numbers of a kind that kernels cannot read: they are copied part by part
+CONVERTED_AT_ONCE = 1 << 17  # numbers of a kind that kernels cannot read: they are copied part by part
 
 
 class Workspace:

@@ -38,7 +38,8 @@ class TrainingPlan(Plan):
         self._packed = self[layout.PACKED] = self.packed()
         slots = len(schedule.optimizer.slots)
         state = self[layout.STATE] = self.packed(slots)
-        self._packed_state = state.reshape(slots, self._packed.size)
+        size = self._packed.size
+        self._packed_state = [state[slot * size : (slot + 1) * size] for slot in range(slots)]
         self.optimize(schedule.optimizer)
         self._order = np.empty(0, np.int64)
 
@@ -53,7 +54,8 @@ class TrainingPlan(Plan):
         self.read_targets(y)
         self.losses = self[layout.LOSSES] = np.zeros(schedule.epochs)
         words = self.words
-        words[layout.STEPS], words[layout.STEPS_DONE] = -(-len(X) // schedule.batch_size), 0
+        words[layout.STEPS] = -(-len(X) // schedule.batch_size)
+        words[layout.STEPS_DONE] = words[layout.STOPPED] = 0
         words[layout.FIRST_EPOCH], words[layout.FIRST_UPDATE] = schedule.first_epoch, schedule.first_update
         words[layout.STOP_AT_NONFINITE], words[layout.UPDATE_FIRST] = schedule.stop_at_nonfinite, schedule.update_first
         words[layout.DELTA_DIVISOR] = schedule.delta_divisor or self._delta_divisor
@@ -74,6 +76,8 @@ class TrainingPlan(Plan):
     def bring(self, state: Array) -> bool:
         """Bring parameters and state to where the last step left them, if that is where they may be."""
         words = self.words
+        if words[layout.STOPPED]:
+            return False
         if words[layout.STEPS_DONE] % words[layout.STEPS]:  # else the parameters have been brought at an epoch's end
             if words[layout.STOP_AT_NONFINITE] and not np.isfinite(self._packed).all():
                 return False
@@ -125,8 +129,8 @@ class Training:
     def collect(self) -> bool:
         """Bring parameters and optimizer state to where the last step left them.
 
-        If training was to stop at numbers that are not finite and these are such, nothing is moved, and the answer is
-        False.
+        If it stopped at numbers that are not finite, or these are such and it was to stop, nothing is moved, and the
+        answer is False.
         """
         self._changed()
         return self._plan.bring(self._state)

@@ -12,6 +12,9 @@ from numba.core.typeconv import Conversion
 from numba.core.typing import signature
 from numba.extending import lower_builtin, lower_cast, models, register_model, type_callable
 
+I8, I32, I64, VOID = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.VoidType()
+FLOATS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+
 
 class Vector(types.Type):
     """`lanes` numbers or truth values of one type."""

@@ -175,7 +175,7 @@ INTERPRETED = backend("interpreted")
 
 def run_everything(network):
     who = network.executor(INTERPRETED)
-    who.predict(network.X)
+    who.predict(network.X.astype("float32" if network.model.dtype == "float64" else "float64"))  # has to be gathered
     who.backward(network.X, np.ones((len(network.X), network.model.sizes[-1])))
     who.training(network.X, network.y, network.state(Adam), Schedule(Adam(), 4, 1, 1)).run(0, 2)
 

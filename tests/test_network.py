@@ -45,7 +45,8 @@ def test_signatures():
     assert str(inspect.signature(NeuralNetwork).replace(return_annotation=inspect.Signature.empty)) == (
         "(layer_sizes: collections.abc.Sequence[int], activation: str | collections.abc.Sequence[str] = 'relu', "
         "output_activation: str | None = None, loss: str = 'mean_squared_error', *, dtype: Any = 'float32', "
-        "initializer: str | None = None, seed: int | None = None, backend: str | None = None)"
+        "initializer: str | None = None, seed: int | None = None, backend: str | None = None, "
+        "threads: int | None = None)"
     )
     parameters = inspect.signature(NeuralNetwork.train).parameters
     defaults = {name: p.default for name, p in parameters.items() if p.default is not p.empty}

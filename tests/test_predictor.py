@@ -131,7 +131,7 @@ def test_a_network_that_forgets_to_forget_is_caught(network, monkeypatch):
 def test_an_interrupted_training_is_followed(network, monkeypatch):
     from fastmlp import training
 
-    def interrupted(work, schedule, first_stretch, report):
+    def interrupted(work, *rest):
         work.run(0, 1)
         raise KeyboardInterrupt
 

@@ -456,8 +456,8 @@ def test_ctrl_c_at_the_moment_of_a_divergence(monkeypatch, where):
         before = network.parameters
     for training in (Training, ReferenceTraining):
 
-        def run(self, first, last, run=training.run):
-            if run(self, first, last) < last:
+        def run(self, first, last, threads=None, run=training.run):
+            if run(self, first, last, threads) < last:
                 raise KeyboardInterrupt
             return last
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -13,7 +14,6 @@ from .history import History
 from .kernels.backends import backend as find_backend
 from .kernels.initializers import INITIALIZERS
 from .kernels.optimizers import OPTIMIZERS, Optimizer
-from .kernels.pace import Pace
 from .kernels.plan import Array, Model
 from .kernels.reference import ReferenceTraining
 from .kernels.threads import most_threads
@@ -134,7 +134,6 @@ class NeuralNetwork:
 
     def _compute_with(self, backend: str | None) -> None:
         self._backend_asked, self._backend = backend, find_backend(backend)
-        self._paces: dict[int, Pace] = {}  # by number of threads; kept, as trainings may be short
         self._executor = self._backend.executor(self._model, self._parameters)
         self._predictors: list[Predictor] = []  # of the parameters as they are, once it has been asked for
 
@@ -437,7 +436,7 @@ class NeuralNetwork:
         threads = training.threads_for(operations, self._threads)
         pace = None
         if threads > 1:
-            pace = self._paces[threads] = self._paces.get(threads) or Pace(threads)
+            pace = training.pace_for(self._model, schedule.batch_size, threads, threading.get_ident())
         try:
             training.run(work, schedule, 2**24 // operations, report, pace)
         except training.DivergenceError as diverged:
@@ -532,7 +531,7 @@ class NeuralNetwork:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()  # with the attributes of subclasses
-        del state["_backend"], state["_executor"], state["_predictors"], state["_paces"]
+        del state["_backend"], state["_executor"], state["_predictors"]
         state["_parameters"], state["_state"] = self._parameters.copy(), self._state.copy()
         return state
 

@@ -3,9 +3,10 @@
 import sys
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 from .kernels.pace import Pace
-from .kernels.plan import Array
+from .kernels.plan import Array, Model
 from .kernels.reference import ReferenceTraining
 from .kernels.threads import most_threads
 from .kernels.training import Schedule, Training
@@ -48,6 +49,12 @@ def threads_for(operations: float, most: int | None) -> int:
     return 1 if worth < 2 or most == 1 else min(worth, most or sys.maxsize, most_threads())
 
 
+@lru_cache
+def pace_for(model: Model, batch_size: int, threads: int, thread: int) -> Pace:
+    """What is known of trainings of this kind in this Python thread: many a training is too short to find out."""
+    return Pace(threads)
+
+
 def run(
     work: Training | ReferenceTraining, schedule: Schedule, first_stretch: int, report: Report, pace: Pace | None = None
 ) -> None:
@@ -63,7 +70,7 @@ def run(
         started = time.perf_counter()
         reached = work.run(step, last, pace.threads if pace else None)
         elapsed = time.perf_counter() - started
-        if pace:
+        if pace and step > 0:  # the first stretch warms caches and wakes helpers
             pace.told(work.threads, reached - step, elapsed)
         epoch = reached // work.steps_per_epoch
         if epoch > done:

@@ -1,0 +1,82 @@
+"""The gradient of the parameters, panel by panel, and the optimizer's step."""
+
+from .layout import (
+    ACTIVATIONS,
+    CONSTANTS,
+    DELTA,
+    FAN_IN,
+    GRADIENT,
+    INPUTS,
+    INPUTS_STRIDE,
+    LAYERS,
+    OPTIMIZER,
+    PACKED,
+    PACKED_OFFSET,
+    PACKED_SIZE,
+    PART,
+    PREPARE,
+    SETTINGS,
+    STATE,
+    STRIDE,
+    WIDTH,
+    layer_record,
+    panel_width,
+)
+from .matmul import panel_gradient
+from .matvec import panel_gradient_of_row
+from .ranks import share_of_panel_rows
+from .simd import PANEL, at, call, doubles, quotient, reals
+
+
+def gradient_of_part(plan, l, column, first, last, rows, adding, target):
+    """Rows `first` ... `last - 1` of the panel that begins at a column of layer l, from all `rows` of the batch."""
+    layer = layer_record(plan, l)
+    w, stride = panel_width(column, layer[WIDTH]), layer[STRIDE]
+    a, a_stride = plan[INPUTS], plan[INPUTS_STRIDE]
+    if l > 0:
+        layer_below = layer_record(plan, l - 1)
+        a, a_stride = layer_below[ACTIVATIONS], layer_below[STRIDE]
+    delta = at(reals(layer[DELTA]), column)
+    if rows == 1 and not adding:
+        panel_gradient_of_row(reals(a), delta, w, first, last, target)
+    else:
+        panel_gradient(rows, reals(a), a_stride, delta, stride, w, first, last, reals(plan[CONSTANTS]), adding, target)
+
+
+def gradient_of_layers(plan, rows, adding):
+    """The gradient as a whole, added to what is there or in its place."""
+    for l in range(plan[LAYERS]):
+        layer = layer_record(plan, l)
+        height = 1 + layer[FAN_IN]
+        for column in range(0, layer[WIDTH], PANEL):
+            target = at(reals(plan[GRADIENT]), layer[PACKED_OFFSET] + column * height)
+            gradient_of_part(plan, l, column, 0, height, rows, adding, target)
+
+
+def descend(plan, l, rows):
+    """The optimizer's step for this rank's share of layer l, panel by panel."""
+    layer = layer_record(plan, l)
+    width, height = layer[WIDTH], 1 + layer[FAN_IN]
+    begin, end = share_of_panel_rows(plan, quotient(width + PANEL - 1, PANEL) * height, height)
+    part = reals(plan[PART])
+    for column in range(0, width, PANEL):
+        first, last = max(0, begin), min(height, end)
+        if first < last:
+            w = panel_width(column, width)
+            gradient_of_part(plan, l, column, first, last, rows, False, part)
+            update(plan, layer[PACKED_OFFSET] + column * height + first * w, part, (last - first) * w)
+        begin, end = begin - height, end - height
+
+
+def update(plan, first, gradient, count):
+    """The optimizer's step for parameters first ... first + count - 1 of the packed vector."""
+    call(
+        plan[OPTIMIZER], at(reals(plan[PACKED]), first), gradient, at(reals(plan[STATE]), first),
+        plan[PACKED_SIZE], count, doubles(plan[SETTINGS]),
+    )  # fmt: skip
+
+
+def prepare_update(plan, number):
+    """What the optimizer computes once for an update; the first is number 1."""
+    if plan[PREPARE] != 0:
+        call(plan[PREPARE], doubles(plan[SETTINGS]), number)

@@ -1,0 +1,159 @@
+"""Training, step by step.
+
+Ranks share a batch twice. Its rows: each rank takes its own through the layers, forward and down again. Then, after a
+meeting, its parameters: each rank sums the gradient of its own over all rows, and updates them while the gradient is in
+the cache. After a second meeting, the next step may read them. Every number is computed by one rank in the same way as
+a single one would: the bits do not depend on how many there are.
+"""
+
+from .descent import descend, prepare_update, update
+from .layout import (
+    ACTIVATIONS,
+    BACKWARD,
+    BATCH_SIZE,
+    CANONICAL,
+    DELTA,
+    FAN_IN,
+    FAN_OUT,
+    FIRST_EPOCH,
+    FIRST_UPDATE,
+    INPUTS,
+    KEY,
+    LAYERS,
+    ORDER,
+    PACKED,
+    PACKED_OFFSET,
+    PACKED_SIZE,
+    PART,
+    RANK,
+    RANKS,
+    ROW_LOSSES,
+    SAMPLES,
+    STEPS,
+    STEPS_DONE,
+    STOP_AT_NONFINITE,
+    STOPPED,
+    STRIDE,
+    UPDATE_FIRST,
+    WIDTH,
+    all_finite,
+    layer_record,
+    unpack,
+)
+from .matvec import input_gradient_of_row, panel_gradient_of_row
+from .network import add_loss, backward, forward_and_loss, forward_row, loss, loss_of_rows
+from .random import shuffle
+from .ranks import all_agree, meet, share_of_rows
+from .samples import load_samples, load_targets
+from .simd import PANEL, at, call, doubles, flush_subnormals, integers, quotient, reals, restore_subnormals, stay_apart
+
+
+def run(plan, first_step, last_step):
+    """Train from one step to another, over any number of epochs; returns the step before which it stopped.
+
+    That is last_step, or less when the loss or a parameter is no longer finite. All ranks call it.
+    """
+    samples, batch_size = plan[SAMPLES], plan[BATCH_SIZE]
+    epoch = quotient(first_step, plan[STEPS])
+    first = (first_step - epoch * plan[STEPS]) * batch_size
+    state = flush_subnormals()
+    step = first_step
+    going = True
+    while going and step < last_step:
+        rows, number = min(batch_size, samples - first), plan[FIRST_UPDATE] + step + 1
+        if first == 0 and plan[ORDER] != 0:
+            going = begin_epoch(plan, epoch)
+        if going:
+            if rows == 1 and plan[RANKS] == 1:
+                going = step_on_row(plan, epoch, first, number)
+            else:
+                going = take_step(plan, epoch, first, rows, number)
+        first += rows
+        if going and first == samples:
+            going = end_epoch(plan)
+            first = 0
+            epoch += 1
+        if going:
+            step += 1
+            plan[STEPS_DONE] = step
+    plan[STOPPED] = 0 if going else 1
+    restore_subnormals(state)
+    return step
+
+
+def begin_epoch(plan, epoch):
+    """Draw the order of the samples; whether all ranks came to see it."""
+    if plan[RANK] == 0:
+        shuffle(plan[KEY], plan[FIRST_EPOCH] + epoch, integers(plan[ORDER]), plan[SAMPLES])
+    return meet(plan)
+
+
+def step_on_row(plan, epoch, sample, number):
+    """`take_step` on a batch of one sample, for a network that may be tiny: then every instruction counts."""
+    stay_apart()
+    load_samples(plan, sample, 0, 1)
+    load_targets(plan, sample, 0, 1)
+    forward_row(plan, reals(plan[INPUTS]))
+    loss(plan, 0, 1, 1)
+    value = doubles(plan[ROW_LOSSES])[0]
+    add_loss(plan, epoch, value)
+    if plan[STOP_AT_NONFINITE] != 0 and value - value != 0.0:
+        return False
+    prepare_update(plan, number)
+    part, packed = reals(plan[PART]), reals(plan[PACKED])
+    l = plan[LAYERS] - 1
+    while l >= 0:
+        layer = layer_record(plan, l)
+        inputs, outputs, width, delta = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH], reals(layer[DELTA])
+        if layer[BACKWARD] != 0:
+            call(layer[BACKWARD], reals(layer[ACTIVATIONS]), delta, 1, outputs, layer[STRIDE])
+        if plan[UPDATE_FIRST] != 0:
+            descend(plan, l, 1)
+        a = plan[INPUTS]
+        if l > 0:
+            below = layer_record(plan, l - 1)
+            a = below[ACTIVATIONS]
+            weights = at(packed, layer[PACKED_OFFSET])
+            input_gradient_of_row(delta, weights, inputs, outputs, width, reals(below[DELTA]), below[WIDTH])
+        if plan[UPDATE_FIRST] == 0:
+            if width <= PANEL:
+                panel_gradient_of_row(reals(a), delta, width, 0, 1 + inputs, part)
+                update(plan, layer[PACKED_OFFSET], part, (1 + inputs) * width)
+            else:
+                descend(plan, l, 1)
+        l -= 1
+    return True
+
+
+def take_step(plan, epoch, sample, rows, number):
+    """One step on the batch that begins with this sample; whether its loss is as it should be and all ranks came."""
+    stay_apart()
+    first, last = share_of_rows(plan, rows)
+    if plan[UPDATE_FIRST] != 0:
+        prepare_update(plan, number)
+    if first < last:
+        forward_and_loss(plan, sample + first, first, last - first, rows)
+        backward(plan, first, last - first)
+    if not meet(plan):
+        return False
+    value = loss_of_rows(plan, rows)
+    if plan[RANK] == 0:
+        add_loss(plan, epoch, value)
+    if plan[STOP_AT_NONFINITE] != 0 and value - value != 0.0:
+        return False
+    if plan[UPDATE_FIRST] == 0:
+        prepare_update(plan, number)
+        for l in range(plan[LAYERS]):
+            descend(plan, l, rows)
+    return meet(plan)
+
+
+def end_epoch(plan):
+    """Keep the parameters of an epoch that ended well; whether it did."""
+    stay_apart()
+    well = True
+    if plan[RANK] == 0:
+        well = plan[STOP_AT_NONFINITE] == 0 or all_finite(reals(plan[PACKED]), 1, plan[PACKED_SIZE], 0)
+        if well:
+            unpack(plan, plan[CANONICAL], plan[PACKED])
+    return all_agree(plan, well)

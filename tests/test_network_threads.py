@@ -1,0 +1,115 @@
+"""`threads=` of a network: what it may be, that it is obeyed, and that results do not depend on it."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp import training
+from fastmlp.kernels import prediction, threads
+
+
+@pytest.fixture(autouse=True)
+def two_cpus(monkeypatch):
+    """Whatever machine this is."""
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "2")
+
+
+@pytest.fixture
+def sizes(monkeypatch):
+    """The sizes of all teams that worked."""
+    seen, run = [], threads.Team.run
+    monkeypatch.setattr(threads.Team, "run", lambda team, *rest: seen.append(team.size) or run(team, *rest))
+    return seen
+
+
+def network(backend, **options):
+    return fastmlp.NeuralNetwork(
+        [40, 200, 100, 3], loss="categorical_cross_entropy", seed=0, backend=backend.name, **options
+    )
+
+
+def data(samples=600):
+    generator = np.random.default_rng(0)
+    return generator.random((samples, 40)), generator.integers(3, size=samples)
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.0, True, "2", [2]])
+def test_wrong_numbers_are_refused(value):
+    rule = r"threads must be an integer from 1 to \d+, got"
+    with pytest.raises((ValueError, TypeError), match=rule):
+        fastmlp.NeuralNetwork([2, 1], threads=value)
+    network = fastmlp.NeuralNetwork([2, 1], threads=3)
+    with pytest.raises((ValueError, TypeError), match=rule):
+        network.threads = value
+    assert network.threads == 3
+
+
+def test_it_may_be_assigned_and_goes_with_pickles():
+    network = fastmlp.NeuralNetwork([2, 1])
+    assert network.threads is None
+    network.threads = np.int64(2)
+    assert pickle.loads(pickle.dumps(network)).threads == 2
+    network.threads = None
+    assert network.threads is None
+
+
+def test_a_wrong_variable_is_reported(monkeypatch):
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "many")
+    with pytest.raises(ValueError, match="FASTMLP_NUM_THREADS must be an integer from 1 on, got 'many'"):
+        fastmlp.NeuralNetwork([2, 1])
+
+
+def test_training_gives_the_same_bits(fast_backend, dtype, sizes, monkeypatch):
+    X, y = data()
+    results = []
+    for number in (1, 2, None):
+        sizes.clear()
+        who = network(fast_backend, dtype=dtype, threads=number)
+        history = who.train(X, y, 3, 0.05, batch_size=128, optimizer="adam")
+        results.append((who.parameters.tobytes(), history.loss))
+        assert (2 in sizes) == (number != 1)
+    assert results[0] == results[1] == results[2]
+
+
+def test_predictions_give_the_same_bits(fast_backend, dtype, sizes, monkeypatch):
+    monkeypatch.setattr(prediction, "SHARED", 1)
+    X, _ = data(2000)
+    who = network(fast_backend, dtype=dtype, threads=1)
+    expected, out = who.predict(X).tobytes(), np.empty((2000, 3), dtype)
+    assert sizes == []
+    for number in (2, None):
+        sizes.clear()
+        who.threads = number
+        assert who.predict(X).tobytes() == who.predictor()(X, out=out).tobytes() == expected
+        assert sizes[0] == 2 or fast_backend.name == "compiled"  # whose own threshold is fixed when it is imported
+
+
+def test_large_predictions_are_shared(fast_backend, sizes):
+    X, _ = data(2000)
+    rows = np.resize(X, (-(-prediction.SHARED // 28_000) + 1, 40))
+    who = network(fast_backend)
+    who.predict(rows)
+    assert sizes == [2]
+    spoiled = rows.copy()
+    spoiled[-1, 3] = np.nan
+    with pytest.raises(ValueError, match=rf"X must be finite, got nan at X\[{len(rows) - 1}, 3\]"):
+        who.predict(spoiled)
+
+
+@pytest.mark.parametrize(
+    ("operations", "most", "expected"), [(1e3, None, 1), (1e9, None, 2), (1e9, 1, 1), (1e9, 8, 2), (5.9e6, None, 1)]
+)
+def test_small_steps_are_for_one_thread(operations, most, expected):
+    assert training.threads_for(operations, most) == expected
+
+
+def test_a_network_in_a_helper_works_alone(fast_backend, sizes):
+    X, y = data()
+    with threads.crew(2) as team:
+        assert team.size == 2
+        results = team.run(lambda rank: network(fast_backend).train(X, y, 1, 0.05, 128).loss)
+    assert results[0] == results[1]
+    assert sizes[0] == 2
+    assert 2 not in sizes[1:]
