@@ -99,6 +99,7 @@ class NeuralNetwork:
     """
 
     _optimizer: Optimizer | None  # whose state `_state` is
+    _threads: int | None
 
     def __init__(
         self,
@@ -127,7 +128,7 @@ class NeuralNetwork:
     def _assemble(self, model: Model, parameters: Array, entropy: Any, backend: str | None) -> None:
         self._model, self._parameters, self._entropy = model, parameters, entropy
         self._compute_with(backend)
-        self._threads: int | None = None
+        self._threads = None
         most_threads()  # lets threadpoolctl know of them; complains of a wrong FASTMLP_NUM_THREADS
         self._epochs = 0  # trained so far: the order of an epoch's samples depends on its number
         self._begin_with(None)
