@@ -7,6 +7,8 @@ from .plan import Array, Library, Model, Plan
 from .prediction import CHUNK, Prediction, Workspace
 from .training import Schedule, Training, TrainingPlan
 
+KEPT = 1 << 25  # bytes of a plan that is kept between trainings
+
 
 class Executor:
     """Works for one model. `parameters` is its canonical vector; after writing to it, call `changed`."""
@@ -65,8 +67,8 @@ class Executor:
         return Training(plan, state, schedule, self.changed, self._trained)
 
     def _trained(self, plan: TrainingPlan) -> None:
-        """Keep the plan for the next training, which may be short."""
-        self._training_plan = plan
+        """Keep the plan for the next training, which may be short; a large one is soon made beside its work."""
+        self._training_plan = plan if plan.nbytes < KEPT else None
 
     def _plan(self, loss: str, X: Array, y: Array) -> tuple[Plan, Array]:
         plan = Plan(self.library, self.model, min(len(X), CHUNK), loss)

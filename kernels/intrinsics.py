@@ -201,9 +201,15 @@ def vector_at(context, builder, vector, p, i):
 def masked(context, builder, lanes, p, i, n):
     """The address of the first n lanes, their mask, and the type of the vector."""
     numbers = ir.Constant(ir.VectorType(I32, lanes), list(range(lanes)))
-    mask = builder.icmp_signed("<", numbers, spread(builder, builder.trunc(n, I32), lanes))
+    mask = builder.icmp_signed("<", numbers, spread(builder, at_most(builder, n, lanes, I32), lanes))
     vector = ir.VectorType(p.type.pointee, lanes)
     return builder.bitcast(builder.gep(p, [i]), vector.as_pointer()), mask, vector
+
+
+def at_most(builder, n, most, integer):
+    """The smaller one in a type that may be too narrow for n."""
+    few = builder.select(builder.icmp_signed("<", n, n.type(most)), n, n.type(most))
+    return builder.trunc(few, integer) if integer.width < n.type.width else few
 
 
 def load_first(lanes):
@@ -302,7 +308,7 @@ def compare_lanes(number, lanes, comparison):
         def codegen(context, builder, signature, arguments):
             # in lanes as wide as the numbers that they mask, which a comparison makes a mask of without conversions
             lane = ir.IntType(number.bitwidth)
-            limit = builder.trunc(arguments[0], lane) if number.bitwidth < 64 else arguments[0]
+            limit = at_most(builder, arguments[0], lanes, lane)
             numbers = ir.Constant(ir.VectorType(lane, lanes), list(range(lanes)))
             return builder.icmp_signed(comparison, numbers, spread(builder, limit, lanes))
 

@@ -108,38 +108,32 @@ def panel_width(column, width):
 
 def pack(plan, canonical_address, packed_address):
     """Fill a packed vector from a canonical one."""
-    for l in range(plan[LAYERS]):
-        layer = layer_record(plan, l)
-        inputs, outputs, width = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH]
-        weights = at(reals(canonical_address), layer[CANONICAL_OFFSET])
-        biases = at(weights, inputs * outputs)
-        column = 0
-        while column < width:
-            w = panel_width(column, width)
-            inside = min(w, outputs - column)
-            panel = at(reals(packed_address), layer[PACKED_OFFSET] + column * (1 + inputs))
-            copy_padded(1, inside, at(biases, column), outputs, panel, w)
-            copy_padded(inputs, inside, at(weights, column), outputs, at(panel, w), w)
-            column += PANEL
+    transfer(plan, canonical_address, packed_address, True)
     return 0
 
 
 def unpack(plan, canonical_address, packed_address):
     """Fill a canonical vector from a packed one."""
+    transfer(plan, canonical_address, packed_address, False)
+    return 0
+
+
+def transfer(plan, canonical_address, packed_address, packing):
     for l in range(plan[LAYERS]):
         layer = layer_record(plan, l)
         inputs, outputs, width = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH]
         weights = at(reals(canonical_address), layer[CANONICAL_OFFSET])
         biases = at(weights, inputs * outputs)
-        column = 0
-        while column < width:
+        for column in range(0, width, PANEL):
             w = panel_width(column, width)
             inside = min(w, outputs - column)
             panel = at(reals(packed_address), layer[PACKED_OFFSET] + column * (1 + inputs))
-            copy_rows(1, inside, panel, w, at(biases, column), outputs)
-            copy_rows(inputs, inside, at(panel, w), w, at(weights, column), outputs)
-            column += PANEL
-    return 0
+            if packing:
+                copy_padded(1, inside, at(biases, column), outputs, panel, w)
+                copy_padded(inputs, inside, at(weights, column), outputs, at(panel, w), w)
+            else:
+                copy_rows(1, inside, panel, w, at(biases, column), outputs)
+                copy_rows(inputs, inside, at(panel, w), w, at(weights, column), outputs)
 
 
 def copy_rows(rows, columns, source, source_stride, target, target_stride):

@@ -32,14 +32,12 @@ def multiply_panel(rows, depth, a, a_row, a_column, b, b_row, width, c, c_row, s
 
 def weighted_sums(rows, a, a_stride, weights, inputs, width, z, z_stride):
     """z[rows, width] = b + a[rows, inputs] @ W."""
-    column = 0
-    while column < width:
+    for column in range(0, width, PANEL):
         w = panel_width(column, width)
         biases = at(weights, column * (1 + inputs))
         multiply_panel(
             rows, inputs, a, a_stride, 1, at(biases, w), w, w, at(z, column), z_stride, biases, 0
         )  # fmt: skip
-        column += PANEL
 
 
 def panel_gradient(rows, a, a_stride, delta, delta_stride, width, first, last, constants, adding, gradient):
@@ -64,24 +62,20 @@ def input_gradient(
     rows, delta, delta_stride, weights, inputs, outputs, width, transposed, zeros, below, below_stride, below_width
 ):
     """below[rows, below_width] = delta[rows, outputs] @ W^T; columns from `inputs` on become zero."""
-    column = 0
-    while column < below_width:
+    for column in range(0, below_width, PANEL):
         w = panel_width(column, below_width)
         transpose_panel(weights, inputs, width, column, w, zeros, transposed)
         multiply_panel(
             rows, outputs, delta, delta_stride, 1, transposed, w, w, at(below, column), below_stride, zeros, 0
         )
-        column += PANEL
 
 
 def transpose_panel(weights, inputs, width, first, count, zeros, transposed):
     """transposed[width, count] = W^T, from input `first` on; zero where there is no such input."""
-    column = 0
-    while column < width:
+    for column in range(0, width, PANEL):
         w = panel_width(column, width)
         panel = at(weights, column * (1 + inputs) + w)
         for j in range(0, w, LANES):
             for i in range(0, count, LANES):
                 source, target = at(panel, (first + i) * w + j), at(transposed, (column + j) * count + i)
                 transpose(source, w, inputs - first - i, zeros, target, count)
-        column += PANEL

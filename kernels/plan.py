@@ -164,10 +164,7 @@ class Plan:
         self._between("unpack", canonical, packed)
 
     def _between(self, kernel: str, canonical: Array, packed: Array) -> None:
-        self._arrays[-1], self._arrays[-2] = (
-            canonical,
-            packed,
-        )  # for the duration of the call: no word of the plan leads there
+        self._arrays[-1], self._arrays[-2] = canonical, packed  # during the call: no word of the plan leads there
         self.call(kernel, canonical.ctypes.data, packed.ctypes.data)
         del self._arrays[-1], self._arrays[-2]
 

@@ -100,7 +100,7 @@ def _meet_threadpoolctl() -> None:
             return
         _met_threadpoolctl = True
 
-        class Controller(threadpoolctl.LibController):  # type: ignore[misc]
+        class Controller(threadpoolctl.LibController):  # type: ignore[misc] # not there when types are checked
             user_api = internal_api = "fastmlp"
             filename_prefixes = ("_multiarray_umath.",)  # threads are found by a library: NumPy's is always loaded
 

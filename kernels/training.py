@@ -42,6 +42,7 @@ class TrainingPlan(Plan):
         self._packed_state = [state[slot * size : (slot + 1) * size] for slot in range(slots)]
         self.optimize(schedule.optimizer)
         self._order = np.empty(0, np.int64)
+        self.nbytes = sum(array.nbytes for array in self.arrays())
 
     def suits(self, samples: int, schedule: Schedule) -> bool:
         """Whether it can be used again for this."""

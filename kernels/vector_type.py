@@ -62,9 +62,7 @@ ARITHMETIC = {  # the operator's instruction for floats, and for integers
     operator.lshift: (None, "shl"),
     operator.rshift: (None, "ashr"),
 }
-COMPARISONS = {
-    operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=", operator.eq: "==", operator.ne: "!=",
-}  # fmt: skip
+COMPARISONS = {operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">="}
 
 
 def register_operators() -> None:
@@ -102,8 +100,7 @@ def arithmetic(instructions: tuple[str | None, str | None]) -> Any:
 def comparison(symbol: str) -> Any:
     def lower(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         if isinstance(signature.args[0].element, types.Float):
-            compare = builder.fcmp_unordered if symbol == "!=" else builder.fcmp_ordered
-            return compare(symbol, *arguments)
+            return builder.fcmp_ordered(symbol, *arguments)
         return builder.icmp_signed(symbol, *arguments)
 
     return lower

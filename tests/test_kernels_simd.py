@@ -93,6 +93,23 @@ def test_quotient_rounds_down():
         assert compiled(a, b) == simd.quotient(a, b) == a // b
 
 
+@pytest.mark.parametrize("n", [-(2**40), -1, 0, 1, 3, 2**31 - 1, 2**31, 2**32, 2**40])
+def test_any_number_of_lanes_may_be_asked_for(dtype, n):
+    """All of them if it is large: larger too than what a lane can hold."""
+    level = LEVELS[min(LEVELS)]
+    lanes = level.vector_bytes // np.dtype(dtype).itemsize
+    vocabulary = intrinsics.vocabulary(dtype, level)
+
+    def count(address, n):
+        numbers = load_first(reals(address), 0, n)  # noqa: F821
+        below = select(lanes_below(n), spread(real(1)), real(0))  # noqa: F821
+        return sum_lanes(numbers), sum_lanes(below)  # noqa: F821
+
+    compiled = njit(**POLICY)(type(count)(count.__code__, vocabulary))
+    ones = np.ones(lanes, dtype)
+    assert compiled(ones.ctypes.data, n) == (min(max(n, 0), lanes),) * 2
+
+
 def test_subnormal_results_may_be_flushed_and_python_gets_its_own_back(fast_backend, dtype):
     """tiny / 2 is subnormal: zero in kernels, and a number before and after them."""
     tiny = np.finfo(dtype).tiny
