@@ -10,7 +10,7 @@ cdef extern from *:
     """
 cimport numpy as np
 
-from . import layout, prediction
+from . import layout
 
 np.import_array()
 
@@ -59,6 +59,11 @@ def addresses(str level):
     return {
         (fastmlp_rows[i].kernel.decode(), fastmlp_rows[i].dtype.decode()): <intptr_t>table[i] for i in range(FASTMLP_ROWS)
     }
+
+
+def data_address(np.ndarray array not None):
+    """The address of the first element: what `array.ctypes.data` says, thirty times as fast."""
+    return <intptr_t>np.PyArray_DATA(array)
 
 
 def call(intptr_t address, int64_t plan, int64_t first, int64_t last):
@@ -117,14 +122,16 @@ cdef class Seats:
         self.gather_float = addresses["gather_float32", model.dtype]
         self.gather_double = addresses["gather_float64", model.dtype]
         self.features, self.outputs, self.work = model.sizes[0], model.sizes[-1], model.parameter_count
-        self.shared = prediction.SHARED
+        from .prediction import SHARED  # here, since it is imported after `plan.py`, which takes `data_address`
+
+        self.shared = SHARED
         self.number = np.NPY_FLOAT if model.dtype == "float32" else np.NPY_DOUBLE
 
     def shortcut(self, predictor, packed):
         """The predictor, which works with these packed parameters, on a shorter way."""
         cdef Shortcut made = <Shortcut>CALLED.__new__(CALLED)
         made.vectorcall = call_shortcut
-        made.predictor, made.seats, made.packed, made.address = predictor, self, packed, packed.ctypes.data
+        made.predictor, made.seats, made.packed, made.address = predictor, self, packed, data_address(packed)
         cdef Seat *seat = self.take()  # so that the first call finds a plan
         if seat != NULL:
             flag_give(&seat.taken)

@@ -74,7 +74,7 @@ def scale_row(row, columns, factor):
         store(row, j, load(row, j) * factor)
 
 
-# --- from functions of a number to functions of a block of rows: `element` is bound to the former
+# --- from functions of a number to functions of a block of rows or of a vector: `element` is bound to the former
 
 
 def apply(z, rows, columns, stride):
@@ -85,6 +85,12 @@ def apply(z, rows, columns, stride):
 def chain(a, delta, rows, columns, stride):
     for i in range(0, rows * stride, LANES):
         store(delta, i, load(delta, i) * element(load(a, i)))  # noqa: F821
+
+
+def with_derivative(z):
+    """a and da/dz, to which `slope` is bound."""
+    a = element(z)  # noqa: F821
+    return a, slope(a)  # noqa: F821
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from numba.core.ccallback import CFunc
 from .interface import KERNELS, SOURCE_DTYPES, Kernel
 from .intrinsics import vocabulary
 from .levels import LEVELS, Level
-from .specialize import bind, specialize
+from .specialize import bind, specialize, tile_shape
+from .vector_type import Vector
 
 # contract: a * b + c may be fused. Nothing else: reassociation destroys argument reductions, and NaN must survive.
 POLICY: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
@@ -21,7 +22,7 @@ def callback(name: str, dtype: str, level: Level, version: str = "") -> CFunc:
     kernel = KERNELS[name]
     function = bind(kernel, namespace(dtype, level))
     function.__qualname__ = f"{name}_{suffix(dtype, level)}{version}"
-    return CFunc(function, signature(kernel, dtype), locals={}, options=POLICY)
+    return CFunc(function, signature(kernel, dtype, level), locals={}, options=POLICY)
 
 
 @cache
@@ -42,11 +43,14 @@ def suffix(dtype: str, level: Level) -> str:
     return f"{dtype}_{level.name.replace('-', '_')}"
 
 
-def signature(kernel: Kernel, dtype: str) -> tuple[tuple[Any, ...], Any]:
+def signature(kernel: Kernel, dtype: str, level: Level) -> tuple[tuple[Any, ...], Any]:
     """The Numba types of a kernel's arguments and result."""
+    number = getattr(types, dtype)
+    vector = Vector(number, tile_shape(dtype, level)["LANES"])
     kinds = {
         "plan": types.CPointer(types.int64), "integer": types.int64, "double": types.float64,
-        "doubles": types.CPointer(types.float64), "reals": types.CPointer(getattr(types, dtype)), "nothing": types.void,
+        "doubles": types.CPointer(types.float64), "reals": types.CPointer(number), "nothing": types.void,
+        "vector": vector, "vectors": types.UniTuple(vector, 2),
         **{source: types.CPointer(getattr(types, source)) for source in SOURCE_DTYPES},
     }  # fmt: skip
     return tuple(kinds[kind] for kind in kernel.arguments), kinds[kernel.result]

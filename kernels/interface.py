@@ -7,6 +7,7 @@ arguments and results:
     integer   int64: a row, a step, a stride, an address
     double    float64;  doubles: pointer to float64
     reals     pointer to the kernel's number type
+    vector    LANES numbers of this type;  vectors: two of them
     <dtype>   pointer to the numbers of a source, as they are in the user's array
     nothing   (result only)
 """
@@ -29,6 +30,7 @@ from . import (
     random,
     ranks,
     samples,
+    small,
     steps,
 )
 from .activations import ACTIVATIONS
@@ -48,6 +50,7 @@ MODULES = (
     samples,
     descent,
     network,
+    small,
     steps,
 )
 """The modules that hold kernels. Names are unique among them: they share one namespace when they are specialised."""
@@ -107,6 +110,10 @@ def _activations() -> list[Kernel]:
                 kernels.append(Kernel(name, function, arguments))
             elif function is not None:
                 kernels.append(Kernel(name, template, arguments, bound={"element": function}))
+        if row.forward is not None and row.derivative is not None and not row.rowwise:
+            bound = {"element": row.forward, "slope": row.derivative}
+            name = f"activation_{row.name}_of_vector"
+            kernels.append(Kernel(name, activations.with_derivative, ("vector",), "vectors", bound))
     return kernels
 
 
@@ -119,6 +126,8 @@ def _losses() -> list[Kernel]:
         else:
             bound = {"value": row.value, "derivative": row.derivative}
             kernels.append(Kernel(f"loss_{row.name}", losses.elementwise_loss, arguments, bound=bound))
+            for name, function in (("loss", row.value), ("loss_derivative", row.derivative)):
+                kernels.append(Kernel(f"{name}_{row.name}_of_vector", function, ("vector", "vector"), "vector"))
     return kernels
 
 

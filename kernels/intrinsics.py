@@ -22,6 +22,7 @@ def vocabulary(dtype: str, level: Level) -> dict[str, Any]:
     """Every name of `simd.py` that kernels use, for a number type and a CPU level."""
     number = types.float32 if dtype == "float32" else types.float64
     shape = tile_shape(dtype, level)
+    vector = Vector(number, shape["LANES"])
     flush, restore = SUBNORMALS[level.machine]
     return {
         **shape,
@@ -30,6 +31,7 @@ def vocabulary(dtype: str, level: Level) -> dict[str, Any]:
         "from_bits": from_bits(number), "quotient": quotient,
         "reals": pointer(number), "doubles": pointer(types.float64),
         "integers": pointer(types.int64), "at": at, "call": call(types.void),
+        "call_for_vector": call(vector), "call_for_vectors": call(types.UniTuple(vector, 2)), "first_lane": first_lane,
         "load": load(shape["LANES"]), "store": store(shape["LANES"]), "load_first": load_first(shape["LANES"]),
         "store_first": store_first(shape["LANES"]), "to_reals": to_reals(number, shape["LANES"]),
         "spread": spread_lanes(shape["LANES"]), "lanes_below": compare_lanes(number, shape["LANES"], "<"),
@@ -315,6 +317,14 @@ def compare_lanes(number, lanes, comparison):
         return Vector(types.boolean, lanes)(types.int64), codegen
 
     return compare
+
+
+@intrinsic
+def first_lane(typingctx, v):
+    def codegen(context, builder, signature, arguments):
+        return builder.extract_element(arguments[0], I32(0))
+
+    return v.element(v), codegen
 
 
 @intrinsic

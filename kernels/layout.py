@@ -41,24 +41,28 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     LOSSES,  # address of float64[epochs]
     # parameters
     CANONICAL,  # address of the canonical vector: holds the last epoch that ended with finite numbers
+    CANONICAL_STEP,  # bytes to where the next epoch's goes; 0: in the place of the one before
     PACKED,  # address of the packed vector
     PACKED_SIZE,
     GRADIENT,  # address of a packed vector; 0: not wanted as a whole
-    PART,  # own: address of a packed panel, a part of the gradient on its way to the optimizer
+    PART,  # own: address of a packed panel, a part of the gradient on its way to the optimizer; SMALL: all of it
     STATE,  # address of the optimizer's packed vectors, one after the other
     OPTIMIZER,  # address of its update function
     PREPARE,  # address of the function that prepares an update; 0: there is none
     SETTINGS,  # own: address of float64: the learning rate, the optimizer's own, and what `PREPARE` leaves
     # loss
     LOSS,  # address of the loss function
+    LOSS_OF_VECTOR,  # SMALL: address of the loss of each output, a function of vectors of outputs and targets
+    LOSS_DERIVATIVE_OF_VECTOR,  # and its derivative
     VALUE_DIVISOR,  # the loss is its sum over samples and outputs / (samples * VALUE_DIVISOR)
     DELTA_DIVISOR,  # and its gradient is the sum's / (samples * DELTA_DIVISOR)
     STOP_AT_NONFINITE,  # 1: stop when the loss or a parameter is no longer finite, or before samples that are not
     UPDATE_FIRST,  # 1: a layer is updated before its delta is passed on, so that the new weights pass it
+    SMALL,  # 1: each layer fits into a vector: see `small.py`
     # scratch
-    INPUTS,  # address of real[BATCH_SIZE, INPUTS_STRIDE]
+    INPUTS,  # address of real[BATCH_SIZE, INPUTS_STRIDE]; SMALL: of real[AHEAD, LANES]
     INPUTS_STRIDE,
-    TARGETS,  # address of real[BATCH_SIZE, stride of the last layer]
+    TARGETS,  # address of real[BATCH_SIZE, stride of the last layer]; SMALL: of real[AHEAD, LANES]
     INPUT_DELTA,  # address of real[BATCH_SIZE, INPUTS_STRIDE]: dLoss/dx; 0: not wanted
     ROW_LOSSES,  # address of float64[BATCH_SIZE]
     TRANSPOSED,  # own: address of real[widest layer, PANEL]
@@ -70,7 +74,7 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     SYSTEM_CALL,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
     FUTEX,  # the number of Linux's system call of this name, which is its first argument; 0: it takes none
     HEADER,  # words in a header
-) = range(48)
+) = range(52)
 
 # --- places where ranks meet, a cache line apart
 ARRIVALS = 0  # how often a rank has come to a meeting
@@ -79,6 +83,8 @@ VERDICT = 16  # what rank 0 has decided
 SLEEPERS = 24  # how many sleep
 NAP = 25  # seconds and nanoseconds after which a sleeper looks around
 PLACES = 32
+
+AHEAD = 16  # samples that small networks gather at a time
 
 # --- a layer's record
 (
@@ -92,8 +98,9 @@ PLACES = 32
     DELTA,  # address of real[BATCH_SIZE, STRIDE]: dLoss/da, then dLoss/dz in its place
     FORWARD,  # address of the activation function; 0: identity
     BACKWARD,  # address of the function that multiplies delta by its derivative; 0: nothing to do
+    ACTIVATION_OF_VECTOR,  # SMALL: address of the function that makes a and da/dz of a vector z; 0: identity
     RECORD,  # words in a record
-) = range(11)
+) = range(12)
 
 
 def layer_record(plan, layer):

@@ -14,6 +14,16 @@ from .losses import LOSSES
 from .optimizers import Optimizer
 from .specialize import tile_shape
 
+try:
+    from ._compiled import data_address
+except ImportError:
+
+    def data_address(array: "Array") -> int:
+        """The address of the first element."""
+        address: int = array.ctypes.data
+        return address
+
+
 Array = np.ndarray[Any, np.dtype[Any]]
 READABLE = {np.dtype(name): "uint8" if name == "bool" else name for name in (*SOURCE_DTYPES, "bool")}
 """How kernels name the number types, in this machine's byte order, that they read where they lie."""
@@ -75,7 +85,7 @@ class Plan:
         self._lanes, self._panel = shape["LANES"], shape["PANEL"]
         layers = len(model.sizes) - 1
         self.words = np.zeros(layout.HEADER + layers * layout.RECORD, np.int64)
-        self.address = self.words.ctypes.data
+        self.address = data_address(self.words)
         self._arrays: dict[int, Array] = {}
         self._others: list[Rank] = []
         self._records = self.words[layout.HEADER :].reshape(layers, layout.RECORD)
@@ -92,7 +102,7 @@ class Plan:
         """Set a word of the header to a number, or to the address of an array, which is kept alive."""
         if isinstance(value, np.ndarray):
             self._arrays[word] = value
-            value = value.ctypes.data
+            value = data_address(value)
         self.words[word] = value
 
     def release(self, *words: int) -> None:
@@ -129,7 +139,11 @@ class Plan:
         if optimizer.prepare is not None:
             self[layout.PREPARE] = self.library.address(f"prepare_{optimizer.name}", dtype)
         self[layout.SETTINGS] = np.array([*optimizer.settings(), *[0.0] * optimizer.prepared], np.float64)
-        self[layout.PART] = self._scratch((1 + max(self.model.sizes[:-1])) * self._panel)
+        part = (1 + max(self.model.sizes[:-1])) * self._panel
+        if self.words[layout.BATCH_SIZE] == 1 and self._fits_into_vectors():
+            self._stay_in_vectors()
+            part = max(part, int(self.words[layout.PACKED_SIZE]))
+        self[layout.PART] = self._scratch(part)
 
     def want_input_gradient(self, gradient: Array) -> None:
         """Fill it, (samples, features), when going backward."""
@@ -165,7 +179,7 @@ class Plan:
 
     def _between(self, kernel: str, canonical: Array, packed: Array) -> None:
         self._arrays[-1], self._arrays[-2] = canonical, packed  # during the call: no word of the plan leads there
-        self.call(kernel, canonical.ctypes.data, packed.ctypes.data)
+        self.call(kernel, data_address(canonical), data_address(packed))
         del self._arrays[-1], self._arrays[-2]
 
     def _read(self, values: Array, address: int, row: int, column: int, gather: int) -> None:
@@ -198,7 +212,7 @@ class Plan:
     def _rows_of_layers(self, word: int, batch_size: int) -> Array:
         """Room for a row of every layer's outputs for each sample, its address in each layer's record."""
         rows = self._scratch(batch_size * int(self._records[:, layout.STRIDE].sum()))
-        address = rows.ctypes.data
+        address = data_address(rows)
         for record in self._records:
             record[word] = address
             address += batch_size * int(record[layout.STRIDE]) * rows.itemsize
@@ -222,6 +236,24 @@ class Plan:
         constants[:-1], constants[-1] = 0, 1
         self[layout.CONSTANTS] = constants
 
+    def _fits_into_vectors(self) -> bool:
+        """Whether every layer does, and activations and loss have no need of rows."""
+        model = self.model
+        rowwise = LOSSES[model.loss].rowwise or any(ACTIVATIONS[name].rowwise for name in model.activations)
+        return max(model.sizes) <= self._lanes and not rowwise
+
+    def _stay_in_vectors(self) -> None:
+        """Take steps in the way of `small.py`."""
+        dtype = self.model.dtype
+        self[layout.SMALL] = 1
+        for record, name in zip(self._records, self.model.activations, strict=True):
+            if record[layout.FORWARD]:
+                record[layout.ACTIVATION_OF_VECTOR] = self.library.address(f"activation_{name}_of_vector", dtype)
+        loss = self.model.loss
+        self[layout.LOSS_OF_VECTOR] = self.library.address(f"loss_{loss}_of_vector", dtype)
+        self[layout.LOSS_DERIVATIVE_OF_VECTOR] = self.library.address(f"loss_derivative_{loss}_of_vector", dtype)
+        self[layout.INPUTS], self[layout.TARGETS] = (self._scratch(layout.AHEAD * self._lanes) for _ in range(2))
+
     def _scratch(self, count: int) -> Array:
         return scratch(count, self.model.dtype)
 
@@ -234,9 +266,9 @@ class Rank:
     def __init__(self, plan: Plan, rank: int) -> None:
         self.model, self._plan, self._rank = plan.model, plan, rank
         self.words = plan.words.copy()
-        self.address = self.words.ctypes.data
+        self.address = data_address(self.words)
         self._own = [alike(plan._arrays[word]) for word in self.OWN]
-        self._addresses = [array.ctypes.data for array in self._own]
+        self._addresses = [data_address(array) for array in self._own]
 
     def follow(self) -> None:
         """Do as the plan says now."""
@@ -261,7 +293,7 @@ def scratch(count: int, dtype: str) -> Array:
     """Uninitialised numbers, aligned to 64 bytes."""
     itemsize = np.dtype(dtype).itemsize
     memory = np.empty(count * itemsize + 64, np.uint8)
-    start = -memory.ctypes.data % 64
+    start = -data_address(memory) % 64
     return memory[start : start + count * itemsize].view(dtype)
 
 

@@ -203,6 +203,7 @@ class ReferenceTraining:
         self._order = list(range(len(X)))
         self.steps_per_epoch = -(-len(X) // schedule.batch_size)
         self.losses = np.zeros(schedule.epochs)
+        self.trail = np.empty((schedule.epochs if schedule.trail else 0, len(self._parameters)), executor.model.dtype)
         self.steps_done, self.threads = 0, 1
 
     def run(self, first_step: int, last_step: int, threads: int | None = None) -> int:
@@ -237,6 +238,8 @@ class ReferenceTraining:
             if schedule.stop_at_nonfinite and not np.isfinite(self._parameters).all():
                 return False
             self._executor.parameters[...] = self._parameters
+            if schedule.trail:
+                self.trail[epoch] = self._parameters
         return True
 
     def _update(self, part: slice, gradient: Array, update_number: int) -> None:

@@ -221,6 +221,16 @@ def call(address, *arguments):
     _functions[address](*arguments)
 
 
+def call_for_vector(address, *arguments):
+    """Call the function at this address, and return the vector that it returns."""
+    return _functions[address](*arguments)
+
+
+def call_for_vectors(address, *arguments):
+    """The same with two vectors."""
+    return _functions[address](*arguments)
+
+
 # --- vectors: LANES numbers. What is above for numbers works on them too, beside numbers that stand for all lanes.
 
 
@@ -266,6 +276,11 @@ def lanes_below(n):
 def lane_is(n):
     """True in lane n."""
     return np.arange(LANES) == n
+
+
+def first_lane(v):
+    """The number in lane 0."""
+    return v[0]
 
 
 def sum_lanes(v):

@@ -12,6 +12,7 @@ from .layout import (
     BACKWARD,
     BATCH_SIZE,
     CANONICAL,
+    CANONICAL_STEP,
     DELTA,
     FAN_IN,
     FAN_OUT,
@@ -29,6 +30,7 @@ from .layout import (
     RANKS,
     ROW_LOSSES,
     SAMPLES,
+    SMALL,
     STEPS,
     STEPS_DONE,
     STOP_AT_NONFINITE,
@@ -46,6 +48,7 @@ from .random import shuffle
 from .ranks import all_agree, meet, share_of_rows
 from .samples import load_samples, load_targets
 from .simd import PANEL, at, call, doubles, flush_subnormals, integers, quotient, reals, restore_subnormals, stay_apart
+from .small import step_on_vectors
 
 
 def run(plan, first_step, last_step):
@@ -65,12 +68,15 @@ def run(plan, first_step, last_step):
             going = begin_epoch(plan, epoch)
         if going:
             if rows == 1 and plan[RANKS] == 1:
-                going = step_on_row(plan, epoch, first, number)
+                if plan[SMALL] != 0 and plan[UPDATE_FIRST] == 0:
+                    going = step_on_vectors(plan, epoch, first, number, step == first_step)
+                else:
+                    going = step_on_row(plan, epoch, first, number)
             else:
                 going = take_step(plan, epoch, first, rows, number)
         first += rows
         if going and first == samples:
-            going = end_epoch(plan)
+            going = end_epoch(plan, epoch)
             first = 0
             epoch += 1
         if going:
@@ -148,12 +154,12 @@ def take_step(plan, epoch, sample, rows, number):
     return meet(plan)
 
 
-def end_epoch(plan):
+def end_epoch(plan, epoch):
     """Keep the parameters of an epoch that ended well; whether it did."""
     stay_apart()
     well = True
     if plan[RANK] == 0:
         well = plan[STOP_AT_NONFINITE] == 0 or all_finite(reals(plan[PACKED]), 1, plan[PACKED_SIZE], 0)
         if well:
-            unpack(plan, plan[CANONICAL], plan[PACKED])
+            unpack(plan, plan[CANONICAL] + epoch * plan[CANONICAL_STEP], plan[PACKED])
     return all_agree(plan, well)

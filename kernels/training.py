@@ -25,6 +25,7 @@ class Schedule:
     stop_at_nonfinite: bool = True
     update_first: bool = False
     delta_divisor: int | None = None
+    trail: bool = False  # keep the parameters of every epoch
 
 
 class TrainingPlan(Plan):
@@ -34,7 +35,7 @@ class TrainingPlan(Plan):
         super().__init__(library, model, batch_size, model.loss)
         self._delta_divisor = int(self.words[layout.DELTA_DIVISOR])
         self._optimizer = schedule.optimizer
-        self[layout.CANONICAL] = parameters
+        self._parameters = parameters
         self._packed = self[layout.PACKED] = self.packed()
         slots = len(schedule.optimizer.slots)
         state = self[layout.STATE] = self.packed(slots)
@@ -70,7 +71,10 @@ class TrainingPlan(Plan):
             settings = schedule.optimizer.settings()
             self._arrays[layout.SETTINGS][: len(settings)] = settings
             self._optimizer = schedule.optimizer
-        self.call("pack", words[layout.CANONICAL], words[layout.PACKED])
+        self.trail = np.empty((schedule.epochs if schedule.trail else 0, len(self._parameters)), self.model.dtype)
+        words[layout.CANONICAL_STEP] = self.trail.strides[0] if schedule.trail else 0
+        self[layout.CANONICAL] = self.trail if schedule.trail else self._parameters
+        self.pack(self._parameters, self._packed)
         for canonical, packed in zip(state, self._packed_state, strict=True):
             self.pack(canonical, packed)
 
@@ -79,10 +83,10 @@ class TrainingPlan(Plan):
         words = self.words
         if words[layout.STOPPED]:
             return False
-        if words[layout.STEPS_DONE] % words[layout.STEPS]:  # else the parameters have been brought at an epoch's end
+        if words[layout.STEPS_DONE] % words[layout.STEPS] or len(self.trail):  # else an epoch's end has brought them
             if words[layout.STOP_AT_NONFINITE] and not np.isfinite(self._packed).all():
                 return False
-            self.call("unpack", words[layout.CANONICAL], words[layout.PACKED])
+            self.unpack(self._parameters, self._packed)
         for canonical, packed in zip(state, self._packed_state, strict=True):
             self.unpack(canonical, packed)
         return True
@@ -104,7 +108,7 @@ class Training:
     ) -> None:
         self._plan, self._state, self._changed, self._done = plan, state, changed, done
         self._most = 1 if schedule.update_first else sys.maxsize  # threads: layer by layer, they would have to wait
-        self.losses = plan.losses
+        self.losses, self.trail = plan.losses, plan.trail
         self.steps_per_epoch = int(plan.words[layout.STEPS])
 
     def run(self, first_step: int, last_step: int, threads: int | None = None) -> int:

@@ -56,9 +56,21 @@ def test_batches_take_tiles(taken):
 
 
 def test_a_single_sample_takes_the_lean_way(taken):
-    train((3, 4, 2), 1)
+    train((3, 9, 2), 1)
     assert {"step_on_row", "forward_row", "outer_product", "product_with_row"} <= taken
     assert not {"take_step", "weighted_sums", "panel_gradient", "input_gradient"} & taken
+
+
+def test_small_networks_stay_in_vectors(taken):
+    train((3, 4, 2), 1)
+    assert {"step_on_vectors", "delta_below"} <= taken
+    assert not {"step_on_row", "take_step"} & taken
+
+
+def test_updates_layer_by_layer_do_not(taken):
+    train((3, 4, 2), 1, update_first=True)
+    assert "step_on_row" in taken
+    assert "step_on_vectors" not in taken
 
 
 def test_a_single_sample_left_over_takes_it_too(taken):

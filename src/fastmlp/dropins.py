@@ -37,6 +37,7 @@ class Stretches:
         self._training = training
         self._length = 1  # steps in the next stretch
         self.step = 0
+        self.long = False  # whether stretches take as long as they should
 
     def run(self, last: int) -> None:
         """Run the next stretch, or less of it if it would go beyond step `last`."""
@@ -44,6 +45,7 @@ class Stretches:
         started = time.perf_counter()
         self._training.run(first, self.step)
         fitting = (self.step - first) * STRETCH / max(time.perf_counter() - started, 1e-9)
+        self.long = fitting <= 10 * self._length
         self._length = max(1, min(10 * self._length, int(fitting)))
 
 

@@ -13,7 +13,6 @@ It differs from `fastmlp.NeuralNetwork`, which is the class for new work:
 - Nothing that is passed in is checked, and NaN neither stops training nor is refused.
 """
 
-import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +23,6 @@ from .kernels.backends import backend
 from .kernels.optimizers import SGD
 from .kernels.plan import Array, Model
 from .kernels.training import Schedule
-from .training import STRETCH
 
 __all__ = ["FixedNeuralNetwork", "Neuron", "OurNeuralNetwork", "deriv_sigmoid", "mse_loss", "sigmoid"]
 
@@ -224,47 +222,30 @@ def _numbers(values: Any) -> Array | None:
 
 def _train(network: OurNeuralNetwork, X: Array, y: Array) -> None:
     vector = np.array([getattr(network, name) for name in CANONICAL])
-    schedule = Schedule(SGD(LEARNING_RATE), batch_size=1, epochs=EPOCHS, stop_at_nonfinite=False)
+    schedule = Schedule(SGD(LEARNING_RATE), batch_size=1, epochs=EPOCHS, stop_at_nonfinite=False, trail=True)
     work = backend().executor(MODEL, vector).training(X, y[:, np.newaxis], np.empty((0, len(vector))), schedule)
-    stretches, lines, printed = Stretches(work), _Lines(X, y), time.perf_counter()
+    stretches, printed = Stretches(work), 0
     try:
-        for epoch in range(0, EPOCHS, EPOCHS_PER_LINE):
-            while stretches.step < (epoch + 1) * len(X):
-                stretches.run((epoch + 1) * len(X))
-            lines.add(epoch, vector)  # up to date whenever an epoch ends
-            if time.perf_counter() - printed > STRETCH:
-                lines.print()
-                printed = time.perf_counter()
         while stretches.step < EPOCHS * len(X):
             stretches.run(EPOCHS * len(X))
+            done = stretches.step // len(X)
+            if stretches.long or done == EPOCHS:
+                _print_losses(printed, work.trail[printed:done:EPOCHS_PER_LINE], X, y)
+                printed = -(-done // EPOCHS_PER_LINE) * EPOCHS_PER_LINE
     finally:
         work.collect()
         work.close()
         for name, value in zip(CANONICAL, vector, strict=True):
             setattr(network, name, value)
-    lines.print()
 
 
-class _Lines:
-    """Lines to be printed. Their epochs' parameters are kept, since many losses at once take hardly longer than one."""
-
-    def __init__(self, X: Array, y: Array) -> None:
-        self._X, self._y = X, y
-        self._waiting: list[tuple[int, Array]] = []
-
-    def add(self, epoch: int, vector: Array) -> None:
-        self._waiting.append((epoch, vector.copy()))
-
-    def print(self) -> None:
-        if not self._waiting:
-            return
-        epochs, vectors = zip(*self._waiting, strict=True)
-        columns = np.transpose(vectors)[:, :, np.newaxis]  # of each parameter, a number for every epoch
-        outputs = _output(SimpleNamespace(**dict(zip(CANONICAL, columns, strict=True))), self._X.T)
-        losses = np.mean((self._y - outputs) ** 2, axis=1)
-        for epoch, loss in zip(epochs, losses, strict=True):
-            print(f"Epoch {epoch} loss: {loss:.3f}")
-        self._waiting = []
+def _print_losses(first: int, vectors: Array, X: Array, y: Array) -> None:
+    """A line for every vector of parameters: the losses of many take hardly longer than that of one."""
+    columns = vectors.T[:, :, np.newaxis]  # of each parameter, a number for every line
+    outputs = _output(SimpleNamespace(**dict(zip(CANONICAL, columns, strict=True))), X.T)
+    losses = np.mean((y - outputs) ** 2, axis=1)
+    for line, loss in enumerate(losses.tolist()):
+        print(f"Epoch {first + line * EPOCHS_PER_LINE} loss: {loss:.3f}")
 
 
 def _train_plainly(network: OurNeuralNetwork, data: Any, all_y_trues: Any) -> None:
