@@ -6,6 +6,7 @@ from .layout import (
     DELTA,
     FAN_IN,
     GRADIENT,
+    HEIGHT,
     INPUTS,
     INPUTS_STRIDE,
     LAYERS,
@@ -16,6 +17,7 @@ from .layout import (
     PART,
     PREPARE,
     SETTINGS,
+    SINGLE,
     STATE,
     STRIDE,
     WIDTH,
@@ -26,6 +28,7 @@ from .matmul import panel_gradient
 from .matvec import panel_gradient_of_row
 from .ranks import share_of_panel_rows
 from .simd import PANEL, at, call, doubles, quotient, reals
+from .single import single_gradient
 
 
 def gradient_of_part(plan, l, column, first, last, rows, adding, target):
@@ -37,7 +40,11 @@ def gradient_of_part(plan, l, column, first, last, rows, adding, target):
         layer_below = layer_record(plan, l - 1)
         a, a_stride = layer_below[ACTIVATIONS], layer_below[STRIDE]
     delta = at(reals(layer[DELTA]), column)
-    if rows == 1 and not adding:
+    if layer[SINGLE] != 0:
+        single_gradient(
+            rows, reals(a), a_stride, layer[FAN_IN], delta, stride, first, last, reals(plan[CONSTANTS]), adding, target
+        )
+    elif rows == 1 and not adding:
         panel_gradient_of_row(reals(a), delta, w, first, last, target)
     else:
         panel_gradient(rows, reals(a), a_stride, delta, stride, w, first, last, reals(plan[CONSTANTS]), adding, target)
@@ -47,7 +54,7 @@ def gradient_of_layers(plan, rows, adding):
     """The gradient as a whole, added to what is there or in its place."""
     for l in range(plan[LAYERS]):
         layer = layer_record(plan, l)
-        height = 1 + layer[FAN_IN]
+        height = layer[HEIGHT]
         for column in range(0, layer[WIDTH], PANEL):
             target = at(reals(plan[GRADIENT]), layer[PACKED_OFFSET] + column * height)
             gradient_of_part(plan, l, column, 0, height, rows, adding, target)
@@ -56,7 +63,7 @@ def gradient_of_layers(plan, rows, adding):
 def descend(plan, l, rows):
     """The optimizer's step for this rank's share of layer l, panel by panel."""
     layer = layer_record(plan, l)
-    width, height = layer[WIDTH], 1 + layer[FAN_IN]
+    width, height = layer[WIDTH], layer[HEIGHT]
     begin, end = share_of_panel_rows(plan, quotient(width + PANEL - 1, PANEL) * height, height)
     part = reals(plan[PART])
     for column in range(0, width, PANEL):

@@ -30,6 +30,7 @@ from . import (
     random,
     ranks,
     samples,
+    single,
     small,
     steps,
 )
@@ -46,6 +47,7 @@ MODULES = (
     layout,
     matvec,
     matmul,
+    single,
     ranks,
     samples,
     descent,

@@ -32,7 +32,8 @@ def vocabulary(dtype: str, level: Level) -> dict[str, Any]:
         "reals": pointer(number), "doubles": pointer(types.float64),
         "integers": pointer(types.int64), "at": at, "call": call(types.void),
         "call_for_vector": call(vector), "call_for_vectors": call(types.UniTuple(vector, 2)), "first_lane": first_lane,
-        "load": load(shape["LANES"]), "store": store(shape["LANES"]), "load_first": load_first(shape["LANES"]),
+        "load": load(shape["LANES"]), "load_anywhere": load(shape["LANES"], aligned=False),
+        "store": store(shape["LANES"]), "load_first": load_first(shape["LANES"]),
         "store_first": store_first(shape["LANES"]), "to_reals": to_reals(number, shape["LANES"]),
         "spread": spread_lanes(shape["LANES"]), "lanes_below": compare_lanes(number, shape["LANES"], "<"),
         "lane_is": compare_lanes(number, shape["LANES"], "=="),
@@ -264,14 +265,14 @@ def to_reals(number, lanes):
     return convert
 
 
-def load(lanes):
+def load(lanes, aligned=True):
     @intrinsic
     def load_vector(typingctx, p, i):
         vector = Vector(p.dtype, lanes)
 
         def codegen(context, builder, signature, arguments):
             address, align = vector_at(context, builder, vector, *arguments)
-            return builder.load(address, align=align)
+            return builder.load(address, align=align if aligned else p.dtype.bitwidth // 8)
 
         return vector(p, types.int64), codegen
 

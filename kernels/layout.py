@@ -9,6 +9,9 @@ sums of a tile start from, and a row of weights for each input:
 
     [width / PANEL][1 + inputs][PANEL]
 
+A layer with one output and more inputs than a vector has lanes is SINGLE: its panel is a vector that begins with the
+bias, and then the weights, filled up to whole vectors.
+
 Threads that work on one batch are ranks 0, 1, ..., each with a copy of the plan in which the words marked `own` differ.
 """
 
@@ -91,6 +94,8 @@ AHEAD = 16  # samples that small networks gather at a time
     FAN_IN,
     FAN_OUT,
     WIDTH,  # outputs padded to a multiple of LANES
+    HEIGHT,  # rows of a panel
+    SINGLE,  # 1: it has one output, and its weights lie along its inputs: see `single.py`
     STRIDE,  # numbers from one row of the outputs to the next
     CANONICAL_OFFSET,
     PACKED_OFFSET,
@@ -100,7 +105,7 @@ AHEAD = 16  # samples that small networks gather at a time
     BACKWARD,  # address of the function that multiplies delta by its derivative; 0: nothing to do
     ACTIVATION_OF_VECTOR,  # SMALL: address of the function that makes a and da/dz of a vector z; 0: identity
     RECORD,  # words in a record
-) = range(12)
+) = range(14)
 
 
 def layer_record(plan, layer):
@@ -128,19 +133,26 @@ def unpack(plan, canonical_address, packed_address):
 def transfer(plan, canonical_address, packed_address, packing):
     for l in range(plan[LAYERS]):
         layer = layer_record(plan, l)
-        inputs, outputs, width = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH]
+        inputs, outputs, width, height = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH], layer[HEIGHT]
         weights = at(reals(canonical_address), layer[CANONICAL_OFFSET])
         biases = at(weights, inputs * outputs)
-        for column in range(0, width, PANEL):
-            w = panel_width(column, width)
-            inside = min(w, outputs - column)
-            panel = at(reals(packed_address), layer[PACKED_OFFSET] + column * (1 + inputs))
-            if packing:
-                copy_padded(1, inside, at(biases, column), outputs, panel, w)
-                copy_padded(inputs, inside, at(weights, column), outputs, at(panel, w), w)
-            else:
-                copy_rows(1, inside, panel, w, at(biases, column), outputs)
-                copy_rows(inputs, inside, at(panel, w), w, at(weights, column), outputs)
+        packed = at(reals(packed_address), layer[PACKED_OFFSET])
+        if layer[SINGLE] != 0:
+            copy(packing, 1, 1, biases, 1, packed, LANES)
+            copy(packing, 1, inputs, weights, inputs, at(packed, LANES), (height - 1) * LANES)
+        else:
+            for column in range(0, width, PANEL):
+                w = panel_width(column, width)
+                inside, panel = min(w, outputs - column), at(packed, column * height)
+                copy(packing, 1, inside, at(biases, column), outputs, panel, w)
+                copy(packing, inputs, inside, at(weights, column), outputs, at(panel, w), w)
+
+
+def copy(packing, rows, columns, canonical, stride, packed, width):
+    if packing:
+        copy_padded(rows, columns, canonical, stride, packed, width)
+    else:
+        copy_rows(rows, columns, packed, width, canonical, stride)
 
 
 def copy_rows(rows, columns, source, source_stride, target, target_stride):

@@ -25,6 +25,7 @@ from .layout import (
     PACKED_SIZE,
     ROW_LOSSES,
     SAMPLES,
+    SINGLE,
     STOP_AT_NONFINITE,
     STRIDE,
     TARGETS,
@@ -43,6 +44,7 @@ from .matmul import input_gradient, weighted_sums
 from .matvec import input_gradient_of_row, weighted_sums_of_row
 from .samples import load_samples, load_targets
 from .simd import accumulate, at, call, doubles, flush_subnormals, reals, restore_subnormals
+from .single import input_gradient_of_single, weighted_sums_of_single
 
 # --- phases, for rows `first` ... `first + rows - 1` of the batch
 
@@ -63,7 +65,10 @@ def forward_from(plan, a, stride, first, rows):
         a_stride, stride = stride, layer[STRIDE]
         z = at(reals(layer[ACTIVATIONS]), first * stride)
         weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
-        weighted_sums(rows, a, a_stride, weights, layer[FAN_IN], layer[WIDTH], z, stride)
+        if layer[SINGLE] != 0:
+            weighted_sums_of_single(rows, a, a_stride, weights, layer[FAN_IN], z, stride)
+        else:
+            weighted_sums(rows, a, a_stride, weights, layer[FAN_IN], layer[WIDTH], z, stride)
         if layer[FORWARD] != 0:
             call(layer[FORWARD], z, rows, layer[FAN_OUT], stride)
         a = z
@@ -74,7 +79,11 @@ def forward_row(plan, a):
     for l in range(plan[LAYERS]):
         layer = layer_record(plan, l)
         z = reals(layer[ACTIVATIONS])
-        weighted_sums_of_row(a, at(reals(plan[PACKED]), layer[PACKED_OFFSET]), layer[FAN_IN], layer[WIDTH], z)
+        weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
+        if layer[SINGLE] != 0:
+            weighted_sums_of_single(1, a, 0, weights, layer[FAN_IN], z, 0)
+        else:
+            weighted_sums_of_row(a, weights, layer[FAN_IN], layer[WIDTH], z)
         if layer[FORWARD] != 0:
             call(layer[FORWARD], z, 1, layer[FAN_OUT], layer[STRIDE])
         a = z
@@ -110,7 +119,9 @@ def backward(plan, first, rows):
         if below != 0:
             target = at(reals(below), first * below_stride)
             weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
-            if rows == 1:
+            if layer[SINGLE] != 0:
+                input_gradient_of_single(rows, delta, stride, weights, inputs, target, below_stride)
+            elif rows == 1:
                 input_gradient_of_row(delta, weights, inputs, outputs, width, target, below_width)
             else:
                 input_gradient(

@@ -200,12 +200,15 @@ class Plan:
         for record, inputs, outputs, stride, activation in rows:
             width = layout.padded(outputs, self._lanes)
             record[layout.FAN_IN], record[layout.FAN_OUT] = inputs, outputs
+            single = outputs == 1 and inputs > self._lanes
+            height = 1 + (layout.padded(inputs, self._lanes) // self._lanes if single else inputs)
             record[layout.WIDTH], record[layout.STRIDE] = width, stride
+            record[layout.HEIGHT], record[layout.SINGLE] = height, single
             record[layout.CANONICAL_OFFSET], record[layout.PACKED_OFFSET] = canonical, packed
             if ACTIVATIONS[activation].forward is not None:
                 record[layout.FORWARD] = self.library.address(f"activation_{activation}", model.dtype)
             canonical += inputs * outputs + outputs
-            packed += width + inputs * width
+            packed += width * height
         self[layout.PACKED_SIZE] = packed
         self._arrays[-3] = self._rows_of_layers(layout.ACTIVATIONS, batch_size)
 

@@ -244,6 +244,11 @@ def store(p, i, value):
     at(p, i).block(1, 0, LANES)[0] = value
 
 
+def load_anywhere(p, i):
+    """The vector that begins at p[i], any number's address."""
+    return at(p, i).block(1, 0, LANES)[0].copy()
+
+
 def load_first(p, i, n):
     """The first n numbers from p[i] on, zero in the other lanes; of any type, at any number's address."""
     n = max(0, min(n, LANES))

@@ -30,6 +30,7 @@ from .layout import (
     RANKS,
     ROW_LOSSES,
     SAMPLES,
+    SINGLE,
     SMALL,
     STEPS,
     STEPS_DONE,
@@ -48,6 +49,7 @@ from .random import shuffle
 from .ranks import all_agree, meet, share_of_rows
 from .samples import load_samples, load_targets
 from .simd import PANEL, at, call, doubles, flush_subnormals, integers, quotient, reals, restore_subnormals, stay_apart
+from .single import input_gradient_of_single
 from .small import step_on_vectors
 
 
@@ -120,9 +122,12 @@ def step_on_row(plan, epoch, sample, number):
             below = layer_record(plan, l - 1)
             a = below[ACTIVATIONS]
             weights = at(packed, layer[PACKED_OFFSET])
-            input_gradient_of_row(delta, weights, inputs, outputs, width, reals(below[DELTA]), below[WIDTH])
+            if layer[SINGLE] != 0:
+                input_gradient_of_single(1, delta, 0, weights, inputs, reals(below[DELTA]), 0)
+            else:
+                input_gradient_of_row(delta, weights, inputs, outputs, width, reals(below[DELTA]), below[WIDTH])
         if plan[UPDATE_FIRST] == 0:
-            if width <= PANEL:
+            if width <= PANEL and layer[SINGLE] == 0:
                 panel_gradient_of_row(reals(a), delta, width, 0, 1 + inputs, part)
                 update(plan, layer[PACKED_OFFSET], part, (1 + inputs) * width)
             else:

@@ -22,8 +22,11 @@ def plan_for(library, sizes, dtype):
     return Plan(library, Model(tuple(sizes), activations, "mean_squared_error", dtype), 1)
 
 
-def packed_by_hand(sizes, canonical, lanes):
-    """Panels of two vectors of outputs, in each the biases, then input after input; zeros up to whole vectors."""
+def packed_by_hand(sizes, canonical, lanes, single=True):
+    """Panels of two vectors of outputs, in each the biases, then input after input; zeros up to whole vectors.
+
+    A single output of more inputs than there are lanes: a vector with the bias, then the weights.
+    """
     packed, numbers = [], iter(canonical)
     for inputs, outputs in pairwise(sizes):
         width = -(-outputs // lanes) * lanes
@@ -31,6 +34,9 @@ def packed_by_hand(sizes, canonical, lanes):
         for i in range(inputs):
             weights[i, :outputs] = [next(numbers) for _ in range(outputs)]
         biases[:outputs] = [next(numbers) for _ in range(outputs)]
+        if single and outputs == 1 and inputs > lanes:
+            packed += biases.tolist() + weights[:, 0].tolist() + [0] * (-inputs % lanes)
+            continue
         for column in range(0, width, 2 * lanes):
             packed += biases[column : column + 2 * lanes].tolist()
             packed += weights[:, column : column + 2 * lanes].ravel().tolist()
@@ -69,6 +75,18 @@ def test_packing_by_hand():
     packed = made.packed()
     made.pack(np.array([1.0, 2, 3, 4, 5, 6, 7, 8, 9]), packed)
     assert packed.tolist() == [7, 8, 9, 0, 1, 2, 3, 0, 4, 5, 6, 0]
+
+
+def test_a_single_output_by_hand():
+    """Three inputs, vectors of two numbers: the bias, three weights, each filled up; two inputs lie as ever."""
+    made = plan_for(Interpreted(LEVELS["x86-64"]), (3, 1), "float64")
+    packed = made.packed()
+    made.pack(np.array([1.0, 2, 3, 4]), packed)
+    assert packed.tolist() == [4, 0, 1, 2, 3, 0]
+    made = plan_for(Interpreted(LEVELS["x86-64"]), (2, 1), "float64")
+    packed = made.packed()
+    made.pack(np.array([1.0, 2, 3]), packed)
+    assert packed.tolist() == [3, 0, 1, 0, 2, 0]
 
 
 @given(sizes=SIZES)

@@ -34,11 +34,11 @@ def spread(rows, stride):
     return Pointer(memory.reshape(-1))
 
 
-def layer(namespace, dtype, inputs, outputs, seed=0):
+def layer(namespace, dtype, inputs, outputs, single=False, seed=0):
     generator = np.random.default_rng(seed)
     weights, biases = matrix(generator, inputs, outputs, dtype), matrix(generator, 1, outputs, dtype)[0]
     lanes = namespace["LANES"]
-    packed = packed_by_hand((inputs, outputs), [*weights.ravel(), *biases], lanes)
+    packed = packed_by_hand((inputs, outputs), [*weights.ravel(), *biases], lanes, single)
     return weights, biases, np.array(packed, dtype), -(-outputs // lanes) * lanes
 
 
@@ -133,6 +133,61 @@ def test_products_of_a_single_row(namespace, dtype):
         np.testing.assert_array_equal(below[:inputs], (delta[:, :outputs] @ weights.T)[0])
         assert not below[inputs:below_width].any()
         assert np.isnan([z[width], below[below_width]]).all()
+
+
+def check_single(namespace, dtype, rows, inputs):
+    """The products of a layer with one output. Activations lie in whole vectors, with rubbish beyond the last input."""
+    lanes, panel, generator = namespace["LANES"], namespace["PANEL"], np.random.default_rng(6)
+    weights, biases, packed, _ = layer(namespace, dtype, inputs, 1, single=True)
+    a, delta = np.full((rows, -(-inputs // lanes) * lanes), 7, dtype), np.zeros((rows, lanes), dtype)
+    a[:, :inputs], delta[:, :1] = matrix(generator, rows, inputs, dtype), matrix(generator, rows, 1, dtype)
+
+    z = np.full((rows, lanes + 1), np.nan, dtype)
+    apart = a[:, :inputs]  # as users' samples lie: nothing is between them
+    namespace["weighted_sums_of_single"](
+        rows, spread(apart, inputs), inputs, Pointer(packed), inputs, Pointer(z.reshape(-1)), lanes + 1
+    )
+    np.testing.assert_array_equal(z[:, 0], (apart @ weights + biases)[:, 0])
+    assert not z[:, 1:lanes].any()
+    assert np.isnan(z[:, lanes]).all()
+
+    below = np.full((rows, a.shape[1] + 1), np.nan, dtype)
+    namespace["input_gradient_of_single"](
+        rows, spread(delta, lanes), lanes, Pointer(packed), inputs, Pointer(below.reshape(-1)), a.shape[1] + 1
+    )
+    np.testing.assert_array_equal(below[:, :inputs], delta[:, :1] @ weights.T)
+    assert not below[:, inputs:-1].any()
+    assert np.isnan(below[:, -1]).all()
+
+    constants = Pointer(np.array([0] * panel + [1], dtype))
+    expected = np.zeros((1 + a.shape[1] // lanes, lanes), dtype)
+    expected[0] = delta.sum(axis=0)
+    expected[1:].reshape(-1)[:inputs] = (a.T @ delta[:, 0])[:inputs]
+    height = len(expected)
+    for first, last in ((0, height), (0, 1), (1, height), (height // 2, height), (0, height - 1)):
+        gradient = np.full((last - first, lanes), np.nan, dtype)
+        for times, adding in ((1, False), (2, True), (1, False)):
+            namespace["single_gradient"](
+                rows, spread(a, a.shape[1]), a.shape[1], inputs, spread(delta, lanes), lanes, first, last, constants,
+                adding, Pointer(gradient.reshape(-1)),
+            )  # fmt: skip
+            np.testing.assert_array_equal(gradient, times * expected[first:last])
+
+
+def test_products_of_a_single_output(namespace, dtype):
+    lanes = namespace["LANES"]
+    for rows in (1, 2, 7):
+        for inputs in (lanes + 1, 2 * lanes - 1, 2 * lanes, 2 * lanes + 1, 3 * lanes, 4 * lanes + 1, 5 * lanes - 1):
+            check_single(namespace, dtype, rows, inputs)
+
+
+@pytest.mark.parametrize("name", ["load_first", "lanes_below"])
+def test_a_single_output_that_reads_too_far_is_caught(namespace, dtype, name, monkeypatch):
+    lanes = namespace["LANES"]
+    wrong = {"load_first": lambda p, i, n: namespace["load"](p, i), "lanes_below": lambda n: np.full(lanes, True)}
+    monkeypatch.setitem(namespace, name, wrong[name])
+    with pytest.raises((AssertionError, IndexError)):
+        check_single(namespace, dtype, 3, 2 * lanes + 1)
 
 
 @pytest.mark.parametrize("mistake", ["a row too few", "a number of the sum too few"])

@@ -73,6 +73,15 @@ def test_updates_layer_by_layer_do_not(taken):
     assert "step_on_vectors" not in taken
 
 
+@pytest.mark.parametrize(("sizes", "single"), [((9, 1), True), ((8, 1), False), ((9, 2), False), ((2, 9, 1), True)])
+@pytest.mark.parametrize("batch_size", [1, 11])
+def test_a_single_output_of_many_inputs_takes_dot_products(taken, sizes, single, batch_size):
+    train(sizes, batch_size)
+    assert {"weighted_sums_of_single", "single_gradient"} <= taken or not single
+    assert single or not {"weighted_sums_of_single", "single_gradient", "input_gradient_of_single"} & taken
+    assert ("input_gradient_of_single" in taken) == (sizes == (2, 9, 1))
+
+
 def test_a_single_sample_left_over_takes_it_too(taken):
     train((3, 4, 2), 32)
     assert {"step_on_row", "take_step"} <= taken
