@@ -10,6 +10,7 @@ mpmath, for float64.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,7 +19,7 @@ from typing import Any
 import mpmath
 import numpy as np
 from mpmath import mpf
-from numba import njit
+from numba import njit, vectorize
 
 from fastmlp.kernels import elementary, simd
 from fastmlp.kernels.compilation import POLICY
@@ -28,6 +29,7 @@ from fastmlp.kernels.plan import scratch
 from fastmlp.kernels.specialize import specialize
 
 BOUND = {"float32": 2, "float64": 4}
+BOUND_OF_ERFC = 8
 TRUTH: dict[str, Callable[..., Any]] = {
     "exp": np.exp,
     "expm1": np.expm1,
@@ -35,7 +37,9 @@ TRUTH: dict[str, Callable[..., Any]] = {
     "tanh": np.tanh,
     "log": np.log,
     "log1p": np.log1p,
+    "erfc": vectorize(["float64(float64)"])(lambda x: math.erfc(x)),
 }
+FEW = 1000  # of a chunk, where only mpmath knows the truth
 CHUNK = 2**20
 
 
@@ -102,11 +106,18 @@ def domain(name: str, x: Any) -> Any:
     """x, with 1 in place of what the function is not for."""
     if name == "log":  # takes subnormal numbers for zero
         return np.where((np.abs(x) >= np.finfo(x.dtype).tiny) | (x == 0) | np.isnan(x), x, x.dtype.type(1))
+    if name == "erfc" and x.dtype == np.float64:
+        return x[:: x.size // FEW]
     return np.abs(x) if name == "log1p" else x
 
 
 def truth(name: str, x: Any) -> tuple[Any, Any]:
     """The nearest number of x's type, and what it lacks, both as float64."""
+    if name == "erfc" and x.dtype == np.float64:
+        with mpmath.workdps(40):
+            exact = [mpmath.erfc(mpf(v)) for v in np.clip(x, -40, 40).tolist()]  # beyond, they are as good as 2 and 0
+            high = np.array([float(v) for v in exact])
+            return high, np.array([float(v - mpf(h)) for v, h in zip(exact, high.tolist(), strict=True)])
     value = TRUTH[name](x.astype(np.float64 if x.dtype == np.float32 else np.longdouble))
     high = value.astype(x.dtype)
     return high.astype(np.float64), (value - high).astype(np.float64)
@@ -122,6 +133,8 @@ def verify_long_double() -> None:
     with mpmath.workdps(50):
         for x in np.concatenate([x[:400] for x, _ in zip(float64_inputs(1), range(5), strict=False)]):
             for name, function in TRUTH.items():
+                if name == "erfc":  # compared with mpmath itself
+                    continue
                 y = function(np.longdouble(abs(x)))
                 if np.isfinite(y) and y != 0:
                     exact, high = exact_value(name, mpf(abs(x))), float(y)
@@ -174,10 +187,13 @@ def check(dtype: str, inputs: Iterator[Any]) -> bool:
                     error, i = worst(y, high, low, float(info.tiny), float(info.eps))
                     if (name, how) not in largest or not error <= largest[name, how][0]:
                         largest[name, how] = error, x[i]
-    print(f"\n{dtype}, {count} inputs, bound {BOUND[dtype]}")
+    print(f"\n{dtype}, {count} inputs, bound {BOUND[dtype]}, of erfc {BOUND_OF_ERFC}")
+    within = True
     for (name, how), (error, x) in largest.items():
-        print(f"  {name:8} {how:6} {error:8.4f}  at {x!r}{'' if error <= BOUND[dtype] else '   OVER THE BOUND'}")
-    return all(error <= BOUND[dtype] for error, _ in largest.values())
+        right = error <= (BOUND_OF_ERFC if name == "erfc" else BOUND[dtype])
+        print(f"  {name:8} {how:6} {error:8.4f}  at {x!r}{'' if right else '   OVER THE BOUND'}")
+        within &= right
+    return within
 
 
 # --- coefficients
@@ -202,9 +218,11 @@ def minimax(f: Callable[[Any], Any], degree: int, low: Any, high: Any) -> tuple[
                 extrema.append((x, error))
             elif abs(error) > abs(extrema[-1][1]):
                 extrema[-1] = x, error
+        while len(extrema) > n:  # one too many at an end
+            extrema.pop(0 if abs(extrema[0][1]) < abs(extrema[-1][1]) else -1)
         points = [x for x, _ in extrema]
         assert len(points) == n, "the error must change its sign at every step"
-        if max(abs(error) for _, error in extrema) < abs(level) * mpf("1.0001"):
+        if max(abs(error) for _, error in extrema) < abs(level) * mpf("1.0005"):
             return coefficients, abs(level)
 
 
@@ -217,15 +235,28 @@ def log_quotient(z: Any) -> Any:
     return (2 * mpmath.atanh(s) - 2 * s) / s**3 if z else mpf(2) / 3
 
 
+def scaled_erfc(t: Any) -> Any:
+    x = 3 * (1 + t) / (1 - t)
+    return mpmath.exp(x * x) * mpmath.erfc(x) * (x + 3)
+
+
 def print_coefficients() -> None:
     """Of the polynomials in elementary.py. The last of (e^r - 1) / r is 1 when rounded, and left out there."""
     mpmath.mp.dps = 60
     ln2 = mpmath.log(2)
-    for title, f, used_polynomial, left_out, low, high in (
-        ("(e^r - 1) / r", expm1_quotient, elementary.EXP_REMAINDER, [mpf(1)], -ln2 / 2, ln2),
-        ("(2 artanh(s) - 2 s) / s^3", log_quotient, elementary.LOG_QUOTIENT, [], mpf(0), (3 - 2 * mpmath.sqrt(2)) ** 2),
-    ):
-        for dtype in BOUND:
+    ends = {dtype: mpf(getattr(elementary.END, dtype)) for dtype in BOUND}
+    for title, f, used_polynomial, left_out, low, highest in (
+        ("(e^r - 1) / r", expm1_quotient, elementary.EXP_REMAINDER, [mpf(1)], -ln2 / 2, dict.fromkeys(BOUND, ln2)),
+        (
+            "(2 artanh(s) - 2 s) / s^3", log_quotient, elementary.LOG_QUOTIENT, [], mpf(0),
+            dict.fromkeys(BOUND, (3 - 2 * mpmath.sqrt(2)) ** 2),
+        ),
+        (
+            "e^(x^2) erfc(x) (x + 3)", scaled_erfc, elementary.ERFC, [], mpf(-1),
+            {dtype: (end - 3) / (end + 3) for dtype, end in ends.items()},
+        ),
+    ):  # fmt: skip
+        for dtype, high in highest.items():
             used = [mpf(float(np.dtype(dtype).type(c))) for c in getattr(used_polynomial, dtype)] + left_out
             coefficients, error = minimax(f, len(used) - 1, low, high)
             rounded = max(abs(mpmath.polyval(used, x) / f(x) - 1) for x in mpmath.linspace(low, high, 3001))

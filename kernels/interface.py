@@ -77,6 +77,7 @@ class Kernel:
 _ENTRY = ("plan", "integer", "integer")  # all that Python calls takes a plan and two integers, and returns an integer
 _BLOCK = ("integer", "integer", "integer")  # rows, columns, stride
 _GATHER = ("integer", "integer", "integer", "integer", "integer", "integer", "reals", "integer")
+_ACTIVATION = ("reals", "reals", *_BLOCK, "doubles")
 _UPDATE = ("reals", "reals", "reals", "integer", "integer", "doubles")
 
 
@@ -104,18 +105,22 @@ def _gathers() -> list[Kernel]:
 def _activations() -> list[Kernel]:
     kernels = []
     for row in ACTIVATIONS.values():
-        for function, template, name, arguments in (
-            (row.forward, activations.apply, f"activation_{row.name}", ("reals", *_BLOCK)),
-            (row.derivative, activations.chain, f"derivative_{row.name}", ("reals", "reals", *_BLOCK)),
+        apply, chain = activations.apply, activations.chain
+        if row.settings:
+            apply, chain = activations.apply_set, activations.chain_set
+        for function, template, name in (
+            (row.forward, apply, f"activation_{row.name}"),
+            (row.derivative, chain, f"derivative_{row.name}"),
         ):
             if function is not None and row.rowwise:
-                kernels.append(Kernel(name, function, arguments))
+                kernels.append(Kernel(name, function, _ACTIVATION))
             elif function is not None:
-                kernels.append(Kernel(name, template, arguments, bound={"element": function}))
+                kernels.append(Kernel(name, template, _ACTIVATION, bound={"element": function}))
         if row.forward is not None and row.derivative is not None and not row.rowwise:
+            template = activations.WITH_DERIVATIVE[row.of_sums, bool(row.settings)]
             bound = {"element": row.forward, "slope": row.derivative}
             name = f"activation_{row.name}_of_vector"
-            kernels.append(Kernel(name, activations.with_derivative, ("vector",), "vectors", bound))
+            kernels.append(Kernel(name, template, ("vector", "doubles"), "vectors", bound))
     return kernels
 
 

@@ -99,13 +99,15 @@ AHEAD = 16  # samples that small networks gather at a time
     STRIDE,  # numbers from one row of the outputs to the next
     CANONICAL_OFFSET,
     PACKED_OFFSET,
-    ACTIVATIONS,  # address of real[BATCH_SIZE, STRIDE]: weighted sums, then activations in their place
+    WEIGHTED_SUMS,  # address of real[BATCH_SIZE, STRIDE]: z; ACTIVATIONS itself unless the derivative is one of z
+    ACTIVATIONS,  # address of real[BATCH_SIZE, STRIDE]
     DELTA,  # address of real[BATCH_SIZE, STRIDE]: dLoss/da, then dLoss/dz in its place
     FORWARD,  # address of the activation function; 0: identity
     BACKWARD,  # address of the function that multiplies delta by its derivative; 0: nothing to do
     ACTIVATION_OF_VECTOR,  # SMALL: address of the function that makes a and da/dz of a vector z; 0: identity
+    ACTIVATION_SETTINGS,  # address of float64: what these functions take; 0: nothing
     RECORD,  # words in a record
-) = range(14)
+) = range(16)
 
 
 def layer_record(plan, layer):

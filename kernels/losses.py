@@ -35,7 +35,7 @@ def categorical_cross_entropy(z, target, delta, losses, rows, columns, stride, s
     """
     for i in range(rows):
         row, d = at(z, i * stride), at(delta, i * stride)
-        subtract_largest(row, columns)
+        subtract_largest(row, columns, row)
         total = exponentials(row, columns, d)
         scale_row(d, columns, real(1) / total)
         losses[i] = double(total)

@@ -2,6 +2,7 @@
 
 from .descent import descend, gradient_of_layers, prepare_update, update
 from .layout import (
+    ACTIVATION_SETTINGS,
     ACTIVATIONS,
     BACKWARD,
     BATCH_SIZE,
@@ -32,6 +33,7 @@ from .layout import (
     TRANSPOSED,
     UPDATE_FIRST,
     VALUE_DIVISOR,
+    WEIGHTED_SUMS,
     WIDTH,
     X_GATHER,
     X_ROW,
@@ -63,30 +65,30 @@ def forward_from(plan, a, stride, first, rows):
     for l in range(plan[LAYERS]):
         layer = layer_record(plan, l)
         a_stride, stride = stride, layer[STRIDE]
-        z = at(reals(layer[ACTIVATIONS]), first * stride)
+        z = at(reals(layer[WEIGHTED_SUMS]), first * stride)
         weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
         if layer[SINGLE] != 0:
             weighted_sums_of_single(rows, a, a_stride, weights, layer[FAN_IN], z, stride)
         else:
             weighted_sums(rows, a, a_stride, weights, layer[FAN_IN], layer[WIDTH], z, stride)
+        a = at(reals(layer[ACTIVATIONS]), first * stride)
         if layer[FORWARD] != 0:
-            call(layer[FORWARD], z, rows, layer[FAN_OUT], stride)
-        a = z
+            call(layer[FORWARD], z, a, rows, layer[FAN_OUT], stride, doubles(layer[ACTIVATION_SETTINGS]))
 
 
 def forward_row(plan, a):
     """The same for one row, the first."""
     for l in range(plan[LAYERS]):
         layer = layer_record(plan, l)
-        z = reals(layer[ACTIVATIONS])
+        z = reals(layer[WEIGHTED_SUMS])
         weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
         if layer[SINGLE] != 0:
             weighted_sums_of_single(1, a, 0, weights, layer[FAN_IN], z, 0)
         else:
             weighted_sums_of_row(a, weights, layer[FAN_IN], layer[WIDTH], z)
+        a = reals(layer[ACTIVATIONS])
         if layer[FORWARD] != 0:
-            call(layer[FORWARD], z, 1, layer[FAN_OUT], layer[STRIDE])
-        a = z
+            call(layer[FORWARD], z, a, 1, layer[FAN_OUT], layer[STRIDE], doubles(layer[ACTIVATION_SETTINGS]))
 
 
 def loss(plan, first, rows, samples):
@@ -108,7 +110,8 @@ def backward(plan, first, rows):
         inputs, outputs, width, stride = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH], layer[STRIDE]
         delta = at(reals(layer[DELTA]), first * stride)
         if layer[BACKWARD] != 0:
-            call(layer[BACKWARD], at(reals(layer[ACTIVATIONS]), first * stride), delta, rows, outputs, stride)
+            of = at(reals(layer[WEIGHTED_SUMS]), first * stride)
+            call(layer[BACKWARD], of, delta, rows, outputs, stride, doubles(layer[ACTIVATION_SETTINGS]))
         if plan[UPDATE_FIRST] != 0:
             descend(plan, l, rows)
         below, below_stride = plan[INPUT_DELTA], plan[INPUTS_STRIDE]

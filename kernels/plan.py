@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate, chain
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from .interface import SOURCE_DTYPES
 from .levels import LEVELS
 from .losses import LOSSES
 from .optimizers import Optimizer
+from .settings import Settings, name_of, numbers_of, row_of
 from .specialize import tile_shape
 
 try:
@@ -36,8 +38,8 @@ class Model:
     """What a network is, apart from its numbers."""
 
     sizes: tuple[int, ...]  # features, then outputs of each layer
-    activations: tuple[str, ...]  # one for each layer
-    loss: str
+    activations: tuple[str | Settings, ...]  # one for each layer; names stand for the defaults
+    loss: str | Settings
     dtype: str
 
     @property
@@ -75,11 +77,11 @@ class Library(Protocol):
 class Plan:
     """A plan for `batch_size` rows, with its scratch.
 
-    loss: the name of the loss that the last layer feeds; None: outputs are wanted. Losses on logits see the last
-    layer's weighted sums, and need neither its activation nor the derivative.
+    loss: the loss that the last layer feeds; None: outputs are wanted. Losses on logits see the last layer's weighted
+    sums, and need neither its activation nor the derivative.
     """
 
-    def __init__(self, library: Library, model: Model, batch_size: int, loss: str | None = None) -> None:
+    def __init__(self, library: Library, model: Model, batch_size: int, loss: str | Settings | None = None) -> None:
         self.library, self.model = library, model
         shape = tile_shape(model.dtype, LEVELS[library.level])
         self._lanes, self._panel = shape["LANES"], shape["PANEL"]
@@ -87,6 +89,7 @@ class Plan:
         self.words = np.zeros(layout.HEADER + layers * layout.RECORD, np.int64)
         self.address = data_address(self.words)
         self._arrays: dict[int, Array] = {}
+        self._kept: list[Array] = []  # what layers' records lead to
         self._others: list[Rank] = []
         self._records = self.words[layout.HEADER :].reshape(layers, layout.RECORD)
         self[layout.LAYERS] = layers
@@ -113,7 +116,7 @@ class Plan:
 
     def arrays(self) -> list[Array]:
         """All memory that the plan's addresses lead to."""
-        return [self.words, *self._arrays.values()]
+        return [self.words, *self._arrays.values(), *self._kept]
 
     def call(self, kernel: str, first: int, last: int) -> int:
         return self.library.call(kernel, self, first, last)
@@ -205,12 +208,22 @@ class Plan:
             record[layout.WIDTH], record[layout.STRIDE] = width, stride
             record[layout.HEIGHT], record[layout.SINGLE] = height, single
             record[layout.CANONICAL_OFFSET], record[layout.PACKED_OFFSET] = canonical, packed
-            if ACTIVATIONS[activation].forward is not None:
-                record[layout.FORWARD] = self.library.address(f"activation_{activation}", model.dtype)
+            if row_of(ACTIVATIONS, activation).forward is not None:
+                record[layout.FORWARD] = self.library.address(f"activation_{name_of(activation)}", model.dtype)
             canonical += inputs * outputs + outputs
             packed += width * height
         self[layout.PACKED_SIZE] = packed
         self._arrays[-3] = self._rows_of_layers(layout.ACTIVATIONS, batch_size)
+        self._records[:, layout.WEIGHTED_SUMS] = self._records[:, layout.ACTIVATIONS]
+        self._lay_out_settings()
+
+    def _lay_out_settings(self) -> None:
+        numbers = [numbers_of(ACTIVATIONS, activation) for activation in self.model.activations]
+        settings = np.array([*chain(*numbers), 0.0])  # one more, so that every layer has an address
+        self._kept.append(settings)
+        starts = accumulate(map(len, numbers), initial=0)
+        for record, start in zip(self._records, starts, strict=False):
+            record[layout.ACTIVATION_SETTINGS] = data_address(settings) + start * settings.itemsize
 
     def _rows_of_layers(self, word: int, batch_size: int) -> Array:
         """Room for a row of every layer's outputs for each sample, its address in each layer's record."""
@@ -221,15 +234,20 @@ class Plan:
             address += batch_size * int(record[layout.STRIDE]) * rows.itemsize
         return rows
 
-    def _feed(self, loss: str, batch_size: int) -> None:
+    def _feed(self, loss: str | Settings, batch_size: int) -> None:
         model, last = self.model, self._records[-1]
         for record, activation in zip(self._records, model.activations, strict=True):
-            if ACTIVATIONS[activation].derivative is not None:
-                record[layout.BACKWARD] = self.library.address(f"derivative_{activation}", model.dtype)
-        row = LOSSES[loss]
+            if row_of(ACTIVATIONS, activation).derivative is not None:
+                record[layout.BACKWARD] = self.library.address(f"derivative_{name_of(activation)}", model.dtype)
+        row = row_of(LOSSES, loss)
         if row.on_logits:
             last[layout.FORWARD] = last[layout.BACKWARD] = 0
-        self[layout.LOSS] = self.library.address(f"loss_{loss}", model.dtype)
+        for record, activation in zip(self._records, model.activations, strict=True):
+            if record[layout.BACKWARD] and row_of(ACTIVATIONS, activation).of_sums:
+                sums = self._scratch(batch_size * int(record[layout.STRIDE]))
+                self._kept.append(sums)
+                record[layout.WEIGHTED_SUMS] = data_address(sums)
+        self[layout.LOSS] = self.library.address(f"loss_{name_of(loss)}", model.dtype)
         self[layout.VALUE_DIVISOR] = self[layout.DELTA_DIVISOR] = model.sizes[-1] if row.per_output else 1
         self[layout.TARGETS] = self._scratch(batch_size * int(last[layout.STRIDE]))
         self._arrays[-4] = self._rows_of_layers(layout.DELTA, batch_size)
@@ -242,16 +260,17 @@ class Plan:
     def _fits_into_vectors(self) -> bool:
         """Whether every layer does, and activations and loss have no need of rows."""
         model = self.model
-        rowwise = LOSSES[model.loss].rowwise or any(ACTIVATIONS[name].rowwise for name in model.activations)
+        rowwise = LOSSES[model.loss].rowwise or any(row_of(ACTIVATIONS, a).rowwise for a in model.activations)
         return max(model.sizes) <= self._lanes and not rowwise
 
     def _stay_in_vectors(self) -> None:
         """Take steps in the way of `small.py`."""
         dtype = self.model.dtype
         self[layout.SMALL] = 1
-        for record, name in zip(self._records, self.model.activations, strict=True):
+        for record, activation in zip(self._records, self.model.activations, strict=True):
             if record[layout.FORWARD]:
-                record[layout.ACTIVATION_OF_VECTOR] = self.library.address(f"activation_{name}_of_vector", dtype)
+                name = f"activation_{name_of(activation)}_of_vector"
+                record[layout.ACTIVATION_OF_VECTOR] = self.library.address(name, dtype)
         loss = self.model.loss
         self[layout.LOSS_OF_VECTOR] = self.library.address(f"loss_{loss}_of_vector", dtype)
         self[layout.LOSS_DERIVATIVE_OF_VECTOR] = self.library.address(f"loss_derivative_{loss}_of_vector", dtype)

@@ -5,6 +5,7 @@ run on whole arrays at once. What kernels do beyond formulas (tiles, panels, pad
 here.
 """
 
+import math
 from functools import cache
 from typing import Any
 
@@ -14,6 +15,7 @@ from . import simd
 from .activations import ACTIVATIONS
 from .losses import LOSSES
 from .plan import Array, Model, Predictor
+from .settings import numbers_of, row_of
 from .simd import Pointer
 from .specialize import specialize
 from .training import Schedule
@@ -29,7 +31,8 @@ def _formulas(dtype: str) -> dict[str, Any]:
         "at": simd.at, "stay_apart": simd.stay_apart, "LANES": 1, "spread": lambda x: x,
         "load": Pointer.__getitem__, "store": Pointer.__setitem__,
         "lanes_below": lambda n: n > 0, "sum_lanes": lambda v: v, "largest_lane": lambda v: v,
-        "absolute": np.abs, "maximum": np.maximum, "accumulate": np.add, "polynomial": simd.polynomial,
+        "absolute": np.abs, "copy_sign": np.copysign, "maximum": np.maximum, "accumulate": np.add,
+        "polynomial": simd.polynomial,
     }  # fmt: skip
     namespace = specialize(dtype, vocabulary)
     namespace |= {
@@ -39,8 +42,12 @@ def _formulas(dtype: str) -> dict[str, Any]:
         "log": np.log,
         "log1p": np.log1p,
         "tanh": np.tanh,
+        "erfc": lambda x: _erfc(x).astype(dtype),
     }
     return namespace
+
+
+_erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 
 def layers(model: Model, vector: Array) -> list[tuple[Array, Array]]:
@@ -53,44 +60,50 @@ def layers(model: Model, vector: Array) -> list[tuple[Array, Array]]:
     return views
 
 
-def forward(model: Model, parameters: Array, X: Array, logits: bool = False) -> list[Array]:
-    """X and the activations of every layer; of the last one, its weighted sums if logits are wanted."""
-    activations = [X]
+def forward(model: Model, parameters: Array, X: Array, logits: bool = False) -> tuple[list[Array], list[Array]]:
+    """X and the activations of every layer; of the last one, its weighted sums if logits are wanted.
+
+    Then what the derivatives are given in terms of: activations or weighted sums, for each layer.
+    """
+    activations, sources = [X], []
     for l, (weights, biases) in enumerate(layers(model, parameters)):
         z = activations[-1] @ weights + biases
         last = l == len(model.activations) - 1
         activations.append(z if last and logits else activate(model, l, z))
-    return activations
+        sources.append(z if row_of(ACTIVATIONS, model.activations[l]).of_sums else activations[-1])
+    return activations, sources
 
 
 def activate(model: Model, layer: int, z: Array) -> Array:
-    row = ACTIVATIONS[model.activations[layer]]
+    row = row_of(ACTIVATIONS, model.activations[layer])
     if row.forward is None:
         return z
     function = _formulas(model.dtype)[row.forward.__name__]
+    settings = numbers_of(ACTIVATIONS, model.activations[layer])
     if not row.rowwise:
-        return np.asarray(function(z))
+        return np.asarray(function(z, settings) if settings else function(z))
     columns = list(z.T)  # formulas for rows see a number of each column: here, the whole column
-    function(Pointer(columns), 1, len(columns), len(columns))
+    function(Pointer(columns), Pointer(columns), 1, len(columns), len(columns), settings)
     return np.stack(columns, axis=1)
 
 
-def through_activation(model: Model, layer: int, a: Array, delta: Array) -> Array:
+def through_activation(model: Model, layer: int, source: Array, delta: Array) -> Array:
     """dLoss/dz from dLoss/da."""
-    row = ACTIVATIONS[model.activations[layer]]
+    row = row_of(ACTIVATIONS, model.activations[layer])
     if row.derivative is None:
         return delta
     function = _formulas(model.dtype)[row.derivative.__name__]
+    settings = numbers_of(ACTIVATIONS, model.activations[layer])
     if not row.rowwise:
-        return np.asarray(delta * function(a))
+        return np.asarray(delta * (function(source, settings) if settings else function(source)))
     columns = list(delta.T)
-    function(Pointer(list(a.T)), Pointer(columns), 1, len(columns), len(columns))
+    function(Pointer(list(source.T)), Pointer(columns), 1, len(columns), len(columns), settings)
     return np.stack(columns, axis=1)
 
 
-def loss_and_delta(model: Model, output: Array, y: Array, divisor: int) -> tuple[float, Array]:
+def loss_and_delta(model: Model, output: Array, source: Array, y: Array, divisor: int) -> tuple[float, Array]:
     """The sum of the loss over samples and outputs, and dLoss/dz of the last layer for a loss of sum / divisor."""
-    row = LOSSES[model.loss]
+    row = row_of(LOSSES, model.loss)
     formulas = _formulas(model.dtype)
     value = formulas[row.value.__name__]
     if row.derivative is None:
@@ -102,11 +115,13 @@ def loss_and_delta(model: Model, output: Array, y: Array, divisor: int) -> tuple
     else:
         total, delta = value(output, y), formulas[row.derivative.__name__](output, y) / formulas["real"](divisor)
     if not row.on_logits:
-        delta = through_activation(model, -1, output, delta)
+        delta = through_activation(model, -1, source, delta)
     return float(np.sum(total, dtype=np.float64)), delta
 
 
-def backpropagate(model: Model, parameters: Array, activations: list[Array], delta: Array) -> tuple[Array, Array]:
+def backpropagate(
+    model: Model, parameters: Array, activations: list[Array], sources: list[Array], delta: Array
+) -> tuple[Array, Array]:
     """Gradients with respect to the parameters and the inputs, from dLoss/dz of the last layer."""
     gradient = np.empty(len(parameters), model.dtype)
     pairs = list(zip(layers(model, parameters), layers(model, gradient), strict=True))
@@ -116,7 +131,7 @@ def backpropagate(model: Model, parameters: Array, activations: list[Array], del
         bias_gradient[...] = delta.sum(axis=0)
         delta = delta @ weights.T
         if l > 0:
-            delta = through_activation(model, l - 1, activations[l], delta)
+            delta = through_activation(model, l - 1, sources[l - 1], delta)
     return gradient, delta
 
 
@@ -125,6 +140,7 @@ class ReferenceExecutor:
 
     def __init__(self, model: Model, parameters: Array) -> None:
         self.model, self.parameters = model, parameters
+        self.loss = row_of(LOSSES, model.loss)
 
     def changed(self) -> None:
         """Nothing is kept."""
@@ -142,17 +158,17 @@ class ReferenceExecutor:
 
     def gradient(self, X: Array, y: Array) -> tuple[float, Array]:
         with np.errstate(all="ignore"):
-            activations = forward(self.model, self.parameters, self.rows(X), LOSSES[self.model.loss].on_logits)
+            activations, sources = forward(self.model, self.parameters, self.rows(X), self.loss.on_logits)
             divisor = len(X) * self.loss_divisor()
-            total, delta = loss_and_delta(self.model, activations[-1], self.targets(y), divisor)
-            gradient, _ = backpropagate(self.model, self.parameters, activations, delta)
+            total, delta = loss_and_delta(self.model, activations[-1], sources[-1], self.targets(y), divisor)
+            gradient, _ = backpropagate(self.model, self.parameters, activations, sources, delta)
             return total / divisor, gradient
 
     def backward(self, X: Array, output_gradient: Array) -> tuple[Array, Array]:
         with np.errstate(all="ignore"):
-            activations = forward(self.model, self.parameters, self.rows(X))
-            delta = through_activation(self.model, -1, activations[-1], output_gradient.astype(self.model.dtype))
-            return backpropagate(self.model, self.parameters, activations, delta)
+            activations, sources = forward(self.model, self.parameters, self.rows(X))
+            delta = through_activation(self.model, -1, sources[-1], output_gradient.astype(self.model.dtype))
+            return backpropagate(self.model, self.parameters, activations, sources, delta)
 
     def training(self, X: Array, y: Array, state: Array, schedule: Schedule) -> "ReferenceTraining":
         return ReferenceTraining(self, X, y, state, schedule)
@@ -167,7 +183,7 @@ class ReferenceExecutor:
 
     def loss_divisor(self) -> int:
         """The mean is over samples times this."""
-        return self.model.sizes[-1] if LOSSES[self.model.loss].per_output else 1
+        return self.model.sizes[-1] if self.loss.per_output else 1
 
 
 class ReferencePrediction:
@@ -190,7 +206,7 @@ class ReferencePrediction:
             rows = X.astype(self.model.dtype)
             finite = allow_nan or bool(np.isfinite(rows).all())
             if finite:
-                output[...] = forward(self.model, self._parameters, rows)[-1]
+                output[...] = forward(self.model, self._parameters, rows)[0][-1]
         return finite
 
 
@@ -221,19 +237,21 @@ class ReferenceTraining:
             shuffle = _formulas(model.dtype)["shuffle"]
             shuffle(schedule.shuffle_key, schedule.first_epoch + epoch, self._order, len(self._order))
         rows = self._order[batch * schedule.batch_size : (batch + 1) * schedule.batch_size]
-        activations = forward(model, self._parameters, self._executor.rows(self._X[rows]), LOSSES[model.loss].on_logits)
+        X, logits = self._executor.rows(self._X[rows]), self._executor.loss.on_logits
+        activations, sources = forward(model, self._parameters, X, logits)
         divisor = self._executor.loss_divisor()
         total, delta = loss_and_delta(
-            model, activations[-1], self._y[rows], len(rows) * (schedule.delta_divisor or divisor)
+            model, activations[-1], sources[-1], self._y[rows], len(rows) * (schedule.delta_divisor or divisor)
         )
         self.losses[epoch] += total / (len(self._X) * divisor)
         if schedule.stop_at_nonfinite and not np.isfinite(total):
             return False
         update_number = schedule.first_update + step + 1
         if schedule.update_first:
-            self._update_layer_by_layer(activations, delta, update_number)
+            self._update_layer_by_layer(activations, sources, delta, update_number)
         else:
-            self._update(slice(None), backpropagate(model, self._parameters, activations, delta)[0], update_number)
+            gradient, _ = backpropagate(model, self._parameters, activations, sources, delta)
+            self._update(slice(None), gradient, update_number)
         if batch == self.steps_per_epoch - 1:
             if schedule.stop_at_nonfinite and not np.isfinite(self._parameters).all():
                 return False
@@ -256,7 +274,9 @@ class ReferenceTraining:
         for slot, values in zip(self._state, state, strict=True):
             slot[part] = values
 
-    def _update_layer_by_layer(self, activations: list[Array], delta: Array, update_number: int) -> None:
+    def _update_layer_by_layer(
+        self, activations: list[Array], sources: list[Array], delta: Array, update_number: int
+    ) -> None:
         """Each layer is updated before delta passes through it, so that it passes through the new weights."""
         model = self._executor.model
         sizes = [i * o + o for i, o in zip(model.sizes, model.sizes[1:], strict=False)]
@@ -268,7 +288,7 @@ class ReferenceTraining:
             self._update(part, gradient, update_number)
             delta = delta @ layers(model, self._parameters)[l][0].T
             if l > 0:
-                delta = through_activation(model, l - 1, activations[l], delta)
+                delta = through_activation(model, l - 1, sources[l - 1], delta)
 
     def collect(self) -> bool:
         if self._schedule.stop_at_nonfinite and not np.isfinite(self._parameters).all():

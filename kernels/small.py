@@ -7,6 +7,7 @@ memory arrives some eight cycles later, and each step waits for the one before.
 from .descent import prepare_update, update
 from .layout import (
     ACTIVATION_OF_VECTOR,
+    ACTIVATION_SETTINGS,
     ACTIVATIONS,
     AHEAD,
     DELTA,
@@ -34,6 +35,7 @@ from .simd import (
     call_for_vector,
     call_for_vectors,
     double,
+    doubles,
     first_lane,
     lane_is,
     lanes_below,
@@ -78,7 +80,7 @@ def forward_vectors(plan, x):
             z = z + a[i] * load(weights, (1 + i) * LANES)
         a = reals(layer[ACTIVATIONS])
         if layer[ACTIVATION_OF_VECTOR] != 0:
-            z, slope = call_for_vectors(layer[ACTIVATION_OF_VECTOR], z)
+            z, slope = call_for_vectors(layer[ACTIVATION_OF_VECTOR], z, doubles(layer[ACTIVATION_SETTINGS]))
             store(reals(layer[DELTA]), 0, slope)
         store(a, 0, z)
     return z

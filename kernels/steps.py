@@ -8,6 +8,7 @@ a single one would: the bits do not depend on how many there are.
 
 from .descent import descend, prepare_update, update
 from .layout import (
+    ACTIVATION_SETTINGS,
     ACTIVATIONS,
     BACKWARD,
     BATCH_SIZE,
@@ -38,6 +39,7 @@ from .layout import (
     STOPPED,
     STRIDE,
     UPDATE_FIRST,
+    WEIGHTED_SUMS,
     WIDTH,
     all_finite,
     layer_record,
@@ -114,7 +116,8 @@ def step_on_row(plan, epoch, sample, number):
         layer = layer_record(plan, l)
         inputs, outputs, width, delta = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH], reals(layer[DELTA])
         if layer[BACKWARD] != 0:
-            call(layer[BACKWARD], reals(layer[ACTIVATIONS]), delta, 1, outputs, layer[STRIDE])
+            of, settings = reals(layer[WEIGHTED_SUMS]), doubles(layer[ACTIVATION_SETTINGS])
+            call(layer[BACKWARD], of, delta, 1, outputs, layer[STRIDE], settings)
         if plan[UPDATE_FIRST] != 0:
             descend(plan, l, 1)
         a = plan[INPUTS]

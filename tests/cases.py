@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, fields
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import oracle
 
-from fastmlp.kernels.activations import ACTIVATIONS
+from fastmlp.kernels.activations import ACTIVATIONS, ELU, LeakyReLU
 from fastmlp.kernels.losses import LOSSES
 from fastmlp.kernels.optimizers import OPTIMIZERS
 from fastmlp.kernels.plan import Model
@@ -18,7 +19,11 @@ OUTPUTS = [  # (output activation, loss): all that are allowed
     if row.public
     for activation in ([row.output_activation] if row.on_logits else ACTIVATIONS)
 ]
-PAIRINGS = [(hidden, output, loss) for hidden in HIDDEN for output, loss in OUTPUTS]
+HIDDEN_WITH_SETTINGS = [LeakyReLU(0.2), ELU(0.5)]
+PAIRINGS = [  # (hidden activation, output activation, loss): every hidden one, every output with every loss it may feed
+    *((hidden, "identity", "mean_squared_error") for hidden in [*HIDDEN, *HIDDEN_WITH_SETTINGS]),
+    *(("tanh", output, loss) for output, loss in OUTPUTS if (output, loss) != ("identity", "mean_squared_error")),
+]
 
 
 @dataclass
@@ -48,7 +53,7 @@ class Case:
         zs, _ = oracle.weighted_sums(*self.formulas, self.parameters, self.X)
         far = np.ones(len(self.X), bool)
         for z, name in zip(zs, self.model.activations, strict=True):
-            for kink in oracle.ACTIVATIONS[name].kinks:
+            for kink in oracle.activation(name).kinks:
                 far &= (abs(z - kink) > margin).all(axis=1)
         return Case(self.model, self.parameters, self.X[far], self.y[far])
 
@@ -65,8 +70,12 @@ def case(sizes, hidden, output, loss, dtype, samples, seed=0, decided=False):
     for inputs, outputs, name in zip(sizes, sizes[1:], activations, strict=False):
         weights = generator.normal(size=(inputs, outputs)) / np.sqrt(inputs)
         biases = generator.normal(size=outputs) / 4
-        if decided and oracle.ACTIVATIONS[name].kinks:
-            weights, biases = weights / 8, np.copysign(1, biases)
+        if name == "exponential":  # else they would grow from layer to layer
+            weights = weights / 4
+        kinks = oracle.activation(name).kinks
+        if decided and kinks:
+            between = [kinks[0] - 1, *((a + b) / 2 for a, b in pairwise(kinks)), kinks[-1] + 1]
+            weights, biases = weights / 8, generator.choice(between, size=outputs)
         layers.append((weights, biases))
     X = generator.normal(size=(samples, sizes[0])).clip(-3, 3)
     if LOSSES[loss].targets == "classes":

@@ -4,7 +4,9 @@ Formulas are those of the textbook, in the form in which they are defined: deriv
 written out, losses of activations. Nothing here is fast, nor safe against overflow. Arrays are float64.
 """
 
+import math
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import NamedTuple
 
 import numpy as np
@@ -33,13 +35,90 @@ def softmax_backward(z, gradient):
     return np.einsum("ij,ijk->ik", gradient, jacobian)
 
 
+erf, erfc = (np.vectorize(function, otypes=[float]) for function in (math.erf, math.erfc))
+
+
+def logistic(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def normal_density(z):
+    return np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+
+
+def leaky_relu(negative_slope=0.01):
+    return elementwise(
+        lambda z: np.where(z > 0, z, negative_slope * z), lambda z: np.where(z > 0, 1, negative_slope), kinks=(0.0,)
+    )
+
+
+def elu(alpha=1.0, scale=1.0):
+    return elementwise(
+        lambda z: scale * np.where(z > 0, z, alpha * (np.exp(np.minimum(z, 0)) - 1)),
+        lambda z: scale * np.where(z > 0, 1, alpha * np.exp(np.minimum(z, 0))),
+        kinks=(0.0,),
+    )
+
+
+def clipped(low, high, slope=1.0, offset=0.0):
+    """slope * z + offset, but not below and above these."""
+    ends = ((low - offset) / slope, (high - offset) / slope)
+    return elementwise(
+        lambda z: np.clip(slope * z + offset, low, high),
+        lambda z: np.where((z > ends[0]) & (z < ends[1]), slope, 0),
+        kinks=tuple(end for end in ends if np.isfinite(end)),
+    )
+
+
+def gelu_tanh(z):
+    return z / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)))
+
+
+def gelu_tanh_derivative(z):
+    u = np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)
+    return (1 + np.tanh(u)) / 2 + z / 2 / np.cosh(u) ** 2 * np.sqrt(2 / np.pi) * (1 + 3 * 0.044715 * z**2)
+
+
+def mish_derivative(z):
+    # the paper's form: e^z omega / delta^2
+    omega = 4 * (z + 1) + 4 * np.exp(2 * z) + np.exp(3 * z) + np.exp(z) * (4 * z + 6)
+    return np.exp(z) * omega / (2 * np.exp(z) + np.exp(2 * z) + 2) ** 2
+
+
+WITH_SETTINGS = {"leaky_relu": leaky_relu, "elu": elu}
+
 ACTIVATIONS = {
     "identity": elementwise(lambda z: z, np.ones_like),
-    "sigmoid": elementwise(lambda z: 1 / (1 + np.exp(-z)), lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2),
+    "sigmoid": elementwise(logistic, lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2),
     "relu": elementwise(lambda z: np.where(z > 0, z, 0), lambda z: np.where(z > 0, 1, 0), kinks=(0.0,)),
     "tanh": elementwise(np.tanh, lambda z: 1 / np.cosh(z) ** 2),
+    "leaky_relu": leaky_relu(),
+    "elu": elu(),
+    "selu": elu(alpha=1.6732632423543772848170429916717, scale=1.0507009873554804934193349852946),
+    "gelu": elementwise(
+        lambda z: z * erfc(-z / np.sqrt(2)) / 2, lambda z: (1 + erf(z / np.sqrt(2))) / 2 + z * normal_density(z)
+    ),
+    "gelu_tanh": elementwise(gelu_tanh, gelu_tanh_derivative),
+    "silu": elementwise(
+        lambda z: z / (1 + np.exp(-z)), lambda z: logistic(z) * (1 + z * (1 - logistic(z)))
+    ),
+    "mish": elementwise(lambda z: z * np.tanh(np.log1p(np.exp(z))), mish_derivative),
+    "softplus": elementwise(lambda z: np.log1p(np.exp(z)), logistic),
+    "softsign": elementwise(lambda z: z / (1 + abs(z)), lambda z: 1 / (1 + abs(z)) ** 2),
+    "hard_sigmoid": clipped(0, 1, 1 / 6, 1 / 2),
+    "hard_tanh": clipped(-1, 1),
+    "relu6": clipped(0, 6),
+    "exponential": elementwise(np.exp, np.exp),
     "softmax": Activation(softmax, softmax_backward),
-}
+}  # fmt: skip
+
+
+def activation(chosen):
+    """The functions of a name, or of settings."""
+    if isinstance(chosen, str):
+        return ACTIVATIONS[chosen]
+    return WITH_SETTINGS[chosen.name](**asdict(chosen))
+
 
 # --- losses: value(a, y), a number, and gradient(a, y) = dvalue/da
 
@@ -107,13 +186,13 @@ def weighted_sums(sizes, activations, vector, X):
     for (weights, biases), name in zip(split(sizes, vector), activations, strict=True):
         inputs.append(a)
         zs.append(a @ weights + biases)
-        a = ACTIVATIONS[name].forward(zs[-1])
+        a = activation(name).forward(zs[-1])
     return zs, inputs
 
 
 def predict(sizes, activations, vector, X):
     zs, _ = weighted_sums(sizes, activations, vector, X)
-    return ACTIVATIONS[activations[-1]].forward(zs[-1])
+    return activation(activations[-1]).forward(zs[-1])
 
 
 def backpropagate(sizes, activations, vector, X, output_gradient):
@@ -121,7 +200,7 @@ def backpropagate(sizes, activations, vector, X, output_gradient):
     zs, inputs = weighted_sums(sizes, activations, vector, X)
     gradient, layers = np.asarray(output_gradient, np.float64), []
     for (weights, _), name, z, a in reversed(list(zip(split(sizes, vector), activations, zs, inputs, strict=True))):
-        delta = ACTIVATIONS[name].backward(z, gradient)
+        delta = activation(name).backward(z, gradient)
         layers.insert(0, (a.T @ delta, delta.sum(axis=0)))
         gradient = delta @ weights.T
     return join(layers), gradient
@@ -152,7 +231,7 @@ def train_updating_first(sizes, activations, loss, vector, X, y, rate, batches, 
         gradient = factor * LOSSES[loss].gradient(predict(sizes, activations, vector, X[rows]), y[rows])
         for l in reversed(range(len(layers))):
             weights, biases = layers[l]
-            delta = ACTIVATIONS[activations[l]].backward(zs[l], gradient)
+            delta = activation(activations[l]).backward(zs[l], gradient)
             layers[l] = weights - rate * inputs[l].T @ delta, biases - rate * delta.sum(axis=0)
             gradient = delta @ layers[l][0].T
     return join(layers)

@@ -89,7 +89,7 @@ def test_bind_gives_free_names_their_functions():
     vectors = {"LANES": 1, "load": list.__getitem__, "store": list.__setitem__}  # of one number
     bound = bind(KERNELS["activation_relu"], {"relu": lambda z: -z, **vectors})
     numbers = [1, 2]
-    bound(numbers, 1, 2, 2)
+    bound(numbers, numbers, 1, 2, 2, [])
     assert numbers == [-1, -2]
 
 
@@ -132,6 +132,9 @@ def arguments_of(kernel, dtype):
     if kernel.name.startswith("prepare"):
         return [np.array([*Adam().settings(), np.nan, np.nan]), 3]
     arrays = [reals() for kind in kernel.arguments if kind == "reals"]
+    if kernel.name.startswith(("activation", "derivative")):
+        arrays[0] *= 2
+        return [*arrays, 3, 5, 16, np.array([0.3])]
     losses = [np.full(3, np.nan)] if "doubles" in kernel.arguments else []
     return [*arrays, *losses, 3, 5, 16, *([0.25] if "double" in kernel.arguments else [])]
 

@@ -19,7 +19,7 @@ def evaluate(backend, name, output, y, divisor=1):
         row = LOSSES[name]
         model = Model((1, columns), (row.output_activation,), name, dtype)
         with np.errstate(all="ignore"):
-            return reference.loss_and_delta(model, output, y.astype(dtype), divisor)
+            return reference.loss_and_delta(model, output, output, y.astype(dtype), divisor)
     gap = stride(columns, backend, dtype)
     delta, losses = aligned(rows * gap, dtype), np.full(rows, np.nan)
     arrays = block(output, gap), block(y.astype(dtype), gap), delta, losses

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import HIDDEN, OUTPUTS, case, optimizers
+from cases import HIDDEN, PAIRINGS, case, optimizers
 
 from fastmlp.kernels import backends, plan
 from fastmlp.kernels.interface import SOURCE_DTYPES
@@ -50,8 +50,7 @@ def same_bits(who, network, schedule, steps, monkeypatch):
     return results[0] == results[1] == results[2]
 
 
-@pytest.mark.parametrize(("output", "loss"), OUTPUTS)
-@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize(("hidden", "output", "loss"), PAIRINGS)
 def test_scratch_full_of_rubbish(kernel_backend, dtype, hidden, output, loss, monkeypatch):
     """Widths that leave padding in vectors and panels, and a last batch that leaves rows of the one before."""
     network = case((5, 19, 3), hidden, output, loss, dtype, samples=8, decided=True)

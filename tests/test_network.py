@@ -35,16 +35,19 @@ def data(network, samples, seed=3):
 
 def formulas(network):
     """The arguments that functions of the oracle begin with."""
-    return network.layer_sizes, network.activations
+    return network.layer_sizes, network._model.activations
 
 
 # --- what it is made of
 
 
 def test_signatures():
-    assert str(inspect.signature(NeuralNetwork).replace(return_annotation=inspect.Signature.empty)) == (
-        "(layer_sizes: collections.abc.Sequence[int], activation: str | collections.abc.Sequence[str] = 'relu', "
-        "output_activation: str | None = None, loss: str = 'mean_squared_error', *, dtype: Any = 'float32', "
+    signature = inspect.signature(NeuralNetwork).replace(return_annotation=inspect.Signature.empty)
+    assert str(signature).replace("fastmlp.kernels.settings.", "") == (
+        "(layer_sizes: collections.abc.Sequence[int], "
+        "activation: str | Settings | collections.abc.Sequence[str | Settings] = 'relu', "
+        "output_activation: str | Settings | None = None, loss: str | Settings = 'mean_squared_error', *, "
+        "dtype: Any = 'float32', "
         "initializer: str | None = None, seed: int | None = None, backend: str | None = None, "
         "threads: int | None = None)"
     )

@@ -24,6 +24,7 @@ from fastmlp.kernels import jit, layout
 from fastmlp.kernels.backends import Backend, backend
 from fastmlp.kernels.interpreted import Interpreted
 from fastmlp.kernels.levels import LEVELS
+from fastmlp.kernels.settings import name_of
 from fastmlp.kernels.specialize import tile_shape
 from fastmlp.kernels.training import Schedule
 
@@ -89,7 +90,7 @@ def assert_ran(executor, chosen, kernels):
     with executor._workspace.plan() as plan:
         record = plan._records[0]
         identity = model.activations[0] == "identity"
-        expected = 0 if identity else chosen.library.address(f"activation_{model.activations[0]}", model.dtype)
+        expected = 0 if identity else chosen.library.address(f"activation_{name_of(model.activations[0])}", model.dtype)
         assert record[layout.FORWARD] == expected
         # the rows of scratch are as wide as vectors of the level are: a kernel of another level would not fit them
         lanes = LEVELS[chosen.level].vector_bytes // np.dtype(model.dtype).itemsize

@@ -555,3 +555,26 @@ def test_a_link_stays_a_link(tmp_path):
     fastmlp.NeuralNetwork([2, 1]).save(link)
     assert link.is_symlink()
     assert fastmlp.load(target).layer_sizes == (2, 1)
+
+
+def test_settings_of_functions_come_back(tmp_path):
+    network = NeuralNetwork([3, 4, 5, 2], [fastmlp.LeakyReLU(0.2), "gelu"], fastmlp.ELU(0.5), seed=1)
+    network.save(tmp_path / "model.npz")
+    header, arrays = parts(tmp_path / "model.npz")
+    assert header["activations"] == [
+        {"name": "leaky_relu", "negative_slope": 0.2},
+        "gelu",
+        {"name": "elu", "alpha": 0.5},
+    ]
+    for copied in (fastmlp.load(tmp_path / "model.npz"), pickle.loads(pickle.dumps(network)), copy.deepcopy(network)):
+        assert repr(copied) == repr(network)
+        assert "activation=[LeakyReLU(negative_slope=0.2), 'gelu'], output_activation=ELU(alpha=0.5)" in repr(network)
+        X = np.linspace(-2, 2, 12).reshape(4, 3)
+        assert copied.predict(X).tobytes() == network.predict(X).tobytes()
+        assert copied.predictor().activations == network.activations == ("leaky_relu", "gelu", "elu")
+    wrong = [
+        {"name": "relu", "slope": 1}, {"name": "elu", "alpha": 0}, {"name": "elu", "beta": 1}, {"name": "x"},
+        {"name": ["elu"]}, {"alpha": 1}, {"name": "elu", "numbers": 1},
+    ]  # fmt: skip
+    for entry in wrong:
+        refused(forged(tmp_path / "wrong.npz", {**header, "activations": [entry, "gelu", "identity"]}, arrays))

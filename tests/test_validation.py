@@ -56,6 +56,10 @@ def nested(depth):
 
 # --- networks
 
+HIDDEN = (
+    "'identity', 'sigmoid', 'relu', 'tanh', 'leaky_relu', 'elu', 'selu', 'gelu', 'gelu_tanh', 'silu', 'mish', "
+    "'softplus', 'softsign', 'hard_sigmoid', 'hard_tanh', 'relu6', 'exponential'"
+)
 BAD_NETWORKS = {
     "layer_sizes": [
         [], [3], [0, 1], [3, 0], [3, 0, 1], [-1, 2], [2, -2], [2.0, 1], [2, 1.5], [True, 1], [2, False], [2, None],
@@ -97,12 +101,12 @@ def test_networks_that_cannot_be(name, value):
     [
         (([2],), "layer_sizes must be a sequence of two or more positive integers, got [2]"),
         (([2, 2**31],), "layer_sizes must be such that parameters are at most 2147483647, got [2, 2147483648]"),
-        (([2, 1], "gelu"), "activation must be one of 'identity', 'sigmoid', 'relu', 'tanh', got 'gelu'"),
-        (([2, 3, 1], ["x"]), "activation[0] must be one of 'identity', 'sigmoid', 'relu', 'tanh', got 'x'"),
+        (([2, 1], "rleu"), f"activation must be one of {HIDDEN}, got 'rleu'"),
+        (([2, 3, 1], ["x"]), f"activation[0] must be one of {HIDDEN}, got 'x'"),
         (([2, 3, 1], []), "activation must be a name or a list of 1 names, one for each hidden layer, got []"),
         (
             ([2, 1], "relu", "x"),
-            "output_activation must be one of 'identity', 'sigmoid', 'relu', 'tanh', 'softmax', got 'x'",
+            f"output_activation must be one of {HIDDEN}, 'softmax', got 'x'",
         ),
         (
             ([2, 1], "relu", None, "x"),

@@ -4,6 +4,7 @@ from typing import Any
 
 from .config import show_config
 from .history import History
+from .kernels.activations import ELU, LeakyReLU
 from .kernels.optimizers import SGD, Adam
 from .layer import Layer, Neuron
 from .network import NeuralNetwork, load
@@ -12,11 +13,13 @@ from .training import DivergenceError
 from .vector import ParameterVector
 
 __all__ = [
+    "ELU",
     "SGD",
     "Adam",
     "DivergenceError",
     "History",
     "Layer",
+    "LeakyReLU",
     "NeuralNetwork",
     "Neuron",
     "ParameterVector",

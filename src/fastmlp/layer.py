@@ -10,6 +10,7 @@ from .kernels.activations import ACTIVATIONS
 from .kernels.backends import Backend
 from .kernels.errors import require
 from .kernels.plan import Array, Model
+from .kernels.settings import row_of
 from .vector import LayerParameters, ParameterVector
 
 
@@ -17,6 +18,7 @@ class Network(Protocol):
     """What a layer needs of the network that it belongs to."""
 
     _backend: Backend
+    _model: Model
 
     @property
     def layer_sizes(self) -> tuple[int, ...]: ...
@@ -146,10 +148,11 @@ class Neuron:
         >>> round(float(neuron.forward([2, 3])), 4)
         0.9991
         """
-        name, network = self._layer.activation, self._layer._network
-        require(not ACTIVATIONS[name].rowwise, "activation", "a function of one neuron", name)
+        network = self._layer._network
+        activation = network._model.activations[self._layer._index]
+        require(not row_of(ACTIVATIONS, activation).rowwise, "activation", "a function of one neuron", activation)
         vector = np.append(self.weights, np.asarray(self.bias, network.dtype))
-        neuron = Model((len(vector) - 1, 1), (name,), "mean_squared_error", network.dtype)
+        neuron = Model((len(vector) - 1, 1), (activation,), "mean_squared_error", network.dtype)
         one, X = validation.one_or_many(inputs, len(vector) - 1, network.dtype, "inputs")
         output = network._backend.executor(neuron, vector).predict(X)[:, 0]
         return output[0] if one else output

@@ -11,11 +11,14 @@ import numpy as np
 
 from . import storage, training, validation
 from .history import History
+from .kernels.activations import ACTIVATIONS
 from .kernels.backends import backend as find_backend
 from .kernels.initializers import INITIALIZERS
+from .kernels.losses import LOSSES
 from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.plan import Array, Model
 from .kernels.reference import ReferenceTraining
+from .kernels.settings import Settings, from_record, name_of, to_record
 from .kernels.threads import most_threads
 from .kernels.training import Schedule, Training
 from .layer import Layer
@@ -48,9 +51,11 @@ class NeuralNetwork:
     ----------
     layer_sizes : sequence of int
         The number of features, then of neurons in each layer; the last are the outputs.
-    activation : str or list of str, default "relu"
-        Activation of the hidden layers, for all or one for each: "identity", "sigmoid", "relu" or "tanh".
-    output_activation : str, default None
+    activation : str, object with settings, or list of them, default "relu"
+        Activation of the hidden layers, for all or one for each: "identity", "sigmoid", "relu", "tanh", "leaky_relu",
+        "elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign", "hard_sigmoid", "hard_tanh", "relu6"
+        or "exponential". `LeakyReLU(negative_slope)` and `ELU(alpha)` are "leaky_relu" and "elu" with other settings.
+    output_activation : str or object with settings, default None
         Activation of the last layer, "softmax" among them. None follows the loss: "identity" for mean squared error,
         "sigmoid" for binary and "softmax" for categorical cross-entropy, which allow no other.
     loss : str, default "mean_squared_error"
@@ -104,9 +109,9 @@ class NeuralNetwork:
     def __init__(
         self,
         layer_sizes: Sequence[int],
-        activation: str | Sequence[str] = "relu",
-        output_activation: str | None = None,
-        loss: str = "mean_squared_error",
+        activation: str | Settings | Sequence[str | Settings] = "relu",
+        output_activation: str | Settings | None = None,
+        loss: str | Settings = "mean_squared_error",
         *,
         dtype: Any = "float32",
         initializer: str | None = None,
@@ -146,11 +151,11 @@ class NeuralNetwork:
 
     @property
     def activations(self) -> tuple[str, ...]:
-        return self._model.activations
+        return tuple(map(name_of, self._model.activations))
 
     @property
     def loss(self) -> str:
-        return self._model.loss
+        return name_of(self._model.loss)
 
     @property
     def dtype(self) -> str:
@@ -195,10 +200,10 @@ class NeuralNetwork:
         return np.random.SeedSequence(self._entropy, spawn_key=(stream,))
 
     def __repr__(self) -> str:
-        *hidden, output = self.activations
+        *hidden, output = self._model.activations
         activation = hidden[0] if hidden and len(set(hidden)) == 1 else hidden
         shown = f", activation={activation!r}" if hidden else ""
-        shown += f", output_activation={output!r}, loss={self.loss!r}, dtype={self.dtype!r}"
+        shown += f", output_activation={output!r}, loss={self._model.loss!r}, dtype={self.dtype!r}"
         return f"NeuralNetwork({list(self.layer_sizes)}{shown})"
 
     # --- what it computes
@@ -505,7 +510,8 @@ class NeuralNetwork:
     def _to_record(self) -> tuple[storage.Header, dict[str, Array]]:
         optimizer = self._optimizer and {"name": self._optimizer.name, **dataclasses.asdict(self._optimizer)}
         header = {
-            "layer_sizes": self.layer_sizes, "activations": self.activations, "loss": self.loss, "dtype": self.dtype,
+            "layer_sizes": self.layer_sizes, "activations": [to_record(a) for a in self._model.activations],
+            "loss": to_record(self._model.loss), "dtype": self.dtype,
             "seed": self._entropy, "epochs": self._epochs, "updates": self._updates, "optimizer": optimizer,
         }  # fmt: skip
         return header, {"parameters": self._parameters, "optimizer_state": self._state}
@@ -515,8 +521,9 @@ class NeuralNetwork:
         cls, header: storage.Header, arrays: dict[str, Array], backend: str | None = None
     ) -> "NeuralNetwork":
         """Build a network from what `_to_record` gave; every entry is checked."""
-        *hidden, output = header["activations"]
-        model = validation.model(header["layer_sizes"], hidden, output, header["loss"], header["dtype"])
+        *hidden, output = [from_record(ACTIVATIONS, entry) for entry in header["activations"]]
+        loss = from_record(LOSSES, header["loss"])
+        model = validation.model(header["layer_sizes"], hidden, output, loss, header["dtype"])
         shape = (model.parameter_count,)
         network = cls.__new__(cls)
         parameters = validation.block("parameters", arrays["parameters"], shape, model.dtype).astype(model.dtype)

@@ -9,6 +9,7 @@ from .kernels.backends import backend as find_backend
 from .kernels.plan import Array, Model
 from .kernels.prediction import Prediction
 from .kernels.reference import ReferencePrediction
+from .kernels.settings import name_of
 
 
 class Predictor:
@@ -50,7 +51,7 @@ class Predictor:
 
     @property
     def activations(self) -> tuple[str, ...]:
-        return self._prediction.model.activations
+        return tuple(map(name_of, self._prediction.model.activations))
 
     @property
     def dtype(self) -> str:

@@ -16,6 +16,7 @@ from .kernels.layout import parameter_count
 from .kernels.losses import LOSSES
 from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.plan import Array, Model
+from .kernels.settings import Settings, row_of
 
 MOST_PARAMETERS = 2**31 - 1
 FEW = 1 << 12  # numbers: NumPy then takes longer to begin a sum than to make it, and a product is quicker to begin
@@ -54,26 +55,33 @@ def _has_bool(values: Any) -> bool:
     return any(isinstance(v, bool | np.bool_) for v in values)
 
 
-def _hidden_activations(value: Any, count: int) -> tuple[str, ...]:
+def _hidden_activations(value: Any, count: int) -> tuple[str | Settings, ...]:
     names = [name for name, row in ACTIVATIONS.items() if not row.rowwise]
-    if isinstance(value, str):
-        return (name_of("activation", value, names),) * count
+    if isinstance(value, str | Settings):
+        return (choice("activation", value, names),) * count
     if not isinstance(value, list | tuple):
         raise TypeError(
             f"activation must be a name or a list of names, one for each hidden layer, got {shortened(value)}"
         )
     require(len(value) == count, "activation", f"a name or a list of {count} names, one for each hidden layer", value)
-    return tuple(name_of(f"activation[{i}]", name, names) for i, name in enumerate(value))
+    return tuple(choice(f"activation[{i}]", chosen, names) for i, chosen in enumerate(value))
 
 
-def _output_activation(value: Any, loss: str) -> str:
+def _output_activation(value: Any, loss: str) -> str | Settings:
     row = LOSSES[loss]
     if value is None:
         return row.output_activation
-    name = name_of("output_activation", value, ACTIVATIONS)
+    chosen = choice("output_activation", value, ACTIVATIONS)
     rule = f"'{row.output_activation}' for loss '{loss}'"
-    require(name == row.output_activation or not row.on_logits, "output_activation", rule, name)
-    return name
+    require(chosen == row.output_activation or not row.on_logits, "output_activation", rule, chosen)
+    return chosen
+
+
+def choice(argument: str, value: Any, names: Any) -> str | Settings:
+    """A name out of a table, or settings for one."""
+    if isinstance(value, Settings) and value.name in names:
+        return value
+    return name_of(argument, value, names)
 
 
 def name_of(argument: str, value: Any, names: Any) -> str:
@@ -92,10 +100,10 @@ def number_type(value: Any) -> str:
     return str(name)
 
 
-def initializer(value: Any, activations: tuple[str, ...]) -> list[str]:
+def initializer(value: Any, activations: tuple[str | Settings, ...]) -> list[str]:
     """The initializer's name for each layer; None: as the layer's activation wants it."""
     if value is None:
-        return [ACTIVATIONS[activation].initializer for activation in activations]
+        return [row_of(ACTIVATIONS, activation).initializer for activation in activations]
     return [name_of("initializer", value, INITIALIZERS)] * len(activations)
 
 
