@@ -125,16 +125,23 @@ def _activations() -> list[Kernel]:
 
 
 def _losses() -> list[Kernel]:
-    arguments = ("reals", "reals", "reals", "doubles", *_BLOCK, "double")
+    arguments = ("reals", "reals", "reals", "doubles", *_BLOCK, "double", "doubles")
     kernels = []
     for row in LOSSES.values():
         if row.derivative is None:
             kernels.append(Kernel(f"loss_{row.name}", row.value, arguments))
         else:
             bound = {"value": row.value, "derivative": row.derivative}
-            kernels.append(Kernel(f"loss_{row.name}", losses.elementwise_loss, arguments, bound=bound))
+            template = losses.elementwise_loss_set if row.settings else losses.elementwise_loss
+            kernels.append(Kernel(f"loss_{row.name}", template, arguments, bound=bound))
+            of_vectors = ("vector", "vector", "doubles")
             for name, function in (("loss", row.value), ("loss_derivative", row.derivative)):
-                kernels.append(Kernel(f"{name}_{row.name}_of_vector", function, ("vector", "vector"), "vector"))
+                name = f"{name}_{row.name}_of_vector"
+                if row.settings:
+                    kernels.append(Kernel(name, function, of_vectors, "vector"))
+                else:
+                    bound = {"element": function}
+                    kernels.append(Kernel(name, losses.of_vectors, of_vectors, "vector", bound))
     return kernels
 
 

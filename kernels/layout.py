@@ -57,6 +57,8 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     LOSS,  # address of the loss function
     LOSS_OF_VECTOR,  # SMALL: address of the loss of each output, a function of vectors of outputs and targets
     LOSS_DERIVATIVE_OF_VECTOR,  # and its derivative
+    LOSS_SETTINGS,  # address of float64: what it takes
+    TARGET_COLUMNS,  # numbers of a sample's target; some losses have more outputs than that
     VALUE_DIVISOR,  # the loss is its sum over samples and outputs / (samples * VALUE_DIVISOR)
     DELTA_DIVISOR,  # and its gradient is the sum's / (samples * DELTA_DIVISOR)
     STOP_AT_NONFINITE,  # 1: stop when the loss or a parameter is no longer finite, or before samples that are not
@@ -77,7 +79,7 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     SYSTEM_CALL,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
     FUTEX,  # the number of Linux's system call of this name, which is its first argument; 0: it takes none
     HEADER,  # words in a header
-) = range(52)
+) = range(54)
 
 # --- places where ranks meet, a cache line apart
 ARRIVALS = 0  # how often a rank has come to a meeting

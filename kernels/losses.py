@@ -4,11 +4,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .activations import exponentials, scale_row, subtract_largest
-from .elementary import exp, log, log1p, sigmoid
-from .simd import LANES, absolute, at, double, lanes_below, load, real, select, spread, store, sum_lanes
+from .activations import exponentials, relu, scale_row, subtract_largest
+from .elementary import exp, expm1, log, log1p, sigmoid, tanh
+from .errors import require
+from .settings import RULES, Settings, numbers_of, parameter, row_of, to_number
+from .simd import (
+    LANES,
+    absolute,
+    at,
+    double,
+    lanes_below,
+    load,
+    quotient,
+    real,
+    select,
+    spread,
+    store,
+    sum_lanes,
+)
 
-# --- the loss of one output, and its derivative with respect to it
+# --- the loss of one output a or, on logits, its weighted sum z, and below it the derivative with respect to that.
+# Comparisons are such that NaN goes through.
 
 
 def mean_squared_error(a, y):
@@ -17,6 +33,62 @@ def mean_squared_error(a, y):
 
 def mean_squared_error_derivative(a, y):
     return real(2) * (a - y)
+
+
+def mean_absolute_error(a, y):
+    return absolute(a - y)
+
+
+def mean_absolute_error_derivative(a, y):
+    d = a - y
+    return select(d > real(0), real(1), select(d < real(0), real(-1), d))
+
+
+def huber(a, y, settings):
+    d, delta = absolute(a - y), real(settings[0])
+    return select(d > delta, delta * (d - real(0.5) * delta), real(0.5) * d * d)
+
+
+def huber_derivative(a, y, settings):
+    d, delta = a - y, real(settings[0])
+    return select(d > delta, delta, select(d < -delta, -delta, d))
+
+
+def log_cosh(a, y):
+    # cosh d - 1 = e^2 / (2 (1 + e)) with e = e^|d| - 1: nothing cancels; beyond 20 the logarithm grows as |d| does
+    d = absolute(a - y)
+    near = select(d > real(20), real(20), d)
+    e = expm1(near)
+    return log1p(e * e / (real(2) + real(2) * e)) + (d - near)
+
+
+def log_cosh_derivative(a, y):
+    return tanh(a - y)
+
+
+def poisson(z, y):
+    return exp(z) - y * z
+
+
+def poisson_derivative(z, y):
+    return exp(z) - y
+
+
+def gamma(z, y):
+    return z + y * exp(-z)
+
+
+def gamma_derivative(z, y):
+    return real(1) - y * exp(-z)
+
+
+def hinge(a, y):
+    return relu(real(1) - y * a)
+
+
+def hinge_derivative(a, y):
+    short = real(1) - y * a  # of the margin
+    return select(short > real(0), -y, select(short <= real(0), real(0), short))
 
 
 def binary_cross_entropy(z, y):
@@ -28,29 +100,19 @@ def binary_cross_entropy_derivative(z, y):
     return sigmoid(z) - y
 
 
-def categorical_cross_entropy(z, target, delta, losses, rows, columns, stride, scale):
-    """losses[i] = -sum_j y_j log(softmax(z)_j) in row i; delta = scale (softmax(z) - y), zero in the padding.
+def focal(z, y, settings):
+    # with -log(a) = l(-z) and -log(1 - a) = l(z), where l is softplus: (1 - a)^gamma = e^(-gamma l(z))
+    power, alpha, rest = real(settings[0]), real(settings[1]), log1p(exp(-absolute(z)))
+    above, below = relu(z) + rest, relu(-z) + rest
+    right, wrong = alpha * y * exp(-power * above), (real(1) - alpha) * (real(1) - y) * exp(-power * below)
+    return right * below + wrong * above
 
-    In short passes, so that the CPU works on many rows at a time: in one, it would wait for the sums of each.
-    """
-    for i in range(rows):
-        row, d = at(z, i * stride), at(delta, i * stride)
-        subtract_largest(row, columns, row)
-        total = exponentials(row, columns, d)
-        scale_row(d, columns, real(1) / total)
-        losses[i] = double(total)
-    for i in range(rows):
-        losses[i] = double(log(real(losses[i])))
-    factor = real(scale)
-    for i in range(rows):
-        row, y, d = at(z, i * stride), at(target, i * stride), at(delta, i * stride)
-        log_total = real(losses[i])
-        loss = spread(real(0))
-        for j in range(0, columns, LANES):
-            inside, y_j = lanes_below(columns - j), load(y, j)
-            loss = loss + select(inside, y_j * (log_total - load(row, j)), real(0))
-            store(d, j, select(inside, factor * (load(d, j) - y_j), real(0)))
-        losses[i] = double(sum_lanes(loss))
+
+def focal_derivative(z, y, settings):
+    power, alpha, rest = real(settings[0]), real(settings[1]), log1p(exp(-absolute(z)))
+    above, below = relu(z) + rest, relu(-z) + rest
+    right, wrong = alpha * y * exp(-power * above), (real(1) - alpha) * (real(1) - y) * exp(-power * below)
+    return wrong * (sigmoid(z) + power * sigmoid(-z) * above) - right * (sigmoid(-z) + power * sigmoid(z) * below)
 
 
 def output_gradient(a, y):
@@ -62,11 +124,77 @@ def output_gradient_derivative(a, y):
     return y
 
 
+# --- losses of rows: losses[i] = that of row i; delta = scale times the derivative, zero in the padding
+
+
+def categorical_cross_entropy(z, target, delta, losses, rows, columns, stride, scale, settings):
+    """losses[i] = -sum_j y_j log(softmax(z)_j); delta = scale (softmax(z) - y), with targets smoothed.
+
+    In short passes, so that the CPU works on many rows at a time: in one, it would wait for the sums of each.
+    """
+    for i in range(rows):
+        row, d = at(z, i * stride), at(delta, i * stride)
+        subtract_largest(row, columns, row)
+        total = exponentials(row, columns, d)
+        scale_row(d, columns, real(1) / total)
+        losses[i] = double(total)
+    for i in range(rows):
+        losses[i] = double(log(real(losses[i])))
+    factor, kept, share = real(scale), real(1.0 - settings[0]), real(settings[0] / columns)
+    for i in range(rows):
+        row, y, d = at(z, i * stride), at(target, i * stride), at(delta, i * stride)
+        log_total = real(losses[i])
+        loss = spread(real(0))
+        for j in range(0, columns, LANES):
+            inside, y_j = lanes_below(columns - j), load(y, j) * kept + share
+            loss = loss + select(inside, y_j * (log_total - load(row, j)), real(0))
+            store(d, j, select(inside, factor * (load(d, j) - y_j), real(0)))
+        losses[i] = double(sum_lanes(loss))
+
+
+def quantile(output, target, delta, losses, rows, columns, stride, scale, settings):
+    """Of outputs for each quantile of the first target, then of the second, ...; `settings`: how many, then they."""
+    factor, count = real(scale), int(settings[0])
+    for i in range(rows):
+        o, y, d = at(output, i * stride), at(target, i * stride), at(delta, i * stride)
+        clear_row(d, columns)
+        loss = 0.0
+        for j in range(columns):
+            t = quotient(j, count)
+            level = real(settings[1 + j - t * count])
+            short = y[t] - o[j]
+            loss = loss + double(short * select(short > real(0), level, level - real(1)))
+            d[j] = factor * select(short > real(0), -level, select(short < real(0), real(1) - level, short))
+        losses[i] = loss
+
+
+def gaussian_negative_log_likelihood(output, target, delta, losses, rows, columns, stride, scale, settings):
+    """Of outputs that are the means of all targets, and then the logarithms of their variances."""
+    factor, targets = real(scale), quotient(columns, 2)
+    for i in range(rows):
+        o, y, d = at(output, i * stride), at(target, i * stride), at(delta, i * stride)
+        clear_row(d, columns)
+        loss = 0.0
+        for j in range(targets):
+            log_variance, difference = o[targets + j], o[j] - y[j]
+            inverse = exp(real(-0.5) * log_variance)  # of the standard deviation; infinite times 0 is meant to be 0
+            ratio = select(difference == real(0), real(0), difference * inverse)
+            loss = loss + double(real(0.5) * (log_variance + ratio * ratio))
+            d[j] = factor * select(difference == real(0), real(0), ratio * inverse)
+            d[targets + j] = factor * (real(0.5) - real(0.5) * ratio * ratio)
+        losses[i] = loss
+
+
+def clear_row(row, columns):
+    """Zeros, in the padding too."""
+    for j in range(0, columns, LANES):
+        store(row, j, spread(real(0)))
+
+
 # --- from functions of a number to functions of a block of rows: `value` and `derivative` are bound to the former
 
 
-def elementwise_loss(output, target, delta, losses, rows, columns, stride, scale):
-    """losses[i] = the sum of `value` over row i; delta = scale * derivative, zero in the padding."""
+def elementwise_loss(output, target, delta, losses, rows, columns, stride, scale, settings):
     factor = real(scale)
     for i in range(rows):
         o, y, d = at(output, i * stride), at(target, i * stride), at(delta, i * stride)
@@ -78,37 +206,252 @@ def elementwise_loss(output, target, delta, losses, rows, columns, stride, scale
         losses[i] = double(sum_lanes(loss))
 
 
+def elementwise_loss_set(output, target, delta, losses, rows, columns, stride, scale, settings):
+    factor = real(scale)
+    for i in range(rows):
+        o, y, d = at(output, i * stride), at(target, i * stride), at(delta, i * stride)
+        loss = spread(real(0))
+        for j in range(0, columns, LANES):
+            inside, o_j, y_j = lanes_below(columns - j), load(o, j), load(y, j)
+            loss = loss + select(inside, value(o_j, y_j, settings), real(0))  # noqa: F821
+            store(d, j, select(inside, factor * derivative(o_j, y_j, settings), real(0)))  # noqa: F821
+        losses[i] = double(sum_lanes(loss))
+
+
+def of_vectors(output, target, settings):
+    return element(output, target)  # noqa: F821
+
+
 @dataclass(frozen=True)
-class Loss:
+class Huber(Settings):
+    """The loss "huber": d^2 / 2 where d = |a - y| is at most delta, and delta * (d - delta / 2) beyond.
+
+    Parameters
+    ----------
+    delta : float, default 1.0
+        Above 0.
+
+    References
+    ----------
+    P. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35, 1964.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> network = fastmlp.NeuralNetwork([1, 1], loss=fastmlp.Huber(delta=2))
+    >>> network.parameters = [0, 0]
+    >>> network.evaluate([[1], [1]], [1, 5])  # the mean of 1 / 2 and 2 * (5 - 1)
+    4.25
+    """
+
+    name = "huber"
+    delta: float = parameter(1.0, "a finite number above 0")
+
+
+@dataclass(frozen=True)
+class Quantile(Settings):
+    """The loss "quantile", also called pinball loss: outputs become quantiles of the targets.
+
+    With d = y - a, it is q * d for d above 0 and (q - 1) * d below, in the mean over samples and outputs. A network has
+    one output for each target and quantile: those of the first target in the order of `quantiles`, then those of the
+    second, and so on.
+
+    Parameters
+    ----------
+    quantiles : sequence of float, default (0.1, 0.5, 0.9)
+        Each between 0 and 1.
+
+    References
+    ----------
+    R. Koenker, G. Bassett, "Regression quantiles", Econometrica 46, 1978.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> network = fastmlp.NeuralNetwork([1, 2], loss=fastmlp.Quantile([0.25, 0.75]))
+    >>> network.parameters = [0, 0, 1, 3]
+    >>> network.evaluate([[0]], [2])  # (0.25 * (2 - 1) + (0.75 - 1) * (2 - 3)) / 2
+    0.25
+    """
+
+    name = "quantile"
+    quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
+
+    def __post_init__(self) -> None:
+        rule = "a sequence of one or more numbers between 0 and 1"
+        listed = isinstance(self.quantiles, list | tuple) and len(self.quantiles) > 0
+        require(listed, "quantiles", rule, self.quantiles)
+        levels = tuple(to_number(value) for value in self.quantiles)
+        require(all(map(RULES["between 0 and 1"], levels)), "quantiles", rule, self.quantiles)
+        object.__setattr__(self, "quantiles", levels)
+
+    def numbers(self) -> list[float]:
+        return [len(self.quantiles), *self.quantiles]
+
+
+@dataclass(frozen=True)
+class CategoricalCrossEntropy(Settings):
+    """The loss "categorical_cross_entropy", with targets that are smoothed.
+
+    Parameters
+    ----------
+    label_smoothing : float, default 0.0
+        At least 0 and below 1. This part of each target is shared out among all classes evenly.
+
+    References
+    ----------
+    C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna, "Rethinking the inception architecture for computer
+    vision", CVPR 2016.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> network = fastmlp.NeuralNetwork([4, 3], loss=fastmlp.CategoricalCrossEntropy(label_smoothing=0.1))
+    >>> network.loss, network.activations
+    ('categorical_cross_entropy', ('softmax',))
+    """
+
+    name = "categorical_cross_entropy"
+    label_smoothing: float = parameter(0.0, "at least 0 and below 1")
+
+
+@dataclass(frozen=True)
+class Focal(Settings):
+    """The loss "focal": binary cross-entropy in which examples that are right already count less.
+
+    For an output a and a target y of 0 or 1, or between, it is the mean over samples and outputs of
+    -alpha y (1 - a)^gamma log(a) - (1 - alpha) (1 - y) a^gamma log(1 - a). Each output is a yes-or-no question of its
+    own.
+
+    Parameters
+    ----------
+    gamma : float, default 2.0
+        From 0 on: how much less.
+    alpha : float, default 0.25
+        Between 0 and 1: the weight of targets of 1; that of targets of 0 is 1 - alpha.
+
+    References
+    ----------
+    T. Lin, P. Goyal, R. Girshick, K. He, P. Dollar, "Focal loss for dense object detection", ICCV 2017.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.NeuralNetwork([4, 1], loss=fastmlp.Focal(gamma=1)).activations
+    ('sigmoid',)
+    """
+
+    name = "focal"
+    gamma: float = parameter(2.0, "a finite number from 0 on")
+    alpha: float = parameter(0.25, "between 0 and 1")
+
+
+@dataclass(frozen=True)
+class LossRow:
     """A row of the table.
 
-    Elementwise functions are given as functions of one output and its target. Functions of whole rows (`rowwise`) take
-    a block and fill the losses of its rows, and have no separate derivative.
+    Elementwise functions are given as functions of one output and its target, and of `settings` if there are any.
+    Functions of whole rows take a block and fill the losses of its rows, and have no separate derivative.
     """
 
     name: str
     value: Callable[..., Any]
     derivative: Callable[..., Any] | None
     output_activation: str  # the default
+    formula: str
+    kink: str = ""  # the derivative where it jumps
+    source: str = ""
+    allowed: tuple[str, ...] | None = None  # output activations beside the default; None: any
     on_logits: bool = False  # works on the weighted sums, so that no other output activation will do
-    rowwise: bool = False
-    per_output: bool = True  # the mean is taken over outputs too
-    targets: str = "real numbers"  # what y may be: see validation
+    mean_over: str = "outputs"  # and samples: "outputs", "targets" or "" for samples alone
+    targets: str = "real numbers"  # what y may be: a key of TARGETS
+    outputs_per_target: Callable[[list[float]], int] = lambda numbers: 1  # from the numbers of the settings
+    settings: type[Settings] | None = None
     public: bool = True  # may be asked for by name
 
 
+TARGET_KINDS: dict[str, tuple[str, Callable[[Any], Any]] | None] = {  # a rule, and where it is broken
+    "real numbers": None,
+    "positive": ("above 0", lambda y: ~(y > 0)),
+    "non-negative": ("0 or above", lambda y: ~(y >= 0)),
+    "probabilities": ("from 0 to 1", lambda y: (y < 0) | (y > 1)),
+    "classes": ("from 0 to 1", lambda y: (y < 0) | (y > 1)),
+    "signs": ("-1 or 1", lambda y: (y != -1) & (y != 1)),
+}
+
+
+def target_columns(loss: str | Settings, outputs: int) -> int:
+    """How many numbers a sample's target has."""
+    return outputs // row_of(LOSSES, loss).outputs_per_target(numbers_of(LOSSES, loss))
+
+
+def divisor(loss: str | Settings, outputs: int) -> int:
+    """The mean of a loss is its sum over samples and outputs, divided by the number of samples and by this."""
+    over = row_of(LOSSES, loss).mean_over
+    return outputs if over == "outputs" else target_columns(loss, outputs) if over == "targets" else 1
+
+
 LOSSES = {
-    loss.name: loss
-    for loss in (
-        Loss("mean_squared_error", mean_squared_error, mean_squared_error_derivative, "identity"),
-        Loss(
+    row.name: row
+    for row in (
+        LossRow("mean_squared_error", mean_squared_error, mean_squared_error_derivative, "identity", "(a - y)^2"),
+        LossRow(
+            "mean_absolute_error", mean_absolute_error, mean_absolute_error_derivative, "identity", "|a - y|",
+            "0 at a = y",
+        ),
+        LossRow(
+            "huber", huber, huber_derivative, "identity",
+            "d^2 / 2 if d <= delta else delta * (d - delta / 2), with d = |a - y|",
+            source='P. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35, 1964',
+            settings=Huber,
+        ),
+        LossRow("log_cosh", log_cosh, log_cosh_derivative, "identity", "log(cosh(a - y))"),
+        LossRow(
+            "quantile", quantile, None, "identity", "q * (y - a) if y > a else (q - 1) * (y - a)", "0 at a = y",
+            'R. Koenker, G. Bassett, "Regression quantiles", Econometrica 46, 1978',
+            allowed=("relu", "softplus", "exponential"),
+            outputs_per_target=lambda numbers: int(numbers[0]), settings=Quantile,
+        ),
+        LossRow(
+            "poisson", poisson, poisson_derivative, "exponential", "a - y log(a), with a = e^z",
+            source='P. McCullagh, J. Nelder, "Generalized linear models", 1989, chapter 6', on_logits=True,
+            targets="non-negative",
+        ),
+        LossRow(
+            "gamma", gamma, gamma_derivative, "exponential", "log(a) + y / a, with a = e^z",
+            source='P. McCullagh, J. Nelder, "Generalized linear models", 1989, chapter 8', on_logits=True,
+            targets="positive",
+        ),
+        LossRow(
+            "gaussian_negative_log_likelihood", gaussian_negative_log_likelihood, None, "identity",
+            "(s + (a - y)^2 e^-s) / 2 of the mean a and the log variance s; log(2 pi) / 2 is left out",
+            source='D. Nix, A. Weigend, "Estimating the mean and variance of the target probability distribution", '
+            "ICNN 1994",
+            allowed=(), mean_over="targets", outputs_per_target=lambda numbers: 2,
+        ),
+        LossRow(
             "binary_cross_entropy", binary_cross_entropy, binary_cross_entropy_derivative, "sigmoid",
-            on_logits=True, targets="probabilities",
+            "-y log(a) - (1 - y) log(1 - a)", on_logits=True, targets="probabilities",
         ),
-        Loss(
-            "categorical_cross_entropy", categorical_cross_entropy, None, "softmax",
-            on_logits=True, rowwise=True, per_output=False, targets="classes",
+        LossRow(
+            "categorical_cross_entropy", categorical_cross_entropy, None, "softmax", "-sum_j y_j log(a_j)",
+            source='label smoothing: C. Szegedy et al., "Rethinking the inception architecture for computer vision", '
+            "CVPR 2016",
+            on_logits=True, mean_over="", targets="classes", settings=CategoricalCrossEntropy,
         ),
-        Loss("output_gradient", output_gradient, output_gradient_derivative, "identity", public=False),
+        LossRow(
+            "focal", focal, focal_derivative, "sigmoid",
+            "-alpha y (1 - a)^gamma log(a) - (1 - alpha) (1 - y) a^gamma log(1 - a)",
+            source='T. Lin et al., "Focal loss for dense object detection", ICCV 2017',
+            on_logits=True, targets="probabilities", settings=Focal,
+        ),
+        LossRow(
+            "hinge", hinge, hinge_derivative, "identity", "max(0, 1 - y a)", "0 at y a = 1",
+            'C. Cortes, V. Vapnik, "Support-vector networks", Machine Learning 20, 1995',
+            allowed=("tanh", "softsign", "hard_tanh"), targets="signs",
+        ),
+        LossRow(
+            "output_gradient", output_gradient, output_gradient_derivative, "identity", "a y", public=False,
+        ),
     )
 }  # fmt: skip

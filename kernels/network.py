@@ -19,6 +19,7 @@ from .layout import (
     INPUTS_STRIDE,
     LAYERS,
     LOSS,
+    LOSS_SETTINGS,
     LOSSES,
     OUTPUT,
     PACKED,
@@ -98,7 +99,7 @@ def loss(plan, first, rows, samples):
     call(
         plan[LOSS], at(reals(last[ACTIVATIONS]), first * stride), at(reals(plan[TARGETS]), first * stride),
         at(reals(last[DELTA]), first * stride), at(doubles(plan[ROW_LOSSES]), first),
-        rows, last[FAN_OUT], stride, 1.0 / (samples * plan[DELTA_DIVISOR]),
+        rows, last[FAN_OUT], stride, 1.0 / (samples * plan[DELTA_DIVISOR]), doubles(plan[LOSS_SETTINGS]),
     )  # fmt: skip
 
 

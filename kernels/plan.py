@@ -11,7 +11,7 @@ from . import layout
 from .activations import ACTIVATIONS
 from .interface import SOURCE_DTYPES
 from .levels import LEVELS
-from .losses import LOSSES
+from .losses import LOSSES, divisor, target_columns
 from .optimizers import Optimizer
 from .settings import Settings, name_of, numbers_of, row_of
 from .specialize import tile_shape
@@ -248,7 +248,9 @@ class Plan:
                 self._kept.append(sums)
                 record[layout.WEIGHTED_SUMS] = data_address(sums)
         self[layout.LOSS] = self.library.address(f"loss_{name_of(loss)}", model.dtype)
-        self[layout.VALUE_DIVISOR] = self[layout.DELTA_DIVISOR] = model.sizes[-1] if row.per_output else 1
+        self[layout.LOSS_SETTINGS] = np.array([*numbers_of(LOSSES, loss), 0.0])
+        self[layout.TARGET_COLUMNS] = target_columns(loss, model.sizes[-1])
+        self[layout.VALUE_DIVISOR] = self[layout.DELTA_DIVISOR] = divisor(loss, model.sizes[-1])
         self[layout.TARGETS] = self._scratch(batch_size * int(last[layout.STRIDE]))
         self._arrays[-4] = self._rows_of_layers(layout.DELTA, batch_size)
         self[layout.ROW_LOSSES] = np.empty(batch_size)
@@ -260,7 +262,9 @@ class Plan:
     def _fits_into_vectors(self) -> bool:
         """Whether every layer does, and activations and loss have no need of rows."""
         model = self.model
-        rowwise = LOSSES[model.loss].rowwise or any(row_of(ACTIVATIONS, a).rowwise for a in model.activations)
+        rowwise = row_of(LOSSES, model.loss).derivative is None or any(
+            row_of(ACTIVATIONS, a).rowwise for a in model.activations
+        )
         return max(model.sizes) <= self._lanes and not rowwise
 
     def _stay_in_vectors(self) -> None:
@@ -271,9 +275,9 @@ class Plan:
             if record[layout.FORWARD]:
                 name = f"activation_{name_of(activation)}_of_vector"
                 record[layout.ACTIVATION_OF_VECTOR] = self.library.address(name, dtype)
-        loss = self.model.loss
-        self[layout.LOSS_OF_VECTOR] = self.library.address(f"loss_{loss}_of_vector", dtype)
-        self[layout.LOSS_DERIVATIVE_OF_VECTOR] = self.library.address(f"loss_derivative_{loss}_of_vector", dtype)
+        name = f"{name_of(self.model.loss)}_of_vector"
+        self[layout.LOSS_OF_VECTOR] = self.library.address(f"loss_{name}", dtype)
+        self[layout.LOSS_DERIVATIVE_OF_VECTOR] = self.library.address(f"loss_derivative_{name}", dtype)
         self[layout.INPUTS], self[layout.TARGETS] = (self._scratch(layout.AHEAD * self._lanes) for _ in range(2))
 
     def _scratch(self, count: int) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import simd
 from .activations import ACTIVATIONS
-from .losses import LOSSES
+from .losses import LOSSES, divisor
 from .plan import Array, Model, Predictor
 from .settings import numbers_of, row_of
 from .simd import Pointer
@@ -32,7 +32,7 @@ def _formulas(dtype: str) -> dict[str, Any]:
         "load": Pointer.__getitem__, "store": Pointer.__setitem__,
         "lanes_below": lambda n: n > 0, "sum_lanes": lambda v: v, "largest_lane": lambda v: v,
         "absolute": np.abs, "copy_sign": np.copysign, "maximum": np.maximum, "accumulate": np.add,
-        "polynomial": simd.polynomial,
+        "quotient": simd.quotient, "polynomial": simd.polynomial,
     }  # fmt: skip
     namespace = specialize(dtype, vocabulary)
     namespace |= {
@@ -105,15 +105,16 @@ def loss_and_delta(model: Model, output: Array, source: Array, y: Array, divisor
     """The sum of the loss over samples and outputs, and dLoss/dz of the last layer for a loss of sum / divisor."""
     row = row_of(LOSSES, model.loss)
     formulas = _formulas(model.dtype)
-    value = formulas[row.value.__name__]
+    value, settings = formulas[row.value.__name__], numbers_of(LOSSES, model.loss)
     if row.derivative is None:
         columns, delta_columns = list(output.T), [np.empty(0)] * output.shape[1]
         block = 1, len(columns), len(columns)
         losses = [np.empty(0)]
-        value(Pointer(columns), Pointer(list(y.T)), Pointer(delta_columns), losses, *block, 1 / divisor)
+        value(Pointer(columns), Pointer(list(y.T)), Pointer(delta_columns), losses, *block, 1 / divisor, settings)
         total, delta = losses[0], np.stack(delta_columns, axis=1)
     else:
-        total, delta = value(output, y), formulas[row.derivative.__name__](output, y) / formulas["real"](divisor)
+        arguments = (output, y, settings) if settings else (output, y)
+        total, delta = value(*arguments), formulas[row.derivative.__name__](*arguments) / formulas["real"](divisor)
     if not row.on_logits:
         delta = through_activation(model, -1, source, delta)
     return float(np.sum(total, dtype=np.float64)), delta
@@ -183,7 +184,7 @@ class ReferenceExecutor:
 
     def loss_divisor(self) -> int:
         """The mean is over samples times this."""
-        return self.model.sizes[-1] if self.loss.per_output else 1
+        return divisor(self.model.loss, self.model.sizes[-1])
 
 
 class ReferencePrediction:

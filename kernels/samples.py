@@ -2,12 +2,12 @@
 
 from .layout import (
     FAN_IN,
-    FAN_OUT,
     INPUTS,
     INPUTS_STRIDE,
     LAYERS,
     ORDER,
     STRIDE,
+    TARGET_COLUMNS,
     TARGETS,
     X_COLUMN,
     X_GATHER,
@@ -64,6 +64,6 @@ def load_targets(plan, sample, first, rows):
     last = layer_record(plan, plan[LAYERS] - 1)
     stride = last[STRIDE]
     call(
-        plan[Y_GATHER], plan[Y], plan[Y_ROW], plan[Y_COLUMN], plan[ORDER], sample, rows, last[FAN_OUT],
+        plan[Y_GATHER], plan[Y], plan[Y_ROW], plan[Y_COLUMN], plan[ORDER], sample, rows, plan[TARGET_COLUMNS],
         at(reals(plan[TARGETS]), first * stride), stride,
     )  # fmt: skip

@@ -21,14 +21,12 @@ def parameter(default: float, rule: str) -> Any:
     return field(default=default, metadata={"rule": rule})
 
 
-def checked(argument: str, value: Any, rule: str) -> float:
-    """A real number as a float."""
+def to_number(value: Any) -> float:
+    """A real number as a float; NaN, which keeps to no rule, for anything else."""
     try:
-        number = math.nan if isinstance(value, bool | np.bool_ | str | bytes) else float(value)
+        return math.nan if isinstance(value, bool | np.bool_ | str | bytes) else float(value)
     except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    require(RULES[rule](number), argument, rule, value)
-    return number
+        return math.nan
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), f.metadata["rule"]))
+            value, rule = getattr(self, f.name), f.metadata["rule"]
+            number = to_number(value)
+            require(RULES[rule](number), f.name, rule, value)
+            object.__setattr__(self, f.name, number)
 
     def numbers(self) -> list[float]:
         """What the functions take."""

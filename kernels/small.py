@@ -18,6 +18,7 @@ from .layout import (
     LAYERS,
     LOSS_DERIVATIVE_OF_VECTOR,
     LOSS_OF_VECTOR,
+    LOSS_SETTINGS,
     PACKED,
     PACKED_OFFSET,
     PACKED_SIZE,
@@ -89,7 +90,7 @@ def forward_vectors(plan, x):
 def slope_of_loss(plan, output, target):
     """The derivatives of the loss by the outputs."""
     last = layer_record(plan, plan[LAYERS] - 1)
-    slope = call_for_vector(plan[LOSS_DERIVATIVE_OF_VECTOR], output, target)
+    slope = call_for_vector(plan[LOSS_DERIVATIVE_OF_VECTOR], output, target, doubles(plan[LOSS_SETTINGS]))
     return select(lanes_below(last[FAN_OUT]), real(1.0 / plan[DELTA_DIVISOR]) * slope, real(0))
 
 
@@ -115,7 +116,9 @@ def backward_vectors(plan, x, delta):
 def value_of_loss(plan, target):
     """The loss of what went forward."""
     last = layer_record(plan, plan[LAYERS] - 1)
-    values = call_for_vector(plan[LOSS_OF_VECTOR], load(reals(last[ACTIVATIONS]), 0), target)
+    values = call_for_vector(
+        plan[LOSS_OF_VECTOR], load(reals(last[ACTIVATIONS]), 0), target, doubles(plan[LOSS_SETTINGS])
+    )
     return double(sum_lanes(select(lanes_below(last[FAN_OUT]), values, real(0))))
 
 

@@ -8,21 +8,38 @@ import numpy as np
 import oracle
 
 from fastmlp.kernels.activations import ACTIVATIONS, ELU, LeakyReLU
-from fastmlp.kernels.losses import LOSSES
+from fastmlp.kernels.losses import LOSSES, CategoricalCrossEntropy, Focal, Huber, Quantile
 from fastmlp.kernels.optimizers import OPTIMIZERS
 from fastmlp.kernels.plan import Model
+from fastmlp.kernels.settings import numbers_of, row_of
 
 HIDDEN = [name for name, row in ACTIVATIONS.items() if not row.rowwise]
-OUTPUTS = [  # (output activation, loss): all that are allowed
+
+
+def outputs_for(row):
+    """The output activations that a loss allows."""
+    if row.on_logits:
+        return [row.output_activation]
+    return list(ACTIVATIONS) if row.allowed is None else [row.output_activation, *row.allowed]
+
+
+ALL_OUTPUTS = [  # (output activation, loss): all that are allowed
+    (activation, name) for name, row in LOSSES.items() if row.public for activation in outputs_for(row)
+]
+OUTPUTS = [  # without most of those that differ in nothing but what has been tested apart
     (activation, name)
-    for name, row in LOSSES.items()
-    if row.public
-    for activation in ([row.output_activation] if row.on_logits else ACTIVATIONS)
+    for activation, name in ALL_OUTPUTS
+    if LOSSES[name].allowed is not None
+    or LOSSES[name].on_logits
+    or name == "mean_squared_error"
+    or activation in ("identity", "sigmoid", "gelu")
 ]
 HIDDEN_WITH_SETTINGS = [LeakyReLU(0.2), ELU(0.5)]
+LOSSES_WITH_SETTINGS = [Huber(0.4), Quantile([0.3, 0.8]), CategoricalCrossEntropy(0.1), Focal(1.5, 0.4)]
 PAIRINGS = [  # (hidden activation, output activation, loss): every hidden one, every output with every loss it may feed
     *((hidden, "identity", "mean_squared_error") for hidden in [*HIDDEN, *HIDDEN_WITH_SETTINGS]),
     *(("tanh", output, loss) for output, loss in OUTPUTS if (output, loss) != ("identity", "mean_squared_error")),
+    *(("sigmoid", LOSSES[loss.name].output_activation, loss) for loss in LOSSES_WITH_SETTINGS),
 ]
 
 
@@ -55,15 +72,18 @@ class Case:
         for z, name in zip(zs, self.model.activations, strict=True):
             for kink in oracle.activation(name).kinks:
                 far &= (abs(z - kink) > margin).all(axis=1)
+        outputs = oracle.predict(*self.formulas, self.parameters, self.X)
+        far &= (oracle.loss_of(self.model.loss).distance(outputs, self.rows_of_y) > margin).all(axis=1)
         return Case(self.model, self.parameters, self.X[far], self.y[far])
 
 
 def case(sizes, hidden, output, loss, dtype, samples, seed=0, decided=False):
-    """Weights are such that weighted sums are of order 1 in every layer.
+    """Weights are such that weighted sums are of order 1 in every layer; a loss may want another output or two.
 
     decided: weights so small, and biases so large, that a unit is on one side of its activation's kink for all
     samples, and stays there during a short training.
     """
+    sizes = [*sizes[:-1], -(-sizes[-1] // outputs_per_target(loss)) * outputs_per_target(loss)]
     activations = (*(hidden if isinstance(hidden, tuple) else (hidden,) * (len(sizes) - 2)), output)
     generator = np.random.default_rng(seed)
     layers = []
@@ -78,13 +98,27 @@ def case(sizes, hidden, output, loss, dtype, samples, seed=0, decided=False):
             weights, biases = weights / 8, generator.choice(between, size=outputs)
         layers.append((weights, biases))
     X = generator.normal(size=(samples, sizes[0])).clip(-3, 3)
-    if LOSSES[loss].targets == "classes":
-        y = generator.integers(sizes[-1], size=samples)
-    elif LOSSES[loss].targets == "probabilities":
-        y = generator.integers(2, size=(samples, sizes[-1])).astype(float)
-    else:
-        y = generator.normal(size=(samples, sizes[-1]))
+    y = targets_of(loss, generator, samples, sizes[-1])
     return Case(Model(tuple(sizes), activations, loss, dtype), oracle.join(layers).astype(dtype), X.astype(dtype), y)
+
+
+def outputs_per_target(loss):
+    return row_of(LOSSES, loss).outputs_per_target(numbers_of(LOSSES, loss))
+
+
+def targets_of(loss, generator, samples, outputs):
+    """Such as the loss takes: labels where these are classes."""
+    kind, shape = row_of(LOSSES, loss).targets, (samples, outputs // outputs_per_target(loss))
+    if kind == "classes":
+        return generator.integers(outputs, size=samples)
+    if kind == "probabilities":
+        return generator.integers(2, size=shape).astype(float)
+    if kind == "signs":
+        return generator.choice([-1.0, 1.0], size=shape)
+    if kind == "non-negative":
+        return generator.integers(4, size=shape).astype(float)
+    y = generator.normal(size=shape)
+    return np.exp(y) if kind == "positive" else y
 
 
 def stepper(optimizer):

@@ -126,17 +126,101 @@ def activation(chosen):
 class Loss(NamedTuple):
     value: Callable
     gradient: Callable
+    distance: Callable = lambda a, y: np.full(a.shape, np.inf)  # of outputs to where the derivative, or its own, jumps
 
+
+def mean(function, derivative, distance=None):
+    """A loss that is a mean over samples and outputs."""
+    rest = (distance,) if distance else ()
+    return Loss(lambda a, y: np.mean(function(a, y)), lambda a, y: derivative(a, y) / a.size, *rest)
+
+
+def huber(delta=1.0):
+    return mean(
+        lambda a, y: np.where(abs(a - y) <= delta, (a - y) ** 2 / 2, delta * abs(a - y) - delta**2 / 2),
+        lambda a, y: np.clip(a - y, -delta, delta),
+        lambda a, y: abs(abs(a - y) - delta),
+    )
+
+
+def quantile(quantiles=(0.1, 0.5, 0.9)):
+    """Targets, each repeated for the quantiles, and these in the same order."""
+
+    def both(a, y):
+        return np.repeat(y, len(quantiles), axis=1), np.tile(quantiles, y.shape[1])
+
+    def function(a, y):
+        y, q = both(a, y)
+        return np.maximum(q * (y - a), (q - 1) * (y - a))
+
+    def derivative(a, y):
+        y, q = both(a, y)
+        return np.where(a < y, -q, 1 - q)
+
+    return mean(function, derivative, lambda a, y: abs(a - both(a, y)[0]))
+
+
+def gaussian(a, y):
+    """Means in the first half of the columns, logarithms of variances in the other."""
+    mu, variance = a[:, : y.shape[1]], np.exp(a[:, y.shape[1] :])
+    return np.mean(np.log(variance) + (y - mu) ** 2 / variance) / 2
+
+
+def gaussian_gradient(a, y):
+    mu, variance = a[:, : y.shape[1]], np.exp(a[:, y.shape[1] :])
+    return np.hstack([(mu - y) / variance, (1 - (y - mu) ** 2 / variance) / 2]) / y.size
+
+
+def categorical(label_smoothing=0.0):
+    def smooth(y):
+        return (1 - label_smoothing) * y + label_smoothing / y.shape[1]
+
+    return Loss(lambda a, y: -np.sum(smooth(y) * np.log(a)) / len(a), lambda a, y: -smooth(y) / a / len(a))
+
+
+def focal(gamma=2.0, alpha=0.25):
+    return mean(
+        lambda a, y: -alpha * y * (1 - a) ** gamma * np.log(a) - (1 - alpha) * (1 - y) * a**gamma * np.log(1 - a),
+        lambda a, y: (
+            alpha * y * (gamma * (1 - a) ** (gamma - 1) * np.log(a) - (1 - a) ** gamma / a)
+            + (1 - alpha) * (1 - y) * (a**gamma / (1 - a) - gamma * a ** (gamma - 1) * np.log(1 - a))
+        ),
+    )
+
+
+LOSSES_WITH_SETTINGS = {
+    "huber": huber, "quantile": quantile, "categorical_cross_entropy": categorical, "focal": focal,
+}  # fmt: skip
 
 LOSSES = {
-    "mean_squared_error": Loss(lambda a, y: np.mean((a - y) ** 2), lambda a, y: 2 * (a - y) / a.size),
-    "binary_cross_entropy": Loss(
-        lambda a, y: np.mean(-y * np.log(a) - (1 - y) * np.log(1 - a)),
-        lambda a, y: ((1 - y) / (1 - a) - y / a) / a.size,
+    "mean_squared_error": mean(lambda a, y: (a - y) ** 2, lambda a, y: 2 * (a - y)),
+    "mean_absolute_error": mean(
+        lambda a, y: abs(a - y), lambda a, y: np.sign(a - y), lambda a, y: abs(a - y)
     ),
-    "categorical_cross_entropy": Loss(lambda a, y: -np.sum(y * np.log(a)) / len(a), lambda a, y: -y / a / len(a)),
-    "output_gradient": Loss(lambda a, y: np.mean(a * y), lambda a, y: y / a.size),
-}
+    "huber": huber(),
+    "log_cosh": mean(lambda a, y: np.log(np.cosh(a - y)), lambda a, y: np.tanh(a - y)),
+    "quantile": quantile(),
+    "poisson": mean(lambda a, y: a - y * np.log(a), lambda a, y: 1 - y / a),
+    "gamma": mean(lambda a, y: np.log(a) + y / a, lambda a, y: 1 / a - y / a**2),
+    "gaussian_negative_log_likelihood": Loss(gaussian, gaussian_gradient),
+    "binary_cross_entropy": mean(
+        lambda a, y: -y * np.log(a) - (1 - y) * np.log(1 - a), lambda a, y: (1 - y) / (1 - a) - y / a
+    ),
+    "categorical_cross_entropy": categorical(),
+    "focal": focal(),
+    "hinge": mean(
+        lambda a, y: np.maximum(0, 1 - y * a), lambda a, y: np.where(y * a < 1, -y, 0), lambda a, y: abs(1 - y * a)
+    ),
+    "output_gradient": mean(lambda a, y: a * y, lambda a, y: y),
+}  # fmt: skip
+
+
+def loss_of(chosen):
+    """The functions of a name, or of settings."""
+    if isinstance(chosen, str):
+        return LOSSES[chosen]
+    return LOSSES_WITH_SETTINGS[chosen.name](**asdict(chosen))
+
 
 # --- optimizers: the new (parameters, state) from the old ones, the gradient, the number of the update and the settings
 
@@ -208,7 +292,7 @@ def backpropagate(sizes, activations, vector, X, output_gradient):
 
 def loss_and_gradient(sizes, activations, loss, vector, X, y):
     a = predict(sizes, activations, vector, X)
-    return LOSSES[loss].value(a, y), backpropagate(sizes, activations, vector, X, LOSSES[loss].gradient(a, y))[0]
+    return loss_of(loss).value(a, y), backpropagate(sizes, activations, vector, X, loss_of(loss).gradient(a, y))[0]
 
 
 def train(sizes, activations, loss, vector, X, y, state, update, batches, factor=1.0):
@@ -228,7 +312,7 @@ def train_updating_first(sizes, activations, loss, vector, X, y, rate, batches, 
     for rows in batches:
         vector = join(layers)
         zs, inputs = weighted_sums(sizes, activations, vector, X[rows])
-        gradient = factor * LOSSES[loss].gradient(predict(sizes, activations, vector, X[rows]), y[rows])
+        gradient = factor * loss_of(loss).gradient(predict(sizes, activations, vector, X[rows]), y[rows])
         for l in reversed(range(len(layers))):
             weights, biases = layers[l]
             delta = activation(activations[l]).backward(zs[l], gradient)

@@ -64,6 +64,12 @@ def test_public_names():
     names = [
         "SGD",
         "Adam",
+        "ELU",
+        "LeakyReLU",
+        "CategoricalCrossEntropy",
+        "Focal",
+        "Huber",
+        "Quantile",
         "DivergenceError",
         "History",
         "Layer",

@@ -6,10 +6,11 @@ kink of an activation are left out, where a difference would straddle it.
 
 import numpy as np
 import pytest
-from cases import PAIRINGS, case
+from cases import ALL_OUTPUTS, OUTPUTS, PAIRINGS, case
 
 from fastmlp.kernels.losses import LOSSES
 from fastmlp.kernels.optimizers import SGD
+from fastmlp.kernels.settings import name_of
 from fastmlp.kernels.training import Schedule
 
 STEP = 1e-5
@@ -74,22 +75,25 @@ def test_gradient_is_that_of_the_loss(fast_backend, hidden, output, loss):
     network = network_far_from_kinks(hidden, output, loss)
     executor = network.executor(fast_backend)
     X, y = network.X[BATCH : 2 * BATCH], network.y[BATCH : 2 * BATCH]
-    chosen = chosen_parameters(SIZES)
+    chosen = chosen_parameters(network.model.sizes)
     gradient = executor.gradient(X, y)[1]
     differences = differences_of_loss(executor, X, y, chosen)
     assert (relative_errors(gradient, differences, chosen) < TOLERANCE).all()
-    for wrong in blocks(SIZES):
+    for wrong in blocks(network.model.sizes):
         planted = gradient.copy()
         planted[wrong] *= 1.001
         assert (relative_errors(planted, differences, chosen) < TOLERANCE).sum() == len(chosen) - 1
 
 
-@pytest.mark.parametrize(("hidden", "output", "loss"), PAIRINGS)
+@pytest.mark.parametrize(
+    ("hidden", "output", "loss"),
+    [*PAIRINGS, *(("tanh", output, loss) for output, loss in ALL_OUTPUTS if (output, loss) not in OUTPUTS)],
+)
 def test_gradient_of_small_networks(backend, hidden, output, loss):
     sizes = (3, 5, 2)
     network = case(sizes, hidden, output, loss, "float64", 20, seed=1).far_from_kinks(20 * STEP)
     executor, X, y = network.executor(backend), network.X[:7], network.y[:7]
-    chosen = chosen_parameters(sizes, most=3)
+    chosen = chosen_parameters(network.model.sizes, most=3)
     differences = differences_of_loss(executor, X, y, chosen)
     assert (relative_errors(executor.gradient(X, y)[1], differences, chosen) < TOLERANCE).all()
 
@@ -119,13 +123,13 @@ def test_given_output_gradients_reach_parameters_and_inputs(fast_backend, hidden
     """For sum(a * v), an objective of the outputs that is no loss of the table."""
     network = network_far_from_kinks(hidden, output, loss, samples=3)
     executor, X = network.executor(fast_backend), network.X.copy()
-    v = np.random.default_rng(0).normal(size=(3, SIZES[-1]))
+    v = np.random.default_rng(0).normal(size=(3, network.model.sizes[-1]))
     gradient, inputs = executor.backward(X, v)
 
     def objective():
         return float((executor.predict(X) * v).sum())
 
-    chosen = chosen_parameters(SIZES, most=5)
+    chosen = chosen_parameters(network.model.sizes, most=5)
     differences = np.full(len(gradient), np.nan)
     for i in np.concatenate(chosen):
         differences[i] = central_difference(objective, executor.parameters, executor.changed, i)
@@ -136,4 +140,4 @@ def test_given_output_gradients_reach_parameters_and_inputs(fast_backend, hidden
 
 
 def test_every_public_loss_is_paired():
-    assert {loss for _, _, loss in PAIRINGS} == {name for name, row in LOSSES.items() if row.public}
+    assert {name_of(loss) for _, _, loss in PAIRINGS} == {name for name, row in LOSSES.items() if row.public}

@@ -42,7 +42,7 @@ def test_the_table_has_a_kernel_for_every_row():
         rows |= {f"derivative_{name}"} if row.derivative else set()
         rows |= {f"activation_{name}_of_vector"} if row.forward and not row.rowwise else set()
     for name, row in LOSSES.items():
-        rows |= set() if row.rowwise else {f"loss_{name}_of_vector", f"loss_derivative_{name}_of_vector"}
+        rows |= set() if row.derivative is None else {f"loss_{name}_of_vector", f"loss_derivative_{name}_of_vector"}
     assert rows <= set(KERNELS)
     assert all(row.name == name for table in (KERNELS, ACTIVATIONS, LOSSES, OPTIMIZERS) for name, row in table.items())
 
@@ -135,8 +135,8 @@ def arguments_of(kernel, dtype):
     if kernel.name.startswith(("activation", "derivative")):
         arrays[0] *= 2
         return [*arrays, 3, 5, 16, np.array([0.3])]
-    losses = [np.full(3, np.nan)] if "doubles" in kernel.arguments else []
-    return [*arrays, *losses, 3, 5, 16, *([0.25] if "double" in kernel.arguments else [])]
+    settings = {"loss_quantile": [2, 0.2, 0.7]}.get(kernel.name, [0.3, 0.3])
+    return [*arrays, np.full(3, np.nan), 3, 6, 16, 0.25, np.array(settings)]
 
 
 @pytest.mark.parametrize("name", [name for name in KERNELS if name not in ENTRIES + ON_VECTORS])

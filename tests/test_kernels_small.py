@@ -15,7 +15,9 @@ from fastmlp.kernels.training import Schedule
 
 REFERENCE = backend("reference")
 PAIRINGS = [(hidden, "identity", "mean_squared_error") for hidden in HIDDEN]
-PAIRINGS += [("tanh", *pair) for pair in OUTPUTS if not (ACTIVATIONS[pair[0]].rowwise or LOSSES[pair[1]].rowwise)]
+PAIRINGS += [
+    ("tanh", *pair) for pair in OUTPUTS if not (ACTIVATIONS[pair[0]].rowwise or LOSSES[pair[1]].derivative is None)
+]
 SAMPLES = 2 * layout.AHEAD + 5
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import oracle
 import pytest
-from cases import PAIRINGS
+from cases import PAIRINGS, targets_of
 
 import fastmlp
 from fastmlp import NeuralNetwork
@@ -26,11 +26,11 @@ def network_of(sizes, hidden="tanh", output=None, loss="mean_squared_error", **o
 
 
 def data(network, samples, seed=3):
-    """Samples, and targets that every loss takes."""
+    """Samples, and targets that the loss takes, in rows."""
     generator = np.random.default_rng(seed)
     X = generator.normal(size=(samples, network.layer_sizes[0])).astype(network.dtype)
-    labels = generator.integers(network.layer_sizes[-1], size=samples)
-    return X, np.eye(network.layer_sizes[-1])[labels]
+    y = targets_of(network._model.loss, generator, samples, network.layer_sizes[-1])
+    return X, oracle.one_hot(y, network.layer_sizes[-1]) if y.ndim == 1 else y
 
 
 def formulas(network):
@@ -233,7 +233,7 @@ def test_parameters_are_snapshots_that_cannot_be_written():
 
 @pytest.mark.parametrize(("hidden", "output", "loss"), PAIRINGS)
 def test_formulas(hidden, output, loss, dtype):
-    network = network_of([7, 11, 5, 3], hidden, output, loss, dtype=dtype)
+    network = network_of([7, 11, 5, 6], hidden, output, loss, dtype=dtype)
     X, y = data(network, 40)
     a = oracle.predict(*formulas(network), network.parameters, X)
     value, gradient = oracle.loss_and_gradient(*formulas(network), loss, network.parameters, X, y)
@@ -324,9 +324,9 @@ def test_a_gradient_knows_its_layers():
 @pytest.mark.parametrize("samples", [1, 50, 300])
 @pytest.mark.parametrize(("hidden", "output", "loss"), PAIRINGS)
 def test_backward_is_the_derivative_of_any_objective(hidden, output, loss, samples):
-    network = network_of([4, 6, 3], hidden, output, loss, dtype="float64")
+    network = network_of([4, 6, 6], hidden, output, loss, dtype="float64")
     X, _ = data(network, samples)
-    wanted = np.random.default_rng(5).normal(size=(samples, 3))  # the objective: sum(wanted * outputs)
+    wanted = np.random.default_rng(5).normal(size=(samples, 6))  # the objective: sum(wanted * outputs)
     parameters, inputs = network.backward(X, wanted)
     expected, expected_inputs = oracle.backpropagate(*formulas(network), network.parameters, X, wanted)
     np.testing.assert_allclose(parameters, expected, atol=1e-12 * abs(expected).max())

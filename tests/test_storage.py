@@ -436,7 +436,9 @@ def test_the_sentence_says_what_is_wrong(tmp_path, saved):
     path = forged(tmp_path / "model.npz", {**header, "loss": "mse"}, arrays)
     assert refused(path) == (
         f"path must be a network saved by fastmlp, got {str(path)!r}: loss must be one of 'mean_squared_error', "
-        "'binary_cross_entropy', 'categorical_cross_entropy', got 'mse'"
+        "'mean_absolute_error', 'huber', 'log_cosh', 'quantile', 'poisson', 'gamma', "
+        "'gaussian_negative_log_likelihood', "
+        "'binary_cross_entropy', 'categorical_cross_entropy', 'focal', 'hinge', got 'mse'"
     )
 
 
@@ -578,3 +580,22 @@ def test_settings_of_functions_come_back(tmp_path):
     ]  # fmt: skip
     for entry in wrong:
         refused(forged(tmp_path / "wrong.npz", {**header, "activations": [entry, "gelu", "identity"]}, arrays))
+
+
+@pytest.mark.parametrize(
+    ("loss", "record"),
+    [
+        (fastmlp.Quantile([0.2, 0.7]), {"name": "quantile", "quantiles": [0.2, 0.7]}),
+        (fastmlp.CategoricalCrossEntropy(0.1), {"name": "categorical_cross_entropy", "label_smoothing": 0.1}),
+        (fastmlp.Focal(1, 0.5), {"name": "focal", "gamma": 1.0, "alpha": 0.5}),
+        (fastmlp.Huber(2), {"name": "huber", "delta": 2.0}),
+    ],
+)
+def test_settings_of_losses_come_back(tmp_path, loss, record):
+    network = NeuralNetwork([3, 2], loss=loss, seed=1)
+    network.save(tmp_path / "model.npz")
+    header, _ = parts(tmp_path / "model.npz")
+    assert header["loss"] == record
+    loaded = fastmlp.load(tmp_path / "model.npz")
+    assert loaded._model == network._model
+    assert (network.loss, repr(loaded)) == (record["name"], repr(network))

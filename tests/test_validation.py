@@ -10,6 +10,7 @@ import re
 import numpy as np
 import pytest
 
+import fastmlp
 from fastmlp import SGD, Adam, NeuralNetwork
 
 SENTENCE = re.compile(r"(?P<argument>[A-Za-z_]\w*)(\[\d+\])? must be .+, got .+")  # no line break: `.` matches none
@@ -59,6 +60,10 @@ def nested(depth):
 HIDDEN = (
     "'identity', 'sigmoid', 'relu', 'tanh', 'leaky_relu', 'elu', 'selu', 'gelu', 'gelu_tanh', 'silu', 'mish', "
     "'softplus', 'softsign', 'hard_sigmoid', 'hard_tanh', 'relu6', 'exponential'"
+)
+LOSSES = (
+    "'mean_squared_error', 'mean_absolute_error', 'huber', 'log_cosh', 'quantile', 'poisson', 'gamma', "
+    "'gaussian_negative_log_likelihood', 'binary_cross_entropy', 'categorical_cross_entropy', 'focal', 'hinge'"
 )
 BAD_NETWORKS = {
     "layer_sizes": [
@@ -110,7 +115,7 @@ def test_networks_that_cannot_be(name, value):
         ),
         (
             ([2, 1], "relu", None, "x"),
-            "loss must be one of 'mean_squared_error', 'binary_cross_entropy', 'categorical_cross_entropy', got 'x'",
+            f"loss must be one of {LOSSES}, got 'x'",
         ),
         (
             ([2, 1], "relu", "tanh", "binary_cross_entropy"),
@@ -120,6 +125,30 @@ def test_networks_that_cannot_be(name, value):
             ([2, 1], "relu", None, "categorical_cross_entropy"),
             "layer_sizes must be 2 outputs or more at the end for loss 'categorical_cross_entropy', got [2, 1]",
         ),
+        (
+            ([2, 2], "relu", None, fastmlp.Quantile([0.1, 0.5, 0.9])),
+            "layer_sizes must be such that the outputs at the end are 3 for each target, for loss 'quantile', "
+            "got [2, 2]",
+        ),
+        (
+            ([2, 3], "relu", None, "gaussian_negative_log_likelihood"),
+            "layer_sizes must be such that the outputs at the end are 2 for each target, for loss "
+            "'gaussian_negative_log_likelihood', got [2, 3]",
+        ),
+        (
+            ([2, 2], "relu", "tanh", "gaussian_negative_log_likelihood"),
+            "output_activation must be 'identity' for loss 'gaussian_negative_log_likelihood', got 'tanh'",
+        ),
+        (
+            ([2, 2], "relu", fastmlp.ELU(), "hinge"),
+            "output_activation must be one of 'identity', 'tanh', 'softsign', 'hard_tanh' for loss 'hinge', "
+            "got ELU(alpha=1.0)",
+        ),
+        (
+            ([2, 2], "relu", "identity", "poisson"),
+            "output_activation must be 'exponential' for loss 'poisson', got 'identity'",
+        ),
+        (([2, 3, 2], fastmlp.Huber()), f"activation must be one of {HIDDEN}, got Huber(delta=1.0)"),
     ],
 )
 def test_what_is_said_of_networks(arguments, sentence):
@@ -244,6 +273,54 @@ BAD_Y_OF_ALL = [
     *bad_arrays(Y), *bad_shapes((), (0,), (0, 2), (1, 2), (3, 2), (2, 3), (2, 1), (4,), (1, 2, 2), (2, 2, 1)), [],
     [[]], 0, True, [[1, 0], [1]],
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("loss", "good", "bad", "rule"),
+    [
+        ("poisson", 0, -1, "0 or above"),
+        ("gamma", 1e-9, 0, "above 0"),
+        ("hinge", -1, 0, "-1 or 1"),
+        ("focal", 0.5, 1.5, "from 0 to 1"),
+    ],
+)
+def test_kinds_of_targets(loss, good, bad, rule):
+    network = NeuralNetwork([3, 4, 1], loss=loss, seed=0)
+    network.train(X, [good, 1], 1)
+    with pytest.raises(ValueError, match=f"^y must be {rule} for loss '{loss}', got {bad}$"):
+        network.train(X, [1, bad], 1)
+
+
+def test_targets_of_losses_with_more_outputs():
+    network = NeuralNetwork([3, 4, 6], loss=fastmlp.Quantile([0.1, 0.9, 0.5]), seed=0)
+    network.train(X, np.ones((2, 2)), 1)
+    with pytest.raises(ValueError, match=r"^y must be of shape \(2, 2\), got \(2, 6\)$"):
+        network.evaluate(X, np.ones((2, 6)))
+    one = NeuralNetwork([3, 2], loss="gaussian_negative_log_likelihood", seed=0)
+    assert one.evaluate(X, [1, 2]) == one.evaluate(X, [[1], [2]])
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: fastmlp.LeakyReLU(0), "negative_slope must be a finite number above 0, got 0"),
+        (lambda: fastmlp.ELU("1"), "alpha must be a finite number above 0, got '1'"),
+        (lambda: fastmlp.Huber(-1), "delta must be a finite number above 0, got -1"),
+        (lambda: fastmlp.Focal(gamma=NAN), "gamma must be a finite number from 0 on, got nan"),
+        (lambda: fastmlp.Focal(alpha=1), "alpha must be between 0 and 1, got 1"),
+        (lambda: fastmlp.CategoricalCrossEntropy(1), "label_smoothing must be at least 0 and below 1, got 1"),
+        (lambda: fastmlp.Quantile([]), "quantiles must be a sequence of one or more numbers between 0 and 1, got []"),
+        (lambda: fastmlp.Quantile(0.5), "quantiles must be a sequence of one or more numbers between 0 and 1, got 0.5"),
+        (
+            lambda: fastmlp.Quantile([0.5, 1]),
+            "quantiles must be a sequence of one or more numbers between 0 and 1, got [0.5, 1]",
+        ),
+    ],
+)
+def test_settings_that_cannot_be(make, sentence):
+    with pytest.raises(ValueError, match="must be") as caught:
+        make()
+    assert str(caught.value) == sentence
 
 
 @pytest.mark.parametrize("call", ["evaluate", "gradient", "train"])

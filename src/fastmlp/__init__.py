@@ -5,6 +5,7 @@ from typing import Any
 from .config import show_config
 from .history import History
 from .kernels.activations import ELU, LeakyReLU
+from .kernels.losses import CategoricalCrossEntropy, Focal, Huber, Quantile
 from .kernels.optimizers import SGD, Adam
 from .layer import Layer, Neuron
 from .network import NeuralNetwork, load
@@ -16,14 +17,18 @@ __all__ = [
     "ELU",
     "SGD",
     "Adam",
+    "CategoricalCrossEntropy",
     "DivergenceError",
+    "Focal",
     "History",
+    "Huber",
     "Layer",
     "LeakyReLU",
     "NeuralNetwork",
     "Neuron",
     "ParameterVector",
     "Predictor",
+    "Quantile",
     "load",
     "show_config",
 ]

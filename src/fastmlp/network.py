@@ -56,12 +56,22 @@ class NeuralNetwork:
         "elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign", "hard_sigmoid", "hard_tanh", "relu6"
         or "exponential". `LeakyReLU(negative_slope)` and `ELU(alpha)` are "leaky_relu" and "elu" with other settings.
     output_activation : str or object with settings, default None
-        Activation of the last layer, "softmax" among them. None follows the loss: "identity" for mean squared error,
-        "sigmoid" for binary and "softmax" for categorical cross-entropy, which allow no other.
-    loss : str, default "mean_squared_error"
-        "mean_squared_error": mean of (a - y)^2 over samples and outputs. "binary_cross_entropy": mean of
-        -y log(a) - (1 - y) log(1 - a) over samples and outputs. "categorical_cross_entropy": mean over samples of -log
-        of the probability of the right class.
+        Activation of the last layer, "softmax" among them. None follows the loss.
+    loss : str or object with settings, default "mean_squared_error"
+        A mean over samples and outputs, if nothing else is said. With any output activation, "identity" by default:
+        "mean_squared_error", (a - y)^2; "mean_absolute_error", |a - y|; "huber", by `Huber(delta)`, a square near 0 and
+        a slope beyond; "log_cosh", log(cosh(a - y)).
+
+        "quantile", by `Quantile(quantiles)`: an output for each target and quantile, by "identity", "relu", "softplus"
+        or "exponential". "gaussian_negative_log_likelihood": outputs are the means of all targets, then the logarithms
+        of their variances; (s + (a - y)^2 e^-s) / 2 in the mean over samples and targets; "identity". "hinge": targets
+        are -1 or 1, a question for each output; max(0, 1 - y a); "identity", "tanh", "softsign" or "hard_tanh".
+
+        With one output activation only, by numbers that neither overflow nor cancel: "poisson", a - y log(a), and
+        "gamma", log(a) + y / a, by "exponential"; "binary_cross_entropy", -y log(a) - (1 - y) log(1 - a), and "focal",
+        by `Focal(gamma, alpha)`, the same with less weight on what is right already, by "sigmoid", where each output is
+        a question of its own; "categorical_cross_entropy", by "softmax": the mean over samples of -log of the
+        probability of the right class; with `CategoricalCrossEntropy(label_smoothing)`, of smoothed targets.
     dtype : str, default "float32"
         "float32" or "float64": the type of parameters and of all arithmetic.
     initializer : str, default None
@@ -274,7 +284,7 @@ class NeuralNetwork:
         X : array (n_samples, features)
         y : array (n_samples, outputs)
             Or (n_samples,) where there is one output. For categorical cross-entropy: integer labels (n_samples,), or
-            rows of probabilities.
+            rows of probabilities. For losses with several outputs for a target: (n_samples, targets).
 
         Returns
         -------

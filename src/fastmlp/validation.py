@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from .kernels import settings
 from .kernels.activations import ACTIVATIONS
 from .kernels.errors import one_of, require, shortened
 from .kernels.initializers import INITIALIZERS
 from .kernels.layout import parameter_count
-from .kernels.losses import LOSSES
+from .kernels.losses import LOSSES, TARGET_KINDS, target_columns
 from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.plan import Array, Model
-from .kernels.settings import Settings, row_of
+from .kernels.settings import Settings, numbers_of, row_of
 
 MOST_PARAMETERS = 2**31 - 1
 FEW = 1 << 12  # numbers: NumPy then takes longer to begin a sum than to make it, and a product is quicker to begin
@@ -28,12 +29,15 @@ def model(
 ) -> Model:  # fmt: skip
     """Check what a network is made of."""
     sizes = _layer_sizes(layer_sizes)
-    public = [name for name, row in LOSSES.items() if row.public]
-    loss = name_of("loss", loss, public)
+    loss = choice("loss", loss, [name for name, row in LOSSES.items() if row.public])
     hidden = _hidden_activations(activation, len(sizes) - 2)
     output = _output_activation(output_activation, loss)
-    if LOSSES[loss].targets == "classes":
-        require(sizes[-1] >= 2, "layer_sizes", f"2 outputs or more at the end for loss '{loss}'", list(sizes))
+    row = row_of(LOSSES, loss)
+    if row.targets == "classes":
+        require(sizes[-1] >= 2, "layer_sizes", f"2 outputs or more at the end for loss '{row.name}'", list(sizes))
+    each = row.outputs_per_target(numbers_of(LOSSES, loss))
+    rule = f"such that the outputs at the end are {each} for each target, for loss '{row.name}'"
+    require(sizes[-1] % each == 0, "layer_sizes", rule, list(sizes))
     return Model(sizes, (*hidden, output), loss, number_type(dtype))
 
 
@@ -67,13 +71,15 @@ def _hidden_activations(value: Any, count: int) -> tuple[str | Settings, ...]:
     return tuple(choice(f"activation[{i}]", chosen, names) for i, chosen in enumerate(value))
 
 
-def _output_activation(value: Any, loss: str) -> str | Settings:
-    row = LOSSES[loss]
+def _output_activation(value: Any, loss: str | Settings) -> str | Settings:
+    row = row_of(LOSSES, loss)
     if value is None:
-        return row.output_activation
+        return str(row.output_activation)
     chosen = choice("output_activation", value, ACTIVATIONS)
-    rule = f"'{row.output_activation}' for loss '{loss}'"
-    require(chosen == row.output_activation or not row.on_logits, "output_activation", rule, chosen)
+    right = [row.output_activation, *(() if row.on_logits else row.allowed or ())]
+    rule = f"{one_of(right) if len(right) > 1 else repr(right[0])} for loss '{row.name}'"
+    anything = row.allowed is None and not row.on_logits
+    require(anything or settings.name_of(chosen) in right, "output_activation", rule, chosen)
     return chosen
 
 
@@ -221,21 +227,22 @@ def one_or_many(
 
 
 def targets(y: Any, n_samples: int, model: Model) -> Array:
-    """y as (n_samples, outputs), or labels as (n_samples,)."""
-    outputs = model.sizes[-1]
+    """y as (n_samples, targets), or labels as (n_samples,)."""
+    row, columns = row_of(LOSSES, model.loss), target_columns(model.loss, model.sizes[-1])
     array = numbers("y", y)
-    kind = LOSSES[model.loss].targets
+    kind = row.targets
     if kind == "classes" and array.ndim == 1:
-        return _labels(array, n_samples, outputs)
-    if array.ndim == 1 and outputs == 1:
+        return _labels(array, n_samples, columns)
+    if array.ndim == 1 and columns == 1:
         array = array[:, np.newaxis]
-    shape = f"({n_samples}, {outputs})"
-    either = f"({n_samples},) or {shape}" if outputs == 1 or kind == "classes" else shape
-    _require_shape("y", array, array.shape == (n_samples, outputs), either)
+    shape = f"({n_samples}, {columns})"
+    either = f"({n_samples},) or {shape}" if columns == 1 or kind == "classes" else shape
+    _require_shape("y", array, array.shape == (n_samples, columns), either)
     require_finite("y", array, model.dtype)
-    if kind != "real numbers":
-        outside = (array < 0) | (array > 1)
-        require(not outside.any(), "y", f"from 0 to 1 for loss '{model.loss}'", _first(array, outside))
+    if TARGET_KINDS[kind]:
+        rule, broken = TARGET_KINDS[kind]
+        outside = broken(array)
+        require(not outside.any(), "y", f"{rule} for loss '{row.name}'", _first(array, outside))
     if kind == "classes":
         wrong = np.abs(array.sum(axis=1, dtype=np.float64) - 1) > 1e-3
         require(
