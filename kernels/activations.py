@@ -12,6 +12,7 @@ from .simd import (
     absolute,
     at,
     copy_sign,
+    double,
     lanes_below,
     largest_lane,
     load,
@@ -270,6 +271,20 @@ WITH_DERIVATIVE = {  # by whether the derivative is one of weighted sums, and wh
 }
 
 
+def apply_scalar(z, a, rows, columns, stride, settings):
+    """`apply` for functions of users, of float64."""
+    for i in range(rows):
+        for j in range(columns):
+            a[i * stride + j] = real(element(double(z[i * stride + j])))  # noqa: F821
+
+
+def chain_scalar(of, delta, rows, columns, stride, settings):
+    for i in range(rows):
+        for j in range(columns):
+            k = i * stride + j
+            delta[k] = delta[k] * real(element(double(of[k])))  # noqa: F821
+
+
 @dataclass(frozen=True)
 class LeakyReLU(Settings):
     """The activation "leaky_relu": z above 0, and negative_slope * z below.
@@ -338,6 +353,7 @@ class ActivationRow:
     settings: type[Settings] | None = None
     initializer: str = "glorot_uniform"  # of the layer's weights, unless the user names one
     rowwise: bool = False
+    foreign: bool = False  # functions of users: plain Python, of float64
 
 
 _HE = "he_normal"

@@ -57,7 +57,7 @@ def missing(data: bytes) -> set[str]:
 
 def ir(name: str, dtype: str, level: Level) -> str:
     """A kernel and all that it calls as LLVM's text, under a symbol of its own."""
-    result = callback(name, dtype, level)._compile_uncached()
+    result = callback(KERNELS[name], dtype, level)._compile_uncached()
     with global_compiler_lock:
         result.library.finalize()
     text: str = result.library.get_llvm_str()

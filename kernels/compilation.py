@@ -7,7 +7,7 @@ from typing import Any
 from numba import njit, types
 from numba.core.ccallback import CFunc
 
-from .interface import KERNELS, SOURCE_DTYPES, Kernel
+from .interface import SOURCE_DTYPES, Kernel
 from .intrinsics import vocabulary
 from .levels import LEVELS, Level
 from .specialize import bind, specialize, tile_shape
@@ -17,12 +17,16 @@ from .vector_type import Vector
 POLICY: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 
 
-def callback(name: str, dtype: str, level: Level, version: str = "") -> CFunc:
+def callback(kernel: Kernel, dtype: str, level: Level, version: str = "") -> CFunc:
     """A kernel as a C function, not compiled yet. Its symbol says what it is, and `version` what else it depends on."""
-    kernel = KERNELS[name]
-    function = bind(kernel, namespace(dtype, level))
-    function.__qualname__ = f"{name}_{suffix(dtype, level)}{version}"
+    function = bind(kernel, namespace(dtype, level), foreign)
+    function.__qualname__ = f"{kernel.name}_{suffix(dtype, level)}{version}"
     return CFunc(function, signature(kernel, dtype, level), locals={}, options=POLICY)
+
+
+def foreign(function: Any) -> Any:
+    """A function of a user, which may be compiled already."""
+    return function if hasattr(function, "py_func") else njit(error_model="numpy")(function)
 
 
 @cache

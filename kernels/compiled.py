@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from . import _compiled
-from .interface import fingerprint
+from .interface import Kernel, fingerprint
 from .levels import LEVELS, Level
 from .plan import Model, Plan, Rank
 from .threads import system_call
@@ -26,8 +26,12 @@ class Compiled:
     def system_call(self) -> tuple[int, int]:
         return system_call()
 
-    def address(self, kernel: str, dtype: str) -> int:
-        return self._addresses[kernel, dtype]
+    def address(self, kernel: str | Kernel, dtype: str) -> int:
+        if isinstance(kernel, str):
+            return self._addresses[kernel, dtype]
+        from .jit import custom_address  # which needs Numba
+
+        return custom_address(kernel, dtype, LEVELS[self.level])
 
     def call(self, kernel: str, plan: Plan | Rank, first: int, last: int) -> int:
         return _compiled.call(self._addresses[kernel, plan.model.dtype], plan.address, first, last)

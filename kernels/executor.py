@@ -5,6 +5,7 @@ import numpy as np
 from . import layout
 from .plan import Array, Library, Model, Plan
 from .prediction import CHUNK, Prediction, Workspace
+from .settings import Function
 from .training import Schedule, Training, TrainingPlan
 
 KEPT = 1 << 25  # bytes of a plan that is kept between trainings
@@ -70,7 +71,7 @@ class Executor:
         """Keep the plan for the next training, which may be short; a large one is soon made beside its work."""
         self._training_plan = plan if plan.nbytes < KEPT else None
 
-    def _plan(self, loss: str, X: Array, y: Array) -> tuple[Plan, Array]:
+    def _plan(self, loss: str | Function, X: Array, y: Array) -> tuple[Plan, Array]:
         plan = Plan(self.library, self.model, min(len(X), CHUNK), loss)
         plan[layout.PACKED] = self._packed_parameters(plan)
         plan.read_samples(X)

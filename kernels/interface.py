@@ -71,13 +71,15 @@ class Kernel:
     function: Callable[..., Any]
     arguments: tuple[str, ...]
     result: str = "nothing"
-    bound: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    bound: dict[str, Callable[..., Any]] = field(default_factory=dict, hash=False)
+    foreign: dict[str, Callable[..., Any]] = field(default_factory=dict, hash=False)  # bound to functions of users
 
 
 _ENTRY = ("plan", "integer", "integer")  # all that Python calls takes a plan and two integers, and returns an integer
 _BLOCK = ("integer", "integer", "integer")  # rows, columns, stride
 _GATHER = ("integer", "integer", "integer", "integer", "integer", "integer", "reals", "integer")
-_ACTIVATION = ("reals", "reals", *_BLOCK, "doubles")
+ACTIVATION = ("reals", "reals", *_BLOCK, "doubles")
+LOSS = ("reals", "reals", "reals", "doubles", *_BLOCK, "double", "doubles")
 _UPDATE = ("reals", "reals", "reals", "integer", "integer", "doubles")
 
 
@@ -113,9 +115,9 @@ def _activations() -> list[Kernel]:
             (row.derivative, chain, f"derivative_{row.name}"),
         ):
             if function is not None and row.rowwise:
-                kernels.append(Kernel(name, function, _ACTIVATION))
+                kernels.append(Kernel(name, function, ACTIVATION))
             elif function is not None:
-                kernels.append(Kernel(name, template, _ACTIVATION, bound={"element": function}))
+                kernels.append(Kernel(name, template, ACTIVATION, bound={"element": function}))
         if row.forward is not None and row.derivative is not None and not row.rowwise:
             template = activations.WITH_DERIVATIVE[row.of_sums, bool(row.settings)]
             bound = {"element": row.forward, "slope": row.derivative}
@@ -125,15 +127,14 @@ def _activations() -> list[Kernel]:
 
 
 def _losses() -> list[Kernel]:
-    arguments = ("reals", "reals", "reals", "doubles", *_BLOCK, "double", "doubles")
     kernels = []
     for row in LOSSES.values():
         if row.derivative is None:
-            kernels.append(Kernel(f"loss_{row.name}", row.value, arguments))
+            kernels.append(Kernel(f"loss_{row.name}", row.value, LOSS))
         else:
             bound = {"value": row.value, "derivative": row.derivative}
             template = losses.elementwise_loss_set if row.settings else losses.elementwise_loss
-            kernels.append(Kernel(f"loss_{row.name}", template, arguments, bound=bound))
+            kernels.append(Kernel(f"loss_{row.name}", template, LOSS, bound=bound))
             of_vectors = ("vector", "vector", "doubles")
             for name, function in (("loss", row.value), ("loss_derivative", row.derivative)):
                 name = f"{name}_{row.name}_of_vector"

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from . import simd
-from .interface import KERNELS, SOURCE_DTYPES
+from .custom import plainly
+from .interface import KERNELS, SOURCE_DTYPES, Kernel
 from .levels import Level
 from .plan import Model, Plan, Rank
 from .specialize import bind, clone, specialize, tile_shape
@@ -27,8 +28,8 @@ class Interpreted:
     def system_call(self) -> tuple[int, int]:
         return 0, 0
 
-    def address(self, kernel: str, dtype: str) -> int:
-        return _address(kernel, dtype, self._level)
+    def address(self, kernel: str | Kernel, dtype: str) -> int:
+        return _address(KERNELS[kernel] if isinstance(kernel, str) else kernel, dtype, self._level)
 
     def call(self, kernel: str, plan: Plan | Rank, first: int, last: int) -> int:
         with simd.visible(plan.arrays()), np.errstate(all="ignore"):
@@ -50,10 +51,9 @@ def _namespace(dtype: str, level: Level) -> dict[str, Any]:
 
 
 @cache
-def _address(name: str, dtype: str, level: Level) -> int:
+def _address(kernel: Kernel, dtype: str, level: Level) -> int:
     namespace = _namespace(dtype, level)
-    kernel = KERNELS[name]
-    function = bind(kernel, namespace)
+    function = bind(kernel, namespace, plainly)
     pointers = {"plan": namespace["integers"], **{source: partial(simd.pointer, source) for source in SOURCE_DTYPES}}
 
     def run(*arguments: Any) -> Any:

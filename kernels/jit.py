@@ -11,6 +11,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from .compilation import callback, levels
+from .interface import KERNELS, Kernel
 from .levels import Level
 from .plan import Model, Plan, Rank
 from .threads import system_call
@@ -31,8 +32,10 @@ class Jit:
     def system_call(self) -> tuple[int, int]:
         return system_call()
 
-    def address(self, kernel: str, dtype: str) -> int:
-        return _compiled(kernel, dtype, self._level)
+    def address(self, kernel: str | Kernel, dtype: str) -> int:
+        if isinstance(kernel, str):
+            return _compiled(kernel, dtype, self._level)
+        return custom_address(kernel, dtype, self._level)
 
     def call(self, kernel: str, plan: Plan | Rank, first: int, last: int) -> int:
         return _entry(kernel, plan.model.dtype, self._level)(plan.address, first, last)
@@ -49,10 +52,24 @@ def host_features() -> set[str]:
 @cache
 def _compiled(name: str, dtype: str, level: Level) -> int:
     # Numba's cache looks at this function's code alone: the name of its file carries everything else
-    compiled = callback(name, dtype, level, version=f"_{_fingerprint()}")
+    compiled = callback(KERNELS[name], dtype, level, version=f"_{_fingerprint()}")
     with suppress(RuntimeError):  # nowhere to write
         compiled.enable_caching()
     compiled.compile()
+    _kept.append(compiled)
+    address: int = compiled.address
+    return address
+
+
+@cache
+def custom_address(kernel: Kernel, dtype: str, level: Level) -> int:
+    """Of a kernel with functions of users. It is compiled anew in each process: they may depend on anything."""
+    compiled = callback(kernel, dtype, level, version=f"_{len(_kept)}")
+    try:
+        compiled.compile()
+    except Exception as error:  # whatever goes wrong in Numba
+        names = ", ".join(repr(function) for function in kernel.foreign.values())
+        raise TypeError(f"functions must be such that Numba compiles them, got {names}: {error}") from error
     _kept.append(compiled)
     address: int = compiled.address
     return address

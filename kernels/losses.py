@@ -7,7 +7,7 @@ from typing import Any
 from .activations import exponentials, relu, scale_row, subtract_largest
 from .elementary import exp, expm1, log, log1p, sigmoid, tanh
 from .errors import require
-from .settings import RULES, Settings, numbers_of, parameter, row_of, to_number
+from .settings import RULES, Function, Settings, numbers_of, parameter, row_of, to_number
 from .simd import (
     LANES,
     absolute,
@@ -222,6 +222,18 @@ def of_vectors(output, target, settings):
     return element(output, target)  # noqa: F821
 
 
+def scalar_loss(output, target, delta, losses, rows, columns, stride, scale, settings):
+    """The same for functions of users, of float64."""
+    for i in range(rows):
+        o, y, d = at(output, i * stride), at(target, i * stride), at(delta, i * stride)
+        clear_row(d, columns)
+        loss = 0.0
+        for j in range(columns):
+            loss = loss + double(value(double(o[j]), double(y[j])))  # noqa: F821
+            d[j] = real(scale * derivative(double(o[j]), double(y[j])))  # noqa: F821
+        losses[i] = loss
+
+
 @dataclass(frozen=True)
 class Huber(Settings):
     """The loss "huber": d^2 / 2 where d = |a - y| is at most delta, and delta * (d - delta / 2) beyond.
@@ -367,6 +379,7 @@ class LossRow:
     targets: str = "real numbers"  # what y may be: a key of TARGETS
     outputs_per_target: Callable[[list[float]], int] = lambda numbers: 1  # from the numbers of the settings
     settings: type[Settings] | None = None
+    foreign: bool = False  # functions of users: plain Python, of float64
     public: bool = True  # may be asked for by name
 
 
@@ -380,12 +393,13 @@ TARGET_KINDS: dict[str, tuple[str, Callable[[Any], Any]] | None] = {  # a rule, 
 }
 
 
-def target_columns(loss: str | Settings, outputs: int) -> int:
+def target_columns(loss: str | Function, outputs: int) -> int:
     """How many numbers a sample's target has."""
-    return outputs // row_of(LOSSES, loss).outputs_per_target(numbers_of(LOSSES, loss))
+    each: int = row_of(LOSSES, loss).outputs_per_target(numbers_of(LOSSES, loss))
+    return outputs // each
 
 
-def divisor(loss: str | Settings, outputs: int) -> int:
+def divisor(loss: str | Function, outputs: int) -> int:
     """The mean of a loss is its sum over samples and outputs, divided by the number of samples and by this."""
     over = row_of(LOSSES, loss).mean_over
     return outputs if over == "outputs" else target_columns(loss, outputs) if over == "targets" else 1

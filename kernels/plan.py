@@ -9,11 +9,11 @@ import numpy as np
 
 from . import layout
 from .activations import ACTIVATIONS
-from .interface import SOURCE_DTYPES
+from .interface import SOURCE_DTYPES, Kernel
 from .levels import LEVELS
 from .losses import LOSSES, divisor, target_columns
 from .optimizers import Optimizer
-from .settings import Settings, name_of, numbers_of, row_of
+from .settings import Function, kernel_of, numbers_of, row_of
 from .specialize import tile_shape
 
 try:
@@ -38,8 +38,8 @@ class Model:
     """What a network is, apart from its numbers."""
 
     sizes: tuple[int, ...]  # features, then outputs of each layer
-    activations: tuple[str | Settings, ...]  # one for each layer; names stand for the defaults
-    loss: str | Settings
+    activations: tuple[str | Function, ...]  # one for each layer; names stand for the defaults
+    loss: str | Function
     dtype: str
 
     @property
@@ -64,8 +64,8 @@ class Library(Protocol):
     def system_call(self) -> tuple[int, int]:
         """By which a kernel leaves its CPU to other threads: see `threads.system_call`."""
 
-    def address(self, kernel: str, dtype: str) -> int:
-        """Where a kernel is, for a plan to hold."""
+    def address(self, kernel: str | Kernel, dtype: str) -> int:
+        """Where a kernel of the table, or one that users made, is, for a plan to hold."""
 
     def call(self, kernel: str, plan: "Plan | Rank", first: int, last: int) -> int:
         """Run an entry of the interface."""
@@ -81,7 +81,7 @@ class Plan:
     sums, and need neither its activation nor the derivative.
     """
 
-    def __init__(self, library: Library, model: Model, batch_size: int, loss: str | Settings | None = None) -> None:
+    def __init__(self, library: Library, model: Model, batch_size: int, loss: str | Function | None = None) -> None:
         self.library, self.model = library, model
         shape = tile_shape(model.dtype, LEVELS[library.level])
         self._lanes, self._panel = shape["LANES"], shape["PANEL"]
@@ -209,7 +209,7 @@ class Plan:
             record[layout.HEIGHT], record[layout.SINGLE] = height, single
             record[layout.CANONICAL_OFFSET], record[layout.PACKED_OFFSET] = canonical, packed
             if row_of(ACTIVATIONS, activation).forward is not None:
-                record[layout.FORWARD] = self.library.address(f"activation_{name_of(activation)}", model.dtype)
+                record[layout.FORWARD] = self.library.address(kernel_of("activation", activation), model.dtype)
             canonical += inputs * outputs + outputs
             packed += width * height
         self[layout.PACKED_SIZE] = packed
@@ -234,11 +234,11 @@ class Plan:
             address += batch_size * int(record[layout.STRIDE]) * rows.itemsize
         return rows
 
-    def _feed(self, loss: str | Settings, batch_size: int) -> None:
+    def _feed(self, loss: str | Function, batch_size: int) -> None:
         model, last = self.model, self._records[-1]
         for record, activation in zip(self._records, model.activations, strict=True):
             if row_of(ACTIVATIONS, activation).derivative is not None:
-                record[layout.BACKWARD] = self.library.address(f"derivative_{name_of(activation)}", model.dtype)
+                record[layout.BACKWARD] = self.library.address(kernel_of("derivative", activation), model.dtype)
         row = row_of(LOSSES, loss)
         if row.on_logits:
             last[layout.FORWARD] = last[layout.BACKWARD] = 0
@@ -247,7 +247,7 @@ class Plan:
                 sums = self._scratch(batch_size * int(record[layout.STRIDE]))
                 self._kept.append(sums)
                 record[layout.WEIGHTED_SUMS] = data_address(sums)
-        self[layout.LOSS] = self.library.address(f"loss_{name_of(loss)}", model.dtype)
+        self[layout.LOSS] = self.library.address(kernel_of("loss", loss), model.dtype)
         self[layout.LOSS_SETTINGS] = np.array([*numbers_of(LOSSES, loss), 0.0])
         self[layout.TARGET_COLUMNS] = target_columns(loss, model.sizes[-1])
         self[layout.VALUE_DIVISOR] = self[layout.DELTA_DIVISOR] = divisor(loss, model.sizes[-1])
@@ -260,12 +260,11 @@ class Plan:
         self[layout.CONSTANTS] = constants
 
     def _fits_into_vectors(self) -> bool:
-        """Whether every layer does, and activations and loss have no need of rows."""
-        model = self.model
-        rowwise = row_of(LOSSES, model.loss).derivative is None or any(
-            row_of(ACTIVATIONS, a).rowwise for a in model.activations
-        )
-        return max(model.sizes) <= self._lanes and not rowwise
+        """Whether every layer does, and activations and loss have functions of vectors."""
+        loss = row_of(LOSSES, self.model.loss)
+        rows = [row_of(ACTIVATIONS, activation) for activation in self.model.activations]
+        elementwise = not any(row.rowwise or row.foreign for row in rows) and loss.derivative and not loss.foreign
+        return bool(elementwise) and max(self.model.sizes) <= self._lanes
 
     def _stay_in_vectors(self) -> None:
         """Take steps in the way of `small.py`."""
@@ -273,11 +272,12 @@ class Plan:
         self[layout.SMALL] = 1
         for record, activation in zip(self._records, self.model.activations, strict=True):
             if record[layout.FORWARD]:
-                name = f"activation_{name_of(activation)}_of_vector"
+                name = f"{kernel_of('activation', activation)}_of_vector"
                 record[layout.ACTIVATION_OF_VECTOR] = self.library.address(name, dtype)
-        name = f"{name_of(self.model.loss)}_of_vector"
-        self[layout.LOSS_OF_VECTOR] = self.library.address(f"loss_{name}", dtype)
-        self[layout.LOSS_DERIVATIVE_OF_VECTOR] = self.library.address(f"loss_derivative_{name}", dtype)
+        name = f"{kernel_of('loss', self.model.loss)}_of_vector"
+        self[layout.LOSS_OF_VECTOR] = self.library.address(name, dtype)
+        name = f"{kernel_of('loss_derivative', self.model.loss)}_of_vector"
+        self[layout.LOSS_DERIVATIVE_OF_VECTOR] = self.library.address(name, dtype)
         self[layout.INPUTS], self[layout.TARGETS] = (self._scratch(layout.AHEAD * self._lanes) for _ in range(2))
 
     def _scratch(self, count: int) -> Array:

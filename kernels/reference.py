@@ -13,6 +13,7 @@ import numpy as np
 
 from . import simd
 from .activations import ACTIVATIONS
+from .custom import plainly
 from .losses import LOSSES, divisor
 from .plan import Array, Model, Predictor
 from .settings import numbers_of, row_of
@@ -47,6 +48,13 @@ def _formulas(dtype: str) -> dict[str, Any]:
     return namespace
 
 
+def _function(dtype: str, row: Any, function: Any) -> Any:
+    """A function of a row, for arrays."""
+    if row.foreign:
+        return np.vectorize(plainly(function), otypes=[dtype])
+    return _formulas(dtype)[function.__name__]
+
+
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 
@@ -78,7 +86,7 @@ def activate(model: Model, layer: int, z: Array) -> Array:
     row = row_of(ACTIVATIONS, model.activations[layer])
     if row.forward is None:
         return z
-    function = _formulas(model.dtype)[row.forward.__name__]
+    function = _function(model.dtype, row, row.forward)
     settings = numbers_of(ACTIVATIONS, model.activations[layer])
     if not row.rowwise:
         return np.asarray(function(z, settings) if settings else function(z))
@@ -92,7 +100,7 @@ def through_activation(model: Model, layer: int, source: Array, delta: Array) ->
     row = row_of(ACTIVATIONS, model.activations[layer])
     if row.derivative is None:
         return delta
-    function = _formulas(model.dtype)[row.derivative.__name__]
+    function = _function(model.dtype, row, row.derivative)
     settings = numbers_of(ACTIVATIONS, model.activations[layer])
     if not row.rowwise:
         return np.asarray(delta * (function(source, settings) if settings else function(source)))
@@ -104,8 +112,7 @@ def through_activation(model: Model, layer: int, source: Array, delta: Array) ->
 def loss_and_delta(model: Model, output: Array, source: Array, y: Array, divisor: int) -> tuple[float, Array]:
     """The sum of the loss over samples and outputs, and dLoss/dz of the last layer for a loss of sum / divisor."""
     row = row_of(LOSSES, model.loss)
-    formulas = _formulas(model.dtype)
-    value, settings = formulas[row.value.__name__], numbers_of(LOSSES, model.loss)
+    value, settings = _function(model.dtype, row, row.value), numbers_of(LOSSES, model.loss)
     if row.derivative is None:
         columns, delta_columns = list(output.T), [np.empty(0)] * output.shape[1]
         block = 1, len(columns), len(columns)
@@ -114,7 +121,8 @@ def loss_and_delta(model: Model, output: Array, source: Array, y: Array, divisor
         total, delta = losses[0], np.stack(delta_columns, axis=1)
     else:
         arguments = (output, y, settings) if settings else (output, y)
-        total, delta = value(*arguments), formulas[row.derivative.__name__](*arguments) / formulas["real"](divisor)
+        derivative = _function(model.dtype, row, row.derivative)
+        total, delta = value(*arguments), derivative(*arguments) / np.dtype(model.dtype).type(divisor)
     if not row.on_logits:
         delta = through_activation(model, -1, source, delta)
     return float(np.sum(total, dtype=np.float64)), delta

@@ -1,12 +1,15 @@
-"""Settings of activations and losses: frozen objects whose numbers keep to rules."""
+"""What an activation or a loss is, beside a name: a row of a table with settings, frozen numbers that keep to rules."""
 
 import math
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import require
+
+if TYPE_CHECKING:
+    from .interface import Kernel
 
 RULES = {
     "a finite number above 0": lambda v: 0 < v < math.inf,
@@ -29,11 +32,27 @@ def to_number(value: Any) -> float:
         return math.nan
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What a row of a table is used with: its name, and numbers that differ from the defaults."""
+class Function:
+    """An activation or a loss that is more than a name of a table."""
 
-    name: ClassVar[str]
+    name: str
+
+    def row(self, table: Any) -> Any:
+        """Its row."""
+        raise NotImplementedError
+
+    def numbers(self) -> list[float]:
+        """What its functions take beside their arguments."""
+        return []
+
+    def kernel(self, kind: str) -> "str | Kernel":
+        """Its kernel of this kind, or the name of that in the table."""
+        return f"{kind}_{self.name}"
+
+
+@dataclass(frozen=True)
+class Settings(Function):
+    """A row of a table with other numbers than the defaults."""
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -42,25 +61,28 @@ class Settings:
             require(RULES[rule](number), f.name, rule, value)
             object.__setattr__(self, f.name, number)
 
-    def numbers(self) -> list[float]:
-        """What the functions take."""
-        return [getattr(self, f.name) for f in fields(self)]
-
     def row(self, table: Any) -> Any:
-        """The row of the table that they belong to."""
         return table[self.name]
 
+    def numbers(self) -> list[float]:
+        return [getattr(self, f.name) for f in fields(self)]
 
-def row_of(table: Any, chosen: str | Settings) -> Any:
-    """The row of a name, or of what has settings of its own."""
+
+def row_of(table: Any, chosen: str | Function) -> Any:
+    """The row of a name, or of what is more than that."""
     return table[chosen] if isinstance(chosen, str) else chosen.row(table)
 
 
-def name_of(chosen: str | Settings) -> str:
+def name_of(chosen: str | Function) -> str:
     return chosen if isinstance(chosen, str) else chosen.name
 
 
-def numbers_of(table: Any, chosen: str | Settings) -> list[float]:
+def kernel_of(kind: str, chosen: str | Function) -> "str | Kernel":
+    """What a library is asked for the address of."""
+    return f"{kind}_{chosen}" if isinstance(chosen, str) else chosen.kernel(kind)
+
+
+def numbers_of(table: Any, chosen: str | Function) -> list[float]:
     """What the functions of the row take: its settings, or their defaults."""
     if isinstance(chosen, str):
         settings = table[chosen].settings
@@ -68,9 +90,13 @@ def numbers_of(table: Any, chosen: str | Settings) -> list[float]:
     return chosen.numbers()
 
 
-def to_record(chosen: str | Settings) -> Any:
+def to_record(argument: str, chosen: str | Function) -> Any:
     """A name, or settings with theirs as a dictionary, for files."""
-    return chosen if isinstance(chosen, str) else {"name": chosen.name, **asdict(chosen)}
+    if isinstance(chosen, Settings):
+        return {"name": chosen.name, **asdict(chosen)}
+    if isinstance(chosen, Function):
+        raise TypeError(f"{argument} must be a function of fastmlp's own to be saved to a file, got {chosen!r}")
+    return chosen
 
 
 def from_record(table: Any, record: Any) -> Any:

@@ -17,7 +17,7 @@ from .levels import Level
 from .simd import PANEL_VECTORS, Constant, Polynomial
 
 Vocabulary = dict[str, Any]
-Compile = Callable[[FunctionType], Any]
+Compile = Callable[[Any], Any]
 
 
 def specialize(dtype: str, vocabulary: Vocabulary, compile: Compile = lambda f: f) -> dict[str, Any]:
@@ -37,10 +37,11 @@ def specialize(dtype: str, vocabulary: Vocabulary, compile: Compile = lambda f: 
     return namespace
 
 
-def bind(kernel: Kernel, namespace: dict[str, Any]) -> FunctionType:
-    """A kernel's function in a namespace, its free names bound; not yet compiled."""
+def bind(kernel: Kernel, namespace: dict[str, Any], adapt: Compile = lambda f: f) -> FunctionType:
+    """A kernel's function in a namespace, its free names bound; not yet compiled. `adapt` is for functions of users."""
     bound = {name: namespace[function.__name__] for name, function in kernel.bound.items()}
-    return clone(kernel.function, {**namespace, **bound}, kernel.name)
+    foreign = {name: adapt(function) for name, function in kernel.foreign.items()}
+    return clone(kernel.function, {**namespace, **bound, **foreign}, kernel.name)
 
 
 def clone(function: Callable[..., Any], namespace: dict[str, Any], name: str | None = None) -> FunctionType:

@@ -64,8 +64,10 @@ def test_public_names():
     names = [
         "SGD",
         "Adam",
+        "Activation",
         "ELU",
         "LeakyReLU",
+        "Loss",
         "CategoricalCrossEntropy",
         "Focal",
         "Huber",

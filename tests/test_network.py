@@ -45,8 +45,8 @@ def test_signatures():
     signature = inspect.signature(NeuralNetwork).replace(return_annotation=inspect.Signature.empty)
     assert str(signature).replace("fastmlp.kernels.settings.", "") == (
         "(layer_sizes: collections.abc.Sequence[int], "
-        "activation: str | Settings | collections.abc.Sequence[str | Settings] = 'relu', "
-        "output_activation: str | Settings | None = None, loss: str | Settings = 'mean_squared_error', *, "
+        "activation: str | Function | collections.abc.Sequence[str | Function] = 'relu', "
+        "output_activation: str | Function | None = None, loss: str | Function = 'mean_squared_error', *, "
         "dtype: Any = 'float32', "
         "initializer: str | None = None, seed: int | None = None, backend: str | None = None, "
         "threads: int | None = None)"

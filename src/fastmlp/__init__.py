@@ -5,6 +5,7 @@ from typing import Any
 from .config import show_config
 from .history import History
 from .kernels.activations import ELU, LeakyReLU
+from .kernels.custom import Activation, Loss
 from .kernels.losses import CategoricalCrossEntropy, Focal, Huber, Quantile
 from .kernels.optimizers import SGD, Adam
 from .layer import Layer, Neuron
@@ -16,6 +17,7 @@ from .vector import ParameterVector
 __all__ = [
     "ELU",
     "SGD",
+    "Activation",
     "Adam",
     "CategoricalCrossEntropy",
     "DivergenceError",
@@ -24,6 +26,7 @@ __all__ = [
     "Huber",
     "Layer",
     "LeakyReLU",
+    "Loss",
     "NeuralNetwork",
     "Neuron",
     "ParameterVector",

@@ -18,7 +18,7 @@ from .kernels.losses import LOSSES
 from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.plan import Array, Model
 from .kernels.reference import ReferenceTraining
-from .kernels.settings import Settings, from_record, name_of, to_record
+from .kernels.settings import Function, from_record, name_of, to_record
 from .kernels.threads import most_threads
 from .kernels.training import Schedule, Training
 from .layer import Layer
@@ -54,13 +54,14 @@ class NeuralNetwork:
     activation : str, object with settings, or list of them, default "relu"
         Activation of the hidden layers, for all or one for each: "identity", "sigmoid", "relu", "tanh", "leaky_relu",
         "elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign", "hard_sigmoid", "hard_tanh", "relu6"
-        or "exponential". `LeakyReLU(negative_slope)` and `ELU(alpha)` are "leaky_relu" and "elu" with other settings.
+        or "exponential". `LeakyReLU(negative_slope)` and `ELU(alpha)` are "leaky_relu" and "elu" with other settings,
+        `Activation(forward, derivative)` is a function of your own.
     output_activation : str or object with settings, default None
         Activation of the last layer, "softmax" among them. None follows the loss.
     loss : str or object with settings, default "mean_squared_error"
         A mean over samples and outputs, if nothing else is said. With any output activation, "identity" by default:
         "mean_squared_error", (a - y)^2; "mean_absolute_error", |a - y|; "huber", by `Huber(delta)`, a square near 0 and
-        a slope beyond; "log_cosh", log(cosh(a - y)).
+        a slope beyond; "log_cosh", log(cosh(a - y)); `Loss(value, derivative)`, a function of your own.
 
         "quantile", by `Quantile(quantiles)`: an output for each target and quantile, by "identity", "relu", "softplus"
         or "exponential". "gaussian_negative_log_likelihood": outputs are the means of all targets, then the logarithms
@@ -119,9 +120,9 @@ class NeuralNetwork:
     def __init__(
         self,
         layer_sizes: Sequence[int],
-        activation: str | Settings | Sequence[str | Settings] = "relu",
-        output_activation: str | Settings | None = None,
-        loss: str | Settings = "mean_squared_error",
+        activation: str | Function | Sequence[str | Function] = "relu",
+        output_activation: str | Function | None = None,
+        loss: str | Function = "mean_squared_error",
         *,
         dtype: Any = "float32",
         initializer: str | None = None,
@@ -506,6 +507,8 @@ class NeuralNetwork:
         ------
         OSError
             If the file cannot be written.
+        TypeError
+            If an activation or the loss is a function of your own: pickle holds these.
 
         Examples
         --------
@@ -520,8 +523,9 @@ class NeuralNetwork:
     def _to_record(self) -> tuple[storage.Header, dict[str, Array]]:
         optimizer = self._optimizer and {"name": self._optimizer.name, **dataclasses.asdict(self._optimizer)}
         header = {
-            "layer_sizes": self.layer_sizes, "activations": [to_record(a) for a in self._model.activations],
-            "loss": to_record(self._model.loss), "dtype": self.dtype,
+            "layer_sizes": self.layer_sizes,
+            "activations": [to_record("activation", activation) for activation in self._model.activations],
+            "loss": to_record("loss", self._model.loss), "dtype": self.dtype,
             "seed": self._entropy, "epochs": self._epochs, "updates": self._updates, "optimizer": optimizer,
         }  # fmt: skip
         return header, {"parameters": self._parameters, "optimizer_state": self._state}

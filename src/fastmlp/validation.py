@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .kernels import settings
+from .kernels import custom, settings
 from .kernels.activations import ACTIVATIONS
 from .kernels.errors import one_of, require, shortened
 from .kernels.initializers import INITIALIZERS
@@ -17,7 +17,7 @@ from .kernels.layout import parameter_count
 from .kernels.losses import LOSSES, TARGET_KINDS, target_columns
 from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.plan import Array, Model
-from .kernels.settings import Settings, numbers_of, row_of
+from .kernels.settings import Function, Settings, numbers_of, row_of
 
 MOST_PARAMETERS = 2**31 - 1
 FEW = 1 << 12  # numbers: NumPy then takes longer to begin a sum than to make it, and a product is quicker to begin
@@ -59,9 +59,9 @@ def _has_bool(values: Any) -> bool:
     return any(isinstance(v, bool | np.bool_) for v in values)
 
 
-def _hidden_activations(value: Any, count: int) -> tuple[str | Settings, ...]:
+def _hidden_activations(value: Any, count: int) -> tuple[str | Function, ...]:
     names = [name for name, row in ACTIVATIONS.items() if not row.rowwise]
-    if isinstance(value, str | Settings):
+    if isinstance(value, str | Function):
         return (choice("activation", value, names),) * count
     if not isinstance(value, list | tuple):
         raise TypeError(
@@ -71,7 +71,7 @@ def _hidden_activations(value: Any, count: int) -> tuple[str | Settings, ...]:
     return tuple(choice(f"activation[{i}]", chosen, names) for i, chosen in enumerate(value))
 
 
-def _output_activation(value: Any, loss: str | Settings) -> str | Settings:
+def _output_activation(value: Any, loss: str | Function) -> str | Function:
     row = row_of(LOSSES, loss)
     if value is None:
         return str(row.output_activation)
@@ -83,9 +83,11 @@ def _output_activation(value: Any, loss: str | Settings) -> str | Settings:
     return chosen
 
 
-def choice(argument: str, value: Any, names: Any) -> str | Settings:
-    """A name out of a table, or settings for one."""
+def choice(argument: str, value: Any, names: Any) -> str | Function:
+    """A name out of a table, settings for one, or a function of the user's own."""
     if isinstance(value, Settings) and value.name in names:
+        return value
+    if isinstance(value, custom.Loss if argument == "loss" else custom.Activation):
         return value
     return name_of(argument, value, names)
 
@@ -106,7 +108,7 @@ def number_type(value: Any) -> str:
     return str(name)
 
 
-def initializer(value: Any, activations: tuple[str | Settings, ...]) -> list[str]:
+def initializer(value: Any, activations: tuple[str | Function, ...]) -> list[str]:
     """The initializer's name for each layer; None: as the layer's activation wants it."""
     if value is None:
         return [row_of(ACTIVATIONS, activation).initializer for activation in activations]
@@ -239,8 +241,9 @@ def targets(y: Any, n_samples: int, model: Model) -> Array:
     either = f"({n_samples},) or {shape}" if columns == 1 or kind == "classes" else shape
     _require_shape("y", array, array.shape == (n_samples, columns), either)
     require_finite("y", array, model.dtype)
-    if TARGET_KINDS[kind]:
-        rule, broken = TARGET_KINDS[kind]
+    restriction = TARGET_KINDS[kind]
+    if restriction:
+        rule, broken = restriction
         outside = broken(array)
         require(not outside.any(), "y", f"{rule} for loss '{row.name}'", _first(array, outside))
     if kind == "classes":

@@ -1,0 +1,189 @@
+"""Activations and losses that users write as plain functions of numbers."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from .activations import ACTIVATIONS, ActivationRow, apply_scalar, chain_scalar
+from .errors import require, shortened
+from .interface import ACTIVATION, LOSS, Kernel
+from .losses import LOSSES, LossRow, scalar_loss
+from .settings import Function
+
+# where derivatives are checked, away from round numbers, at which there may be kinks
+POINTS = [-29.3, -11.7, *np.linspace(-6.07, 6.11, 42).tolist(), 12.1, 28.9]
+OUTPUTS = [-9.1, -2.3, -1.17, -0.63, -0.21, 0.043, 0.13, 0.37, 0.71, 0.94, 1.31, 2.7, 9.7]
+TARGETS = [-3.5, -1.0, 0.0, 0.25, 1.0, 2.0, 7.0]
+STEP = 1e-5
+
+
+@dataclass(frozen=True, repr=False)
+class Activation(Function):
+    """An activation function of your own.
+
+    The functions are given one float and return one. Numba compiles them when they are first used: they may branch,
+    call functions of `math`, and other functions like them, and refer to numbers, which stay as they then were. They
+    are called for one number after the other, in float64.
+
+    Parameters
+    ----------
+    forward : function of z
+        Returns the activation a.
+    derivative : function of z
+        Returns da/dz. It is compared with central differences of `forward` at points between -30 and 30, except where
+        there is a kink.
+    name : str, default None
+        How it is called in `activations` and `repr`. None: the name of `forward`.
+
+    Raises
+    ------
+    TypeError
+        If the functions are none of plain Python, or do not return numbers.
+    ValueError
+        If the derivative is not that of `forward`, or the name is taken.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> def cube(z):
+    ...     return z * z * z
+    >>> def cube_derivative(z):
+    ...     return 3 * z * z
+    >>> network = fastmlp.NeuralNetwork([2, 4, 1], activation=fastmlp.Activation(cube, cube_derivative))
+    >>> network.activations
+    ('cube', 'identity')
+    """
+
+    forward: Callable[[float], float]
+    derivative: Callable[[float], float]
+    name: str = None  # type: ignore[assignment]  # until it is known
+
+    def __post_init__(self) -> None:
+        _check_functions(forward=self.forward, derivative=self.derivative)
+        object.__setattr__(self, "name", _free_name(self.name, self.forward, ACTIVATIONS))
+        _check_derivative("forward", self.forward, self.derivative, [{"z": z} for z in POINTS])
+
+    def row(self, table: Any) -> ActivationRow:
+        return ActivationRow(self.name, self.forward, self.derivative, "", "", of_sums=True, foreign=True)
+
+    def kernel(self, kind: str) -> Kernel:
+        template, function = (apply_scalar, self.forward) if kind == "activation" else (chain_scalar, self.derivative)
+        return Kernel(f"{kind}_of_user", template, ACTIVATION, foreign={"element": function})
+
+    def __repr__(self) -> str:
+        return f"Activation({self.name!r})"
+
+
+@dataclass(frozen=True, repr=False)
+class Loss(Function):
+    """A loss function of your own: the mean of `value` over samples and outputs.
+
+    The functions are given two floats and return one. See `Activation` for what they may be made of.
+
+    Parameters
+    ----------
+    value : function of (output, target)
+        Returns the loss of one output.
+    derivative : function of (output, target)
+        Returns its derivative with respect to the output. It is compared with central differences of `value` at outputs
+        from -10 to 10 and targets from -4 to 7, as far as `value` is finite there, except where there is a kink.
+    name : str, default None
+        How it is called in `loss` and `repr`. None: the name of `value`.
+
+    Raises
+    ------
+    TypeError
+        If the functions are none of plain Python, or do not return numbers.
+    ValueError
+        If the derivative is not that of `value`, or the name is taken.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> def fourth_power(output, target):
+    ...     return (output - target) ** 4
+    >>> def its_derivative(output, target):
+    ...     return 4 * (output - target) ** 3
+    >>> network = fastmlp.NeuralNetwork([2, 1], loss=fastmlp.Loss(fourth_power, its_derivative))
+    >>> network.loss
+    'fourth_power'
+    """
+
+    value: Callable[[float, float], float]
+    derivative: Callable[[float, float], float]
+    name: str = None  # type: ignore[assignment]  # until it is known
+
+    def __post_init__(self) -> None:
+        _check_functions(value=self.value, derivative=self.derivative)
+        object.__setattr__(self, "name", _free_name(self.name, self.value, LOSSES))
+        points = [{"output": output, "target": target} for target in TARGETS for output in OUTPUTS]
+        _check_derivative("value", self.value, self.derivative, points)
+
+    def row(self, table: Any) -> LossRow:
+        return LossRow(self.name, self.value, self.derivative, "identity", "", foreign=True)
+
+    def kernel(self, kind: str) -> Kernel:
+        return Kernel(
+            f"{kind}_of_user", scalar_loss, LOSS, foreign={"value": self.value, "derivative": self.derivative}
+        )
+
+    def __repr__(self) -> str:
+        return f"Loss({self.name!r})"
+
+
+def plainly(function: Any) -> Callable[..., float]:
+    """A function of a user as Python runs it, with the numbers that compiled code has where Python raises."""
+    plain = getattr(function, "py_func", function)
+
+    def call(*numbers: Any) -> float:
+        try:
+            return float(plain(*map(float, numbers)))
+        except OverflowError:
+            return math.inf
+        except (ValueError, ZeroDivisionError):  # outside of the function's domain
+            return math.nan
+
+    return call
+
+
+def _check_functions(**functions: Any) -> None:
+    for argument, function in functions.items():
+        if not isinstance(function, FunctionType) and not hasattr(function, "py_func"):
+            raise TypeError(f"{argument} must be a plain Python function, got {shortened(function)}")
+
+
+def _free_name(name: Any, function: Any, table: Any) -> str:
+    """The name asked for, or the function's."""
+    if name is None:
+        name = function.__name__ if function.__name__.isidentifier() else "custom"
+    rule = "a name that is not one of fastmlp's own"
+    require(isinstance(name, str) and name.isidentifier() and name not in table, "name", rule, name)
+    return str(name)
+
+
+def _check_derivative(argument: str, function: Any, derivative: Any, points: list[dict[str, float]]) -> None:
+    """The first of the numbers at a point is the one that the derivative is with respect to."""
+    f, df = plainly(function), plainly(derivative)
+    for point in points:
+        x, *others = point.values()
+        h = STEP * max(1.0, abs(x))
+        try:
+            a, b, c, d, e = (f(x + steps * h, *others) for steps in (-2, -1, 0, 1, 2))
+            got = df(x, *others)
+        except Exception as error:
+            names = " and ".join(point)
+            raise TypeError(
+                f"{argument} and derivative must be functions of {names} that return a number, got {error!r}"
+            ) from None
+        slope = (8 * (d - b) - (e - a)) / (12 * h)  # of an error of order h^4
+        tolerance = 1e-6 + 1e-5 * max(abs(slope), abs(got)) + 1e-15 * abs(c) / h
+        kink = abs(e - 2 * c + a) / (2 * h) > 100 * tolerance
+        if math.isfinite(slope) and not kink and not abs(got - slope) <= tolerance:
+            where = ", ".join(f"{name} = {value:g}" for name, value in point.items())
+            raise ValueError(
+                f"derivative must be that of {argument}, got {got:.8g} at {where}, where differences give {slope:.8g}"
+            )

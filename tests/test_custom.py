@@ -1,0 +1,209 @@
+"""Functions of users: the same numbers as rows of the tables that say the same, on every backend; checks; files."""
+
+import copy
+import math
+import pickle
+import subprocess
+import sys
+
+import custom_functions as user
+import numpy as np
+import pytest
+from cases import case
+from test_parity import assert_close
+
+import fastmlp
+from fastmlp.kernels.custom import POINTS
+from fastmlp.kernels.interface import KERNELS
+from fastmlp.kernels.optimizers import SGD
+from fastmlp.kernels.training import Schedule
+
+SWISH = fastmlp.Activation(user.swish, user.swish_derivative)
+LEAKY = fastmlp.Activation(user.leaky, user.leaky_derivative, name="my_leaky")
+SQUARED = fastmlp.Loss(user.squared, user.squared_derivative)
+DISTANCE = fastmlp.Loss(user.distance, user.distance_derivative)
+
+PAIRS = [  # a network, and one of users' functions that is the same
+    (((("silu", "leaky_relu"), "identity", "mean_squared_error")), ((SWISH, LEAKY), "identity", SQUARED)),
+    ((("tanh", "silu"), "leaky_relu", "mean_absolute_error"), (("tanh", SWISH), LEAKY, DISTANCE)),
+]
+
+
+def alike(network, functions):
+    """The same network, by other functions."""
+    (first, second), output, loss = functions
+    other = copy.deepcopy(network)
+    model = network.model
+    other.model = type(model)(model.sizes, (first, second, output), loss, model.dtype)
+    return other
+
+
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS)
+def test_users_functions_do_what_the_tables_do(backend, dtype, ours, theirs):
+    network = case((5, 19, 33, 3), ours[0], ours[1], ours[2], dtype, samples=21).far_from_kinks(1e-5)
+    other = alike(network, theirs)
+    executors = [n.executor(backend) for n in (network, other)]
+    results = []
+    for executor in executors:
+        output_gradient = np.random.default_rng(1).normal(size=(len(network.X), 3))
+        results.append([executor.predict(network.X), executor.evaluate(network.X, network.y)])
+        results[-1] += [*executor.gradient(network.X, network.y), *executor.backward(network.X, output_gradient)]
+        training = executor.training(network.X, network.y, network.state(SGD), Schedule(SGD(0.01), 8, 2, 3))
+        assert training.run(0, 6) == 6
+        training.collect()
+        results[-1] += [executor.parameters, training.losses]
+    for expected, actual in zip(*results, strict=True):
+        assert_close(actual, expected, dtype)
+
+
+def test_batches_of_one_sample(backend, dtype):
+    network = case((5, 19, 33, 3), ("silu", "leaky_relu"), "identity", "mean_squared_error", dtype, samples=6)
+    trained = []
+    for each in (network, alike(network, PAIRS[0][1])):
+        executor = each.executor(backend)
+        executor.training(each.X, each.y, each.state(SGD), schedule := Schedule(SGD(0.01), 1, 2)).run(0, 12)
+        training = executor.training(each.X, each.y, each.state(SGD), schedule)
+        training.run(0, 12)
+        training.collect()
+        trained.append(executor.parameters)
+    assert_close(trained[1], trained[0], dtype)
+
+
+def test_nan_shows(backend, dtype):
+    network = alike(case((5, 19, 33, 3), ("silu", "tanh"), "tanh", "mean_squared_error", dtype, 9), PAIRS[0][1])
+    executor = network.executor(backend)
+    spoiled = network.X.copy()
+    spoiled[4, 2] = np.nan
+    output = executor.predict(spoiled)
+    assert np.isnan(output[4]).all()
+    assert np.isfinite(np.delete(output, 4, axis=0)).all()
+    assert np.isnan(executor.evaluate(spoiled, network.y))
+
+
+def test_threads_give_the_same_bits(fast_backend):
+    network = alike(case((5, 19, 33, 3), ("silu", "tanh"), "tanh", "mean_squared_error", "float64", 64), PAIRS[0][1])
+    trained = []
+    for threads in (None, 2):
+        executor = network.executor(fast_backend)
+        training = executor.training(network.X, network.y, network.state(SGD), Schedule(SGD(0.01), 16, 2))
+        assert training.run(0, 8, threads) == 8
+        training.collect()
+        trained.append(executor.parameters.tobytes())
+    assert trained[0] == trained[1]
+
+
+# --- checks
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (
+            lambda: fastmlp.Activation(user.leaky, lambda z: 1.0 if z > 0 else 0.02),
+            "derivative must be that of forward, got 0.02 at z = -29.3, where differences give 0.01",
+        ),
+        (
+            lambda: fastmlp.Loss(user.squared, lambda output, target: output - target),
+            "derivative must be that of value, got -5.6 at output = -9.1, target = -3.5, where differences give -11.2",
+        ),
+        (
+            lambda: fastmlp.Activation(user.leaky, user.leaky_derivative, "relu"),
+            "name must be a name that is not one of fastmlp's own, got 'relu'",
+        ),
+        (
+            lambda: fastmlp.Loss(user.squared, user.squared_derivative, "two words"),
+            "name must be a name that is not one of fastmlp's own, got 'two words'",
+        ),
+    ],
+)
+def test_what_is_refused(make, sentence):
+    with pytest.raises(ValueError, match="must be") as caught:
+        make()
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("functions", [(np.tanh, user.leaky), (user.leaky, 3), (lambda: 1, user.leaky)])
+def test_what_is_no_function_of_a_number(functions):
+    with pytest.raises(TypeError, match="must be"):
+        fastmlp.Activation(*functions)
+    with pytest.raises(TypeError, match=r"forward and derivative must be functions of z that return a number"):
+        fastmlp.Activation(lambda z: None, lambda z: None)
+
+
+def test_a_derivative_that_is_wrong_in_one_tail_is_refused():
+    for wrong in (lambda z: 1.001 * math.exp(z), lambda z: math.exp(z) if z < 25 else 0.0, lambda z: math.nan):
+        with pytest.raises(ValueError, match="derivative must be that of forward"):
+            fastmlp.Activation(math_exp, wrong)
+    fastmlp.Activation(math_exp, math_exp)
+
+
+def math_exp(z):
+    return math.exp(z)
+
+
+def test_steep_functions_kinks_and_domains_are_allowed():
+    fastmlp.Activation(lambda z: math.sin(1000 * z), lambda z: 1000 * math.cos(1000 * z))
+    fastmlp.Activation(lambda z: 1e6 + z, lambda z: 1.0)
+    fastmlp.Activation(lambda z: max(-1.0, min(z, 1.0)), lambda z: 1.0 if -1 < z < 1 else 0.0)
+    fastmlp.Activation(lambda z: abs(z - POINTS[9]), lambda z: 1.0 if z > POINTS[9] else -1.0)
+    fastmlp.Loss(user.rate, user.rate_derivative)
+    assert fastmlp.Activation(lambda z: z, lambda z: 1).name == "custom"
+
+
+def test_where_python_raises_there_is_infinity_or_nan(backend):
+    exponential = fastmlp.Activation(math_exp, math_exp)
+    network = fastmlp.NeuralNetwork([1, 1], output_activation=exponential, backend=backend.name, dtype="float64")
+    network.parameters = [1, 0]
+    assert network.predict([[1000.0], [0.0]]).tolist() == [[math.inf], [1.0]]
+
+
+def test_what_numba_cannot_compile_is_refused():
+    def in_words(z):
+        return float(str(z))
+
+    network = fastmlp.NeuralNetwork(
+        [2, 1], output_activation=fastmlp.Activation(in_words, lambda z: 1.0), backend="jit"
+    )
+    with pytest.raises(TypeError, match=r"^functions must be such that Numba compiles them, got <function .*in_words"):
+        network.predict([1, 2])
+
+
+# --- names, copies and files
+
+
+def test_names_and_copies():
+    network = fastmlp.NeuralNetwork([2, 3, 1], SWISH, loss=SQUARED, seed=1, backend="reference")
+    assert (network.activations, network.loss) == (("swish", "identity"), "squared")
+    assert "activation=Activation('swish'), output_activation='identity', loss=Loss('squared')" in repr(network)
+    for other in (pickle.loads(pickle.dumps(network)), copy.deepcopy(network)):
+        assert other.predict([[1, 2]]).tobytes() == network.predict([[1, 2]]).tobytes()
+        assert other._model == network._model
+    assert pickle.loads(pickle.dumps(network.predictor()))([1, 2]) == network.predict([1, 2])
+    nameless = fastmlp.NeuralNetwork([2, 1], output_activation=fastmlp.Activation(lambda z: z, lambda z: 1.0))
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        pickle.dumps(nameless)
+
+
+def test_files_hold_none(tmp_path):
+    for options, argument in (({"activation": SWISH}, "activation"), ({"loss": SQUARED}, "loss")):
+        network = fastmlp.NeuralNetwork([2, 3, 1], **options)
+        with pytest.raises(
+            TypeError, match=f"^{argument} must be a function of fastmlp's own to be saved to a file, got"
+        ):
+            network.save(tmp_path / "model.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_numba_comes_with_the_first_compilation_and_tables_stay():
+    program = (
+        "import sys, fastmlp, custom_functions as user\n"
+        "from fastmlp.kernels.interface import fingerprint; before = fingerprint()\n"
+        "swish = fastmlp.Activation(user.swish, user.swish_derivative)\n"
+        "network = fastmlp.NeuralNetwork([2, 3, 1], swish, backend='reference')\n"
+        "network.predict([1, 2])\n"
+        "print('numba' in sys.modules, fingerprint() == before)\n"
+    )
+    directory = __file__.rpartition("/")[0] or "."
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=directory)
+    assert result.stdout == "False True\n"
+    assert not [name for name in KERNELS if "user" in name]
