@@ -104,7 +104,8 @@ def check_results(chosen, network):
     if len(network.X) == 0:
         return
     executor, reference = network.executor(recorded(chosen)), network.executor(REFERENCE)
-    assert_close(executor.predict(network.X), reference.predict(network.X), dtype)
+    # a few outputs may all cancel: terms are of order one
+    assert_close(executor.predict(network.X), reference.predict(network.X), dtype, scale=0.1)
     assert_close(executor.evaluate(network.X, network.y), reference.evaluate(network.X, network.y), dtype)
     for actual, expected in zip(
         executor.gradient(network.X, network.y), reference.gradient(network.X, network.y), strict=True
