@@ -26,7 +26,7 @@ from . import (
     matmul,
     matvec,
     network,
-    optimizers,
+    optimizer_formulas,
     random,
     ranks,
     samples,
@@ -36,13 +36,13 @@ from . import (
 )
 from .activations import ACTIVATIONS
 from .losses import LOSSES
-from .optimizers import OPTIMIZERS
+from .optimizer_formulas import FORMULAS
 
 MODULES = (
     elementary,
     activations,
     losses,
-    optimizers,
+    optimizer_formulas,
     random,
     layout,
     matvec,
@@ -147,8 +147,8 @@ def _losses() -> list[Kernel]:
 
 
 def _optimizers() -> list[Kernel]:
-    kernels = [Kernel(f"optimizer_{name}", row.update, _UPDATE) for name, row in OPTIMIZERS.items()]
-    for name, row in OPTIMIZERS.items():
+    kernels = [Kernel(f"optimizer_{name}", row.update, _UPDATE) for name, row in FORMULAS.items()]
+    for name, row in FORMULAS.items():
         if row.prepare is not None:
             kernels.append(Kernel(f"prepare_{name}", row.prepare, ("doubles", "integer")))
     return kernels

@@ -137,11 +137,11 @@ class Plan:
 
     def optimize(self, optimizer: Optimizer) -> None:
         """Make the optimizer's steps."""
-        dtype = self.model.dtype
-        self[layout.OPTIMIZER] = self.library.address(f"optimizer_{optimizer.name}", dtype)
-        if optimizer.prepare is not None:
-            self[layout.PREPARE] = self.library.address(f"prepare_{optimizer.name}", dtype)
-        self[layout.SETTINGS] = np.array([*optimizer.settings(), *[0.0] * optimizer.prepared], np.float64)
+        formula, dtype = optimizer.formula, self.model.dtype
+        self[layout.OPTIMIZER] = self.library.address(f"optimizer_{formula.name}", dtype)
+        if formula.prepare is not None:
+            self[layout.PREPARE] = self.library.address(f"prepare_{formula.name}", dtype)
+        self[layout.SETTINGS] = np.array([*optimizer.settings(), *[0.0] * formula.prepared], np.float64)
         part = (1 + max(self.model.sizes[:-1])) * self._panel
         if self.words[layout.BATCH_SIZE] == 1 and self._fits_into_vectors():
             self._stay_in_vectors()

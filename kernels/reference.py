@@ -273,11 +273,11 @@ class ReferenceTraining:
         optimizer = self._schedule.optimizer
         # the update function sees vectors of numbers: here, vectors of one element, which is a whole array
         parameters, state = [self._parameters[part]], [slot[part] for slot in self._state]
-        settings = [np.float64(value) for value in optimizer.settings()] + [np.float64(0)] * optimizer.prepared
-        formulas = _formulas(self._executor.model.dtype)
-        if optimizer.prepare is not None:
-            formulas[optimizer.prepare.__name__](settings, update_number)
-        function = formulas[optimizer.update.__name__]
+        formula, formulas = optimizer.formula, _formulas(self._executor.model.dtype)
+        settings = [np.float64(value) for value in optimizer.settings()] + [np.float64(0)] * formula.prepared
+        if formula.prepare is not None:
+            formulas[formula.prepare.__name__](settings, update_number)
+        function = formulas[formula.update.__name__]
         function(Pointer(parameters), Pointer([gradient[part]]), Pointer(state), 1, 1, settings)
         self._parameters[part] = parameters[0]
         for slot, values in zip(self._state, state, strict=True):

@@ -48,7 +48,7 @@ class TrainingPlan(Plan):
     def suits(self, samples: int, schedule: Schedule) -> bool:
         """Whether it can be used again for this."""
         same_rows = self.words[layout.BATCH_SIZE] == min(samples, schedule.batch_size)
-        return bool(same_rows and type(self._optimizer) is type(schedule.optimizer))
+        return bool(same_rows and self._optimizer.formula is schedule.optimizer.formula)
 
     def begin(self, X: Array, y: Array, state: Array, schedule: Schedule) -> None:
         """Read from these arrays; start from the parameters, and the optimizer's state, as they are now."""
@@ -68,8 +68,10 @@ class TrainingPlan(Plan):
                 self._order = np.empty(len(X), np.int64)
             self[layout.ORDER], words[layout.KEY] = self._order, schedule.shuffle_key
         if self._optimizer is not schedule.optimizer:
-            settings = schedule.optimizer.settings()
-            self._arrays[layout.SETTINGS][: len(settings)] = settings
+            settings = self._arrays[layout.SETTINGS]
+            settings[:] = 0
+            own = schedule.optimizer.settings()
+            settings[: len(own)] = own
             self._optimizer = schedule.optimizer
         self.trail = np.empty((schedule.epochs if schedule.trail else 0, len(self._parameters)), self.model.dtype)
         words[layout.CANONICAL_STEP] = self.trail.strides[0] if schedule.trail else 0

@@ -9,7 +9,7 @@ import oracle
 
 from fastmlp.kernels.activations import ACTIVATIONS, ELU, LeakyReLU
 from fastmlp.kernels.losses import LOSSES, CategoricalCrossEntropy, Focal, Huber, Quantile
-from fastmlp.kernels.optimizers import OPTIMIZERS
+from fastmlp.kernels.optimizers import OPTIMIZERS, SGD, RMSprop
 from fastmlp.kernels.plan import Model
 from fastmlp.kernels.settings import numbers_of, row_of
 
@@ -127,7 +127,21 @@ def stepper(optimizer):
     return partial(oracle.OPTIMIZERS[optimizer.name], **settings)
 
 
+VARIANTS = [  # those of which settings choose the formula
+    partial(SGD, momentum=0.75),
+    partial(SGD, momentum=0.75, nesterov=True),
+    partial(RMSprop, momentum=0.75),
+]
+BY_SIGN = ("lion", "rprop")  # a gradient's sign, where it is zero but for rounding, makes a whole step
+
+
 def optimizers(**settings):
-    """Each optimizer of the table, with those of these settings that it has."""
-    known = [(row, {field.name for field in fields(row)}) for row in OPTIMIZERS.values()]
+    """Each optimizer of the table and their variants, with those of these settings that it has."""
+    known = [*((row, {field.name for field in fields(row)}) for row in OPTIMIZERS.values())]
+    known += [(row, {field.name for field in fields(row.func)} - {"momentum"}) for row in VARIANTS]
     return [row(**{name: value for name, value in settings.items() if name in names}) for row, names in known]
+
+
+def smooth_optimizers(**settings):
+    """Those that turn small differences between gradients into small differences between steps."""
+    return [optimizer for optimizer in optimizers(**settings) if optimizer.name not in BY_SIGN]

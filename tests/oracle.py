@@ -225,21 +225,104 @@ def loss_of(chosen):
 # --- optimizers: the new (parameters, state) from the old ones, the gradient, the number of the update and the settings
 
 
-def sgd(parameters, state, gradient, t, learning_rate):
-    return parameters - learning_rate * gradient, state
+def sgd(parameters, state, gradient, t, learning_rate, momentum=0.0, nesterov=False):
+    # torch.optim.SGD's documentation, dampening 0
+    if momentum == 0:
+        return parameters - learning_rate * gradient, state
+    buffer = gradient if t == 1 else momentum * state[0] + gradient
+    step = gradient + momentum * buffer if nesterov else buffer
+    return parameters - learning_rate * step, np.array([buffer])
+
+
+def moments(state, gradient, beta1, beta2):
+    m, v = state
+    return np.array([beta1 * m + (1 - beta1) * gradient, beta2 * v + (1 - beta2) * gradient**2])
 
 
 def adam(parameters, state, gradient, t, learning_rate, beta1, beta2, epsilon):
     # Kingma and Ba, algorithm 1, line by line
-    m, v = state
-    m = beta1 * m + (1 - beta1) * gradient
-    v = beta2 * v + (1 - beta2) * gradient**2
+    m, v = moments(state, gradient, beta1, beta2)
     m_hat = m / (1 - beta1**t)
     v_hat = v / (1 - beta2**t)
     return parameters - learning_rate * m_hat / (np.sqrt(v_hat) + epsilon), np.array([m, v])
 
 
-OPTIMIZERS = {"sgd": sgd, "adam": adam}
+def adamw(parameters, state, gradient, t, learning_rate, beta1, beta2, epsilon, weight_decay):
+    # Loshchilov and Hutter, algorithm 2; the decay comes first and is multiplied by the rate
+    parameters = parameters - learning_rate * weight_decay * parameters
+    return adam(parameters, state, gradient, t, learning_rate, beta1, beta2, epsilon)
+
+
+def nadam(parameters, state, gradient, t, learning_rate, beta1, beta2, epsilon, momentum_decay):
+    # Dozat, algorithm 2, with the momentum of the text: mu_i for i = 1 ... t + 1
+    m, v = moments(state, gradient, beta1, beta2)
+    seen = min(t, 3000)  # from there on the product is zero
+    products = np.cumprod([beta1 * (1 - 0.5 * 0.96 ** (i * momentum_decay)) for i in range(1, seen + 2)])
+    mu, mu_next = (beta1 * (1 - 0.5 * 0.96 ** (i * momentum_decay)) for i in (t, t + 1))
+    m_bar = mu_next * m / (1 - products[seen]) + (1 - mu) * gradient / (1 - products[seen - 1])
+    return parameters - learning_rate * m_bar / (np.sqrt(v / (1 - beta2**t)) + epsilon), np.array([m, v])
+
+
+def radam(parameters, state, gradient, t, learning_rate, beta1, beta2, epsilon):
+    # Liu et al., algorithm 2
+    m, v = moments(state, gradient, beta1, beta2)
+    m_hat = m / (1 - beta1**t)
+    longest = 2 / (1 - beta2) - 1
+    length = longest - 2 * t * beta2**t / (1 - beta2**t)
+    if length > 5:
+        rectification = np.sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length))
+        m_hat = m_hat * rectification * np.sqrt(1 - beta2**t) / (np.sqrt(v) + epsilon)
+    return parameters - learning_rate * m_hat, np.array([m, v])
+
+
+def rmsprop(parameters, state, gradient, t, learning_rate, alpha, epsilon, momentum):
+    squares = alpha * state[0] + (1 - alpha) * gradient**2
+    step = gradient / (np.sqrt(squares) + epsilon)
+    if momentum == 0:
+        return parameters - learning_rate * step, np.array([squares])
+    velocity = momentum * state[1] + step
+    return parameters - learning_rate * velocity, np.array([squares, velocity])
+
+
+def adagrad(parameters, state, gradient, t, learning_rate, epsilon):
+    total = state + gradient**2
+    return parameters - learning_rate * gradient / (np.sqrt(total[0]) + epsilon), total
+
+
+def adadelta(parameters, state, gradient, t, learning_rate, rho, epsilon):
+    # Zeiler, algorithm 1
+    gradients = rho * state[0] + (1 - rho) * gradient**2
+    step = -np.sqrt(state[1] + epsilon) / np.sqrt(gradients + epsilon) * gradient
+    return parameters + learning_rate * step, np.array([gradients, rho * state[1] + (1 - rho) * step**2])
+
+
+def lion(parameters, state, gradient, t, learning_rate, beta1, beta2, weight_decay):
+    # Chen et al., algorithm 2
+    direction = np.sign(beta1 * state[0] + (1 - beta1) * gradient)
+    parameters = parameters - learning_rate * (direction + weight_decay * parameters)
+    return parameters, np.array([beta2 * state[0] + (1 - beta2) * gradient])
+
+
+def rprop(parameters, state, gradient, t, learning_rate, shrink, grow, smallest, largest):
+    # Igel and Huesken, iRprop-: one parameter at a time
+    signs, steps, moved = [], [], []
+    for p, before, step, g in zip(parameters, *state, gradient, strict=True):
+        step = step if step > 0 else learning_rate  # at first
+        if g * before > 0:
+            step = min(step * grow, largest)
+        elif g * before < 0:
+            step, g = max(step * shrink, smallest), 0.0
+        direction = np.sign(g)
+        signs.append(direction)
+        steps.append(step)
+        moved.append(p - direction * step)
+    return np.array(moved), np.array([signs, steps], float)
+
+
+OPTIMIZERS = {
+    "sgd": sgd, "adam": adam, "adamw": adamw, "nadam": nadam, "radam": radam, "rmsprop": rmsprop, "adagrad": adagrad,
+    "adadelta": adadelta, "lion": lion, "rprop": rprop,
+}  # fmt: skip
 
 # --- networks: `activations` names one activation for each layer, `vector` is W0 row after row, b0, W1, b1, ...
 

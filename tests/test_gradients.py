@@ -104,7 +104,7 @@ def test_training_follows_the_gradient_of_each_batch(fast_backend, hidden, outpu
     network = network_far_from_kinks(hidden, output, loss)
     rate = 0.01
     trained = network.executor(fast_backend)
-    training = trained.training(network.X, network.y, network.state(SGD), Schedule(SGD(rate), BATCH, 1))
+    training = trained.training(network.X, network.y, network.state(SGD()), Schedule(SGD(rate), BATCH, 1))
     watcher = network.executor(fast_backend)
     for step in range(4):
         before = trained.parameters.copy()

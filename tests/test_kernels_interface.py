@@ -6,6 +6,7 @@ from types import FunctionType
 
 import numpy as np
 import pytest
+from cases import optimizers
 from direct import aligned, call
 from test_kernels_network import classifier, plan_to_train
 
@@ -16,7 +17,8 @@ from fastmlp.kernels.interface import KERNELS, MODULES, SOURCE_DTYPES
 from fastmlp.kernels.interpreted import _namespace
 from fastmlp.kernels.levels import LEVELS
 from fastmlp.kernels.losses import LOSSES
-from fastmlp.kernels.optimizers import OPTIMIZERS, Adam
+from fastmlp.kernels.optimizer_formulas import FORMULAS
+from fastmlp.kernels.optimizers import Adam
 from fastmlp.kernels.simd import Constant, Polynomial
 from fastmlp.kernels.specialize import bind, clone, specialize, tile_shape
 
@@ -35,7 +37,7 @@ def test_names_are_unique_among_modules():
 
 
 def test_the_table_has_a_kernel_for_every_row():
-    rows = {f"optimizer_{name}" for name in OPTIMIZERS} | {f"loss_{name}" for name in LOSSES}
+    rows = {f"optimizer_{name}" for name in FORMULAS} | {f"loss_{name}" for name in LOSSES}
     rows |= {f"gather_{dtype}" for dtype in SOURCE_DTYPES}
     for name, row in ACTIVATIONS.items():
         rows |= {f"activation_{name}"} if row.forward else set()
@@ -44,7 +46,7 @@ def test_the_table_has_a_kernel_for_every_row():
     for name, row in LOSSES.items():
         rows |= set() if row.derivative is None else {f"loss_{name}_of_vector", f"loss_derivative_{name}_of_vector"}
     assert rows <= set(KERNELS)
-    assert all(row.name == name for table in (KERNELS, ACTIVATIONS, LOSSES, OPTIMIZERS) for name, row in table.items())
+    assert all(row.name == name for table in (KERNELS, ACTIVATIONS, LOSSES, FORMULAS) for name, row in table.items())
 
 
 def test_importing_tables_imports_no_compiler():
@@ -115,6 +117,14 @@ def test_tiles_follow_the_registers(name, dtype, lanes, rows):
 # --- every row, run
 
 
+def settings_of(kernel):
+    """Of the optimizer that updates by this kernel, as they are before `prepare` or, to update, after it."""
+    preparing, name = kernel.name.startswith("prepare"), kernel.name.split("_", 1)[1]
+    optimizer = next(optimizer for optimizer in optimizers() if optimizer.formula.name == name)
+    left = [0.0 if preparing else 0.25] * optimizer.formula.prepared
+    return np.array([*optimizer.settings(), *left])
+
+
 def arguments_of(kernel, dtype):
     """Arguments for a kernel that is no entry: 3 rows of 5 numbers, 16 apart in the kernel's memory."""
     generator = np.random.default_rng(13)
@@ -128,9 +138,11 @@ def arguments_of(kernel, dtype):
         source = np.array([[4, 1, 2, 3, 0]] * 3, kernel.arguments[0])
         return [source.reshape(-1), 5, 1, 0, 0, 3, 5, reals(), 16]
     if kernel.name.startswith("optimizer"):
-        return [reals(), reals(), reals(least=0.1), 48, 48, np.array([*Adam().settings(), 0.01, 1.5])]
+        memory = aligned(2 * 96, dtype)
+        memory[:] = generator.uniform(0.1, 0.9, len(memory))
+        return [reals(), reals(), memory, 96, 48, settings_of(kernel)]
     if kernel.name.startswith("prepare"):
-        return [np.array([*Adam().settings(), np.nan, np.nan]), 3]
+        return [settings_of(kernel), 3]
     arrays = [reals() for kind in kernel.arguments if kind == "reals"]
     if kernel.name.startswith(("activation", "derivative")):
         arrays[0] *= 2

@@ -149,7 +149,7 @@ def test_training_reads_samples_and_targets_from_wherever_they_lie(fast_backend,
 
     def trained(X, y):
         executor = network.executor(fast_backend)
-        training = executor.training(X, y, network.state(SGD), Schedule(SGD(0.01), 4, 2, 5))
+        training = executor.training(X, y, network.state(SGD()), Schedule(SGD(0.01), 4, 2, 5))
         assert training.run(0, 8) == 8
         return [executor.parameters.tobytes(), training.losses.tobytes()]
 

@@ -145,7 +145,7 @@ def test_one_neuron_by_hand(backend, dtype):
     assert (value, gradient.tolist()) == (2.5, [-5, -1])
     parameters, inputs = executor.backward(network.X, np.array([[1.0], [10.0]]))
     assert (parameters.tolist(), inputs.tolist()) == ([31, 11], [[2], [20]])
-    training = executor.training(network.X, network.y, network.state(SGD), Schedule(SGD(0.5), 1, 1))
+    training = executor.training(network.X, network.y, network.state(SGD()), Schedule(SGD(0.5), 1, 1))
     training.run(0, 1)  # of x = 1: 2 (3 - 2) = 2 is either slope
     training.collect()
     assert executor.parameters.tolist() == [1, 0]
@@ -225,7 +225,7 @@ def test_options_of_the_schedule(backend, hidden, update_first, divisor):
     assert abs(parameters - other).max() > 1e-6  # else the option would make no difference here
     mean = oracle.LOSSES["mean_squared_error"].value  # the loss is still the mean over outputs
     first_batch = oracle.predict(*network.formulas, network.parameters, network.X[:4])
-    one_step = network.executor(backend).training(network.X, network.y, network.state(SGD), schedule)
+    one_step = network.executor(backend).training(network.X, network.y, network.state(SGD()), schedule)
     one_step.run(0, 1)
     np.testing.assert_allclose(one_step.losses[0], mean(first_batch, network.y[:4]) * 4 / 11, rtol=1e-12)
     assert np.isfinite(losses).all()

@@ -1,7 +1,7 @@
 """Every row of the table of optimizers: against the oracle, by hand, on NaN; and what settings may be."""
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import oracle
@@ -9,7 +9,25 @@ import pytest
 from cases import case, optimizers, stepper
 from direct import aligned, call
 
-from fastmlp.kernels.optimizers import OPTIMIZERS, SGD, Adam
+from fastmlp.kernels.optimizers import (
+    ABOVE_ONE,
+    FLAG,
+    FRACTION,
+    INNER_FRACTION,
+    NOT_NEGATIVE,
+    OPTIMIZERS,
+    POSITIVE,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    Lion,
+    NAdam,
+    RAdam,
+    RMSprop,
+    Rprop,
+)
 from fastmlp.kernels.training import Schedule
 
 COUNT = 48  # whole vectors of every level
@@ -24,15 +42,16 @@ class Vectors:
         self.parameters = aligned(COUNT, dtype)
         self.parameters[:] = parameters
         self.memory = aligned(max(1, len(optimizer.slots)) * self.slot, dtype)
-        self.settings = np.array([*optimizer.settings(), *[np.nan] * optimizer.prepared])
+        self.settings = np.array([*optimizer.settings(), *[np.nan] * optimizer.formula.prepared])
 
     def update(self, backend, gradient, t):
         slopes = aligned(COUNT, self.dtype)
         slopes[:] = gradient
-        if self.optimizer.prepare is not None:
-            call(backend, f"prepare_{self.optimizer.name}", self.dtype, self.settings, t)
+        formula = self.optimizer.formula
+        if formula.prepare is not None:
+            call(backend, f"prepare_{formula.name}", self.dtype, self.settings, t)
         vectors = self.parameters, slopes, self.memory
-        call(backend, f"optimizer_{self.optimizer.name}", self.dtype, *vectors, self.slot, COUNT, self.settings)
+        call(backend, f"optimizer_{formula.name}", self.dtype, *vectors, self.slot, COUNT, self.settings)
 
     @property
     def state(self):
@@ -103,7 +122,75 @@ def test_adam_without_memory_is_the_sign(kernel_backend, dtype):
     np.testing.assert_allclose(vectors.parameters, -1.5 * np.sign(gradient), rtol=16 * np.finfo(dtype).eps)
 
 
-@pytest.mark.parametrize("optimizer", optimizers(), ids=lambda o: o.name)
+# The first steps from 1 at a gradient of 4 and then -4, worked by hand; settings are such that numbers come out round.
+BY_HAND = [
+    (SGD(0.25, momentum=0.5), [0, 0.5]),  # v = 4, then 2 - 4
+    (SGD(0.25, momentum=0.5, nesterov=True), [-0.5, 0.75]),  # 4 + 2, then -4 - 1
+    # the decay of 1/8 leaves 7/8, then Adam's step of 1/2; 3/8 leaves 21/64, and Adam's step back is 1/14
+    (AdamW(0.5, 0.75, 0.9375, 1e-30, weight_decay=0.25), [0.375, 21 / 64 + 1 / 14]),
+    # mu = 1/4 at all times: a share of 3/4 of the gradient over 1 - 1/4, and 1/4 of m = 2 over 1 - 1/16, over root 16
+    (NAdam(0.5, 0.5, 0.75, 1e-30, momentum_decay=0.0), [1 - 0.5 * (4 + 0.5 / (15 / 16)) / 4]),
+    (RAdam(0.25, 0.5, 0.5, 1e-30), [0, 1 / 3]),  # always plain: m / (1 - 1/2) = 4, then (1 - 2) / (1 - 1/4)
+    (RMSprop(0.25, alpha=0.75, epsilon=1e-30), [0.5, 0.5 + 1 / 7**0.5]),  # v = 4, then 3 + 4
+    (RMSprop(0.25, 0.75, 1e-30, momentum=0.5), [0.5, 0.25 + 1 / 7**0.5]),  # steps of 2, then 1 - 4 / root 7
+    (Adagrad(0.25, epsilon=1e-30), [0.75, 0.75 + 0.25 / 2**0.5]),  # sums of 16 and 32
+    # means of squares 4 + 5 = 9, then 3 + 4 + 5 = 12; of steps 5, then (20/9) 16 0.25 + 5 for roots
+    (Adadelta(1, rho=0.75, epsilon=5), [1 - 4 * 5**0.5 / 3, 1 - 4 * 5**0.5 / 3 + 4 * ((5 + 20 / 9) / 12) ** 0.5]),
+    (Lion(0.25, 0.5, 0.75, weight_decay=1.0), [0.5, 0.5 - 0.125 + 0.25]),  # m = 1: 0.5 - 2 is below 0
+    (Rprop(0.25, shrink=0.5, grow=2.0), [0.75, 0.75]),  # it turns: no step
+]
+
+
+@pytest.mark.parametrize(("optimizer", "expected"), BY_HAND, ids=lambda value: getattr(value, "name", ""))
+def test_first_steps_by_hand(kernel_backend, dtype, optimizer, expected):
+    vectors = Vectors(optimizer, dtype, np.ones(COUNT))
+    for t, value in enumerate(expected, start=1):
+        vectors.update(kernel_backend, np.full(COUNT, 4.0 if t == 1 else -4.0), t)
+        np.testing.assert_allclose(vectors.parameters, value, rtol=64 * np.finfo(dtype).eps, atol=1e-30)
+
+
+def test_rprop_by_hand(kernel_backend, dtype):
+    """Steps of 1/4, 1/2, 1 (the largest), none as the slope turns, then 1/2 back, and none where it is zero."""
+    vectors = Vectors(Rprop(0.25, shrink=0.5, grow=2.0, smallest=0.5**30, largest=1.0), dtype, np.zeros(COUNT))
+    for t, (slope, place) in enumerate(
+        [(9, -0.25), (1e-30, -0.75), (3, -1.75), (7, -2.75), (-1, -2.75), (-1, -2.25), (0, -2.25), (-5, -1.75)], start=1
+    ):
+        vectors.update(kernel_backend, np.full(COUNT, float(slope)), t)
+        assert vectors.parameters.tolist() == [place] * COUNT
+
+
+def test_lion_stands_still_at_zero(kernel_backend, dtype):
+    vectors = Vectors(Lion(0.5, weight_decay=0.0), dtype, np.ones(COUNT))
+    vectors.update(kernel_backend, np.where(np.arange(COUNT) % 2, 0.0, -0.0), 1)
+    assert vectors.parameters.tolist() == [1.0] * COUNT
+
+
+def test_radam_becomes_adam(kernel_backend, dtype):
+    """Five steps of momentum at beta2 = 0.999, then rectified ones; late ones are as long as Adam's."""
+    steps = {}
+    for row in (RAdam, Adam):
+        for t in (5, 6, 10**6):
+            vectors = Vectors(row(1.0, 0.0, 0.999, 1e-30), dtype, np.zeros(COUNT))
+            vectors.memory[vectors.slot : vectors.slot + COUNT] = 100.0 * (1 - 0.999 ** (t - 1))
+            vectors.update(kernel_backend, np.full(COUNT, 10.0), t)
+            steps[row, t] = -vectors.parameters[0]
+    assert steps[RAdam, 5] == pytest.approx(10.0)
+    # paper: rho_6 = 1999 - 12 * 0.999^6 / (1 - 0.999^6), r = root of ((rho - 4) (rho - 2) 1999 / (1995 1997 rho))
+    assert steps[RAdam, 6] / steps[Adam, 6] == pytest.approx(0.0258211, rel=1e-5)
+    assert steps[RAdam, 10**6] == pytest.approx(steps[Adam, 10**6], rel=1e-5)
+
+
+def test_nadams_product_does_not_depend_on_what_was_before(kernel_backend):
+    """Left from the last update or made anew: the same bits."""
+    gradient, going_on = np.ones(COUNT), Vectors(NAdam(0.1), "float64", np.ones(COUNT))
+    for t in range(1, 30):
+        going_on.update(kernel_backend, gradient, t)
+        anew = Vectors(NAdam(0.1), "float64", np.ones(COUNT))
+        anew.update(kernel_backend, gradient, t)
+        assert going_on.settings.tobytes() == anew.settings.tobytes()
+
+
+@pytest.mark.parametrize("optimizer", optimizers(weight_decay=0.0), ids=lambda o: o.name)
 def test_zero_gradients_change_nothing(kernel_backend, dtype, optimizer):
     vectors = Vectors(optimizer, dtype, np.arange(COUNT))
     for t in (1, 2):
@@ -126,11 +213,38 @@ def test_nonfinite_gradients_show_where_they_are(kernel_backend, dtype, optimize
         assert np.delete(vectors.parameters, i).tobytes() == np.delete(clean.parameters, i).tobytes()
 
 
+@pytest.mark.parametrize("optimizer", optimizers(), ids=lambda o: o.name)
+def test_an_epsilon_that_underflows_makes_no_nan(kernel_backend, dtype, optimizer):
+    """Parameters that have never moved would be divided 0 / 0."""
+    if not hasattr(optimizer, "epsilon"):
+        return
+    vectors = Vectors(replace(optimizer, epsilon=1e-320), dtype, np.arange(COUNT))
+    vectors.update(kernel_backend, np.zeros(COUNT), 1)
+    assert np.isfinite(vectors.parameters).all()
+
+
+WRONG = {
+    POSITIVE: [-1.0, 0, math.nan, math.inf, "0.1", None, True],
+    NOT_NEGATIVE: [-1.0, math.nan, math.inf, "0.1", None, True],
+    FRACTION: [-0.1, 1, math.nan, "0.1", None, False],
+    INNER_FRACTION: [0, 1, math.nan, "0.1", None, False],
+    ABOVE_ONE: [1, 0.5, math.nan, math.inf, None, True],
+    FLAG: [0, 1, None, "yes"],
+}
+
+
 @pytest.mark.parametrize("row", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_settings_must_keep_their_rules(row):
     assert row().settings()[0] == row().learning_rate
     for f in fields(row):
         rule = f.metadata["rule"]
-        for value in (-1.0, math.nan, math.inf, "0.1", None, True, 1 if "below 1" in rule else 0):
+        for value in WRONG[rule]:
             with pytest.raises(ValueError, match=f"{f.name} must be {rule}, got"):
                 row(**{f.name: value})
+
+
+def test_settings_must_go_together():
+    with pytest.raises(ValueError, match=r"^momentum must be above 0 with nesterov=True, got 0.0$"):
+        SGD(nesterov=True)
+    with pytest.raises(ValueError, match=r"^largest must be at least smallest, 1, got 0.5$"):
+        Rprop(smallest=1, largest=0.5)

@@ -44,7 +44,7 @@ def train(sizes, batch_size, threads=1, update_first=False):
     network = case(sizes, "tanh", "identity", "mean_squared_error", "float32", 33)
     who = network.executor(Backend("interpreted", Interpreted(LEVEL)))
     schedule = Schedule(SGD(0.1), batch_size, 1, shuffle_key=1, update_first=update_first)
-    training = who.training(network.X, network.y, network.state(SGD), schedule)
+    training = who.training(network.X, network.y, network.state(SGD()), schedule)
     training.run(0, training.steps_per_epoch, threads)
     return who
 

@@ -120,7 +120,7 @@ def test_backends_shuffle_as_the_oracle_does(backend, samples):
     network = case((1, 1), (), "identity", "mean_squared_error", "float64", samples)
     key, first_epoch, epochs = 2**63 - 12345, 2**33 + 7, 3
     schedule = Schedule(SGD(), samples, epochs, key, first_epoch)
-    training = network.executor(backend).training(network.X, network.y, network.state(SGD), schedule)
+    training = network.executor(backend).training(network.X, network.y, network.state(SGD()), schedule)
     for epoch in range(epochs):
         training.run(epoch, epoch + 1)
         order = training._order if backend.library is None else training._plan._arrays[layout.ORDER]

@@ -158,7 +158,7 @@ def test_divergence_is_seen_by_all_ranks(kernel_backend):
     results = []
     for number in (1, 2, 3):
         executor = network.executor(kernel_backend)
-        training = executor.training(network.X, network.y, network.state(SGD), Schedule(SGD(1e15), 32, 9))
+        training = executor.training(network.X, network.y, network.state(SGD()), Schedule(SGD(1e15), 32, 9))
         results.append((training.run(0, 18, number), training.steps_done, executor.parameters.tobytes()))
     assert results[0][0] < 18
     assert results[0] == results[1] == results[2]

@@ -194,7 +194,7 @@ def run_everything(network):
     who = network.executor(INTERPRETED)
     who.predict(network.X.astype("float32" if network.model.dtype == "float64" else "float64"))  # has to be gathered
     who.backward(network.X, np.ones((len(network.X), network.model.sizes[-1])))
-    who.training(network.X, network.y, network.state(Adam), Schedule(Adam(), 4, 1, 1)).run(0, 2)
+    who.training(network.X, network.y, network.state(Adam()), Schedule(Adam(), 4, 1, 1)).run(0, 2)
 
 
 def test_scratch_that_is_too_small_is_caught(dtype, monkeypatch):

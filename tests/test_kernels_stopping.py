@@ -19,7 +19,7 @@ def line(dtype, samples, weight=1.0):
 def start(backend, network, rate, batch_size=1, epochs=5, **options):
     executor = network.executor(backend)
     schedule = Schedule(SGD(rate), batch_size, epochs, **options)
-    return executor, executor.training(network.X, network.y, network.state(SGD), schedule)
+    return executor, executor.training(network.X, network.y, network.state(SGD()), schedule)
 
 
 def root(dtype):

@@ -11,7 +11,7 @@ from fastmlp.kernels.training import Schedule
 
 
 def train(backend, network, key):
-    executor, state = network.executor(backend), network.state(Adam)
+    executor, state = network.executor(backend), network.state(Adam())
     training = executor.training(network.X, network.y, state, Schedule(Adam(), 7, 20, key))
     for step in range(0, 20 * training.steps_per_epoch, training.steps_per_epoch):
         training.run(step, step + training.steps_per_epoch)
@@ -59,7 +59,7 @@ def test_python_goes_on_during_a_kernel(fast_backend, dtype):
     network = case((4, 1), (), "identity", "mean_squared_error", dtype, 1)
     network.X, network.y = X, y
     executor = network.executor(fast_backend)
-    training = executor.training(X, y, network.state(SGD), Schedule(SGD(1e-9), 1, 1))
+    training = executor.training(X, y, network.state(SGD()), Schedule(SGD(1e-9), 1, 1))
     worker = threading.Thread(target=training.run, args=(0, steps))
     worker.start()
     seen = 0

@@ -54,7 +54,7 @@ def test_signatures():
     parameters = inspect.signature(NeuralNetwork.train).parameters
     defaults = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
     assert defaults == {
-        "learning_rate": None, "batch_size": 32, "optimizer": "sgd", "shuffle": True, "seed": None, "verbose": False,
+        "learning_rate": None, "batch_size": None, "optimizer": "sgd", "shuffle": True, "seed": None, "verbose": False,
     }  # fmt: skip
     assert [name for name, p in parameters.items() if p.kind == p.KEYWORD_ONLY] == [
         "optimizer",

@@ -16,7 +16,7 @@ import os
 
 import numpy as np
 import pytest
-from cases import HIDDEN, OUTPUTS, PAIRINGS, case, optimizers
+from cases import HIDDEN, OUTPUTS, PAIRINGS, case, smooth_optimizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -145,7 +145,7 @@ def schedules(draw, network):
     samples, widest = len(network.X), max(network.model.sizes)
     batch_size = draw(st.integers(max(1, samples // 4), samples + 3))
     epochs = -(-10 // -(-samples // batch_size))
-    optimizer = draw(st.sampled_from(optimizers(learning_rate=0.05 / widest, epsilon=1e-2)))
+    optimizer = draw(st.sampled_from(smooth_optimizers(learning_rate=0.05 / widest, epsilon=1e-2, alpha=0.5)))
     key = draw(st.one_of(st.none(), st.integers(0, 2**63 - 1)))
     return Schedule(optimizer, batch_size, epochs, key, draw(st.integers(0, 2**40)), draw(st.integers(0, 2**20)))
 
@@ -167,7 +167,7 @@ def test_fast_backends_train_like_reference(fast_backend, data):
 def test_every_pairing_agrees_with_reference(fast_backend, dtype, hidden, output, loss):
     check_results(fast_backend, case((23, 57, 41, 3), hidden, output, loss, dtype, samples=130))
     decided = case((23, 57, 41, 3), hidden, output, loss, dtype, samples=130, decided=True)
-    for optimizer in optimizers(learning_rate=0.01, epsilon=1e-2):
+    for optimizer in smooth_optimizers(learning_rate=0.01, epsilon=1e-2, alpha=0.5):
         check_training(fast_backend, decided, Schedule(optimizer, 50, 4, shuffle_key=3))
 
 

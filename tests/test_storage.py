@@ -11,6 +11,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from cases import smooth_optimizers
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -94,7 +95,7 @@ def duplicate(request, tmp_path):
     return COPIES.get(request.param, through_a_file)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", fastmlp.Adam(0.01, 0.8, 0.99, 1e-6)], ids=repr)
+@pytest.mark.parametrize("optimizer", [*smooth_optimizers(), fastmlp.Lion(), fastmlp.Adam(0.01, 0.8)], ids=repr)
 def test_a_duplicate_is_the_same_and_goes_on_the_same_way(duplicate, optimizer, dtype):
     network = trained(optimizer, dtype=dtype)
     again = duplicate(network)

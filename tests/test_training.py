@@ -19,6 +19,7 @@ import pytest
 
 import fastmlp
 from fastmlp import SGD, Adam, NeuralNetwork
+from fastmlp.kernels.optimizers import OPTIMIZERS
 from fastmlp.kernels.reference import ReferenceTraining
 from fastmlp.kernels.training import Training
 
@@ -188,7 +189,7 @@ def test_orders_differ_between_epochs_and_seeds():
     assert first_batch_losses(3, seed=1) != first_batch_losses(3)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("options", [{}, {"shuffle": False}, {"seed": 3}], ids=str)
 def test_trainings_are_reproducible_and_go_on(optimizer, options, dtype, backend):
     options = {"optimizer": optimizer, "samples": 11, "sizes": (2, 3, 1), **options}
@@ -196,6 +197,8 @@ def test_trainings_are_reproducible_and_go_on(optimizer, options, dtype, backend
     def fresh():
         return NeuralNetwork([2, 3, 1], "tanh", dtype=dtype, seed=4, backend=backend.name)
 
+    if OPTIMIZERS[optimizer].full_batch:
+        options["batch_size"] = None
     whole = trained(10, network=fresh(), **options)
     assert everything(whole) == everything(trained(10, network=fresh(), **options))
     parts = trained(5, network=trained(5, network=fresh(), **options), **options)
@@ -237,8 +240,32 @@ def test_another_optimizer_begins_afresh(other):
     np.testing.assert_array_equal(network.parameters, anew.parameters)
 
 
+def test_an_optimizer_can_be_reset():
+    options = {"shuffle": False, "optimizer": "adam"}
+    network = trained(3, **options)
+    network.reset_optimizer()
+    trained(2, network=network, **options)
+    anew = NeuralNetwork([3, 5, 2], "tanh")
+    anew.parameters = trained(3, **options).parameters
+    np.testing.assert_array_equal(network.parameters, trained(2, network=anew, **options).parameters)
+
+
+def test_full_batch_optimizers_want_all_samples():
+    X, y = table()
+    network = NeuralNetwork([3, 5, 2], seed=0)
+    before = network.parameters
+    with pytest.raises(ValueError, match=r"^batch_size must be None or at least 23, all samples, .* 'rprop', got 22$"):
+        network.train(X, y, 5, batch_size=22, optimizer="rprop")
+    np.testing.assert_array_equal(network.parameters, before)
+    other = copy.deepcopy(network)
+    network.train(X, y, 5, optimizer="rprop")
+    other.train(X, y, 5, batch_size=23, optimizer="rprop")
+    np.testing.assert_array_equal(network.parameters, other.parameters)
+    assert network._updates == 5
+
+
 def test_optimizers_show_their_settings():
-    assert repr(SGD()) == "SGD(learning_rate=0.01)"
+    assert repr(SGD()) == "SGD(learning_rate=0.01, momentum=0.0, nesterov=False)"
     assert repr(Adam(beta2=0.99)) == "Adam(learning_rate=0.001, beta1=0.9, beta2=0.99, epsilon=1e-08)"
     assert Adam() == Adam(0.001)
     with pytest.raises(AttributeError):

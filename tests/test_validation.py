@@ -164,13 +164,18 @@ def test_losses_on_logits_allow_no_other_output_activation(loss):
         assert refusal(NeuralNetwork, [2, 3], "relu", output, loss) == "output_activation"
 
 
+OPTIMIZER_NAMES = [
+    "sgd", "adam", "adamw", "nadam", "radam", "rmsprop", "adagrad", "adadelta", "lion", "rprop",
+]  # fmt: skip
+
+
 def test_unknown_names_are_answered_with_the_known_ones():
     network = NeuralNetwork([2, 1])
     for call, known in [
         (lambda: NeuralNetwork([2, 1], initializer="x"), ["he_normal", "glorot_uniform"]),
         (lambda: NeuralNetwork([2, 1], dtype="x"), ["float32", "float64"]),
         (lambda: NeuralNetwork([2, 1], backend="x"), ["compiled", "jit", "interpreted", "reference"]),
-        (lambda: network.train([[1, 2]], [1], 1, optimizer="x"), ["sgd", "adam"]),
+        (lambda: network.train([[1, 2]], [1], 1, optimizer="x"), OPTIMIZER_NAMES),
     ]:
         with pytest.raises(ValueError, match=r"must be one of .*, got 'x'$") as caught:
             call()
@@ -342,7 +347,7 @@ def test_bad_output_gradients(network):
 
 BAD_OPTIONS = {
     "epochs": [0, -1, 1.0, 2.5, NAN, INF, None, "1", True, np.True_, [1], 2**31, 10**30, np.float64(3)],
-    "batch_size": [0, -1, 1.0, NAN, INF, None, "32", True, [1], 2**31, 10**30, np.array([1, 2])],
+    "batch_size": [0, -1, 1.0, NAN, INF, "32", True, [1], 2**31, 10**30, np.array([1, 2])],
     "learning_rate": [
         0, 0.0, -0.0, -1, -1e-300, NAN, INF, -INF, "0.1", b"0.1", True, np.False_, [0.1], (0.1,), 1j, object(),
         np.array([0.1, 0.2]), 10**400,
@@ -369,12 +374,14 @@ def test_bad_settings_of_optimizers(cls):
         "beta1": [1, 1.0, -0.1, NAN, INF, None, "0.9", False, 2, 10**400],
         "beta2": [1, -1e-9, NAN, "x", True],
         "epsilon": [0, -1e-8, NAN, INF, None, "1e-8", True],
+        "momentum": [1, -0.1, NAN, None, "0.9", True],
+        "nesterov": [1, 0.0, None, "yes", True],  # True: without momentum
     }
     for name in cls.__match_args__:
         for value in bad[name]:
-            assert refusal(cls, **{name: value}) == name
+            assert refusal(cls, **{name: value}) == ("momentum" if value is True and name == "nesterov" else name)
     with pytest.raises(TypeError):
-        cls(momentum=0.9)
+        cls(rho=0.9)
 
 
 def test_bad_parameters(network):

@@ -7,7 +7,7 @@ from .history import History
 from .kernels.activations import ELU, LeakyReLU
 from .kernels.custom import Activation, Loss
 from .kernels.losses import CategoricalCrossEntropy, Focal, Huber, Quantile
-from .kernels.optimizers import SGD, Adam
+from .kernels.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
 from .layer import Layer, Neuron
 from .network import NeuralNetwork, load
 from .predictor import Predictor
@@ -18,7 +18,10 @@ __all__ = [
     "ELU",
     "SGD",
     "Activation",
+    "Adadelta",
+    "Adagrad",
     "Adam",
+    "AdamW",
     "CategoricalCrossEntropy",
     "DivergenceError",
     "Focal",
@@ -26,12 +29,17 @@ __all__ = [
     "Huber",
     "Layer",
     "LeakyReLU",
+    "Lion",
     "Loss",
+    "NAdam",
     "NeuralNetwork",
     "Neuron",
     "ParameterVector",
     "Predictor",
     "Quantile",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
     "load",
     "show_config",
 ]

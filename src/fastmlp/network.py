@@ -382,7 +382,7 @@ class NeuralNetwork:
         y: Any,
         epochs: int,
         learning_rate: float | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         *,
         optimizer: str | Optimizer = "sgd",
         shuffle: bool = True,
@@ -403,10 +403,12 @@ class NeuralNetwork:
             How many times to go through all samples.
         learning_rate : float, default None
             None: the optimizer's own.
-        batch_size : int, default 32
-            Samples in a step. What remains at the end of an epoch makes a smaller step.
+        batch_size : int, default None
+            Samples in a step. What remains at the end of an epoch makes a smaller step. None: 32, or all where the
+            optimizer wants all.
         optimizer : str or Optimizer, default "sgd"
-            "sgd", "adam", or an object such as `fastmlp.Adam(beta1=0.8)`.
+            "sgd", "adam", "adamw", "nadam", "radam", "rmsprop", "adagrad", "adadelta", "lion", "rprop", or an object
+            such as `fastmlp.Adam(beta1=0.8)`.
         shuffle : bool, default True
             Draw a new order of the samples for every epoch.
         seed : int, default None
@@ -438,8 +440,8 @@ class NeuralNetwork:
         """
         X, y = self._checked(X, y)
         epochs = validation.positive_integer("epochs", epochs)
-        batch_size = min(validation.positive_integer("batch_size", batch_size), len(X))
         chosen = validation.optimizer(optimizer, learning_rate)
+        batch_size = validation.batch_size(batch_size, len(X), chosen)
         key = self._shuffle_key(validation.seed(seed)) if validation.flag("shuffle", shuffle) else None
         report = training.printer(epochs) if validation.flag("verbose", verbose) else training.silence
         self._adopt(chosen)
@@ -488,6 +490,18 @@ class NeuralNetwork:
         self._optimizer = optimizer
         self._updates = 0
         self._state = np.zeros((len(optimizer.slots) if optimizer else 0, len(self._parameters)), self.dtype)
+
+    def reset_optimizer(self) -> None:
+        """Forget the optimizer's state: the next training begins as a network's first one does.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> network = fastmlp.NeuralNetwork([1, 1], seed=0)
+        >>> history = network.train([[0], [1]], [1, 3], epochs=2, optimizer="adam")
+        >>> network.reset_optimizer()
+        """
+        self._begin_with(None)
 
     def _shuffle_key(self, seed: int | None) -> int:
         return shuffle_key(self._entropy if seed is None else seed)

@@ -21,6 +21,7 @@ from .kernels.settings import Function, Settings, numbers_of, row_of
 
 MOST_PARAMETERS = 2**31 - 1
 FEW = 1 << 12  # numbers: NumPy then takes longer to begin a sum than to make it, and a product is quicker to begin
+DEFAULT_BATCH = 32
 CHECKED_AT_ONCE = 1 << 18  # numbers: checks need this much memory, not a copy of the data
 
 
@@ -133,6 +134,16 @@ def _optimizer(value: Any, learning_rate: Any) -> Optimizer:
     rate = real_number("learning_rate", learning_rate)
     require(0 < rate < math.inf, "learning_rate", "a finite number above 0", learning_rate)
     return dataclasses.replace(chosen, learning_rate=rate)
+
+
+def batch_size(value: Any, n_samples: int, optimizer: Optimizer) -> int:
+    """Samples in a step, at most all; None: as many as suit the optimizer."""
+    if value is None:
+        return n_samples if optimizer.full_batch else min(DEFAULT_BATCH, n_samples)
+    size = min(positive_integer("batch_size", value), n_samples)
+    rule = f"None or at least {n_samples}, all samples, for optimizer '{optimizer.name}'"
+    require(size == n_samples or not optimizer.full_batch, "batch_size", rule, value)
+    return size
 
 
 _known_optimizer = lru_cache(_optimizer)  # short trainings, one after the other, ask for the same again and again
