@@ -4,6 +4,7 @@ from .layout import (
     ACTIVATIONS,
     CONSTANTS,
     DELTA,
+    FACTORS,
     FAN_IN,
     GRADIENT,
     HEIGHT,
@@ -16,7 +17,10 @@ from .layout import (
     PACKED_SIZE,
     PART,
     PREPARE,
+    RATES,
+    RATES_FIRST,
     SETTINGS,
+    SETTINGS_STRIDE,
     SINGLE,
     STATE,
     STRIDE,
@@ -84,6 +88,20 @@ def update(plan, first, gradient, count):
 
 
 def prepare_update(plan, number):
-    """What the optimizer computes once for an update; the first is number 1."""
+    """What is computed once for an update; the first is number 1."""
+    if plan[RATES] != 0:
+        set_rates(plan, doubles(plan[RATES])[number - plan[RATES_FIRST]])
     if plan[PREPARE] != 0:
         call(plan[PREPARE], doubles(plan[SETTINGS]), number)
+        if plan[SETTINGS_STRIDE] != 0:
+            for l in range(1, plan[LAYERS]):
+                call(plan[PREPARE], at(doubles(plan[SETTINGS]), l * plan[SETTINGS_STRIDE]), number)
+
+
+def set_rates(plan, rate):
+    """The learning rate of this update."""
+    settings = doubles(plan[SETTINGS])
+    settings[0] = rate
+    if plan[SETTINGS_STRIDE] != 0:
+        for l in range(plan[LAYERS]):
+            settings[l * plan[SETTINGS_STRIDE]] = rate * doubles(plan[FACTORS])[l]

@@ -58,14 +58,16 @@ class Executor:
         plan[layout.SAMPLES] = plan[layout.DELTA_DIVISOR] = 1  # what is given belongs to a sum, not to a mean
         return self._canonical_gradient(plan, len(X)), inputs
 
-    def training(self, X: Array, y: Array, state: Array, schedule: Schedule) -> Training:
-        """Ready to train; `state` is (slots, parameters), the optimizer's canonical vectors."""
+    def training(
+        self, X: Array, y: Array, state: Array, schedule: Schedule, average: Array | None = None
+    ) -> Training:  # fmt: skip
+        """Ready to train. Canonical: `state`, the optimizer's vectors; `average`, the running one, if it is wanted."""
         plan = self._training_plan
         self._training_plan = None  # until it is closed: another training meanwhile makes its own
         if plan is None or not plan.suits(len(X), schedule):
             plan = TrainingPlan(self.library, self.model, self.parameters, min(len(X), schedule.batch_size), schedule)
-        plan.begin(X, y, state, schedule)
-        return Training(plan, state, schedule, self.changed, self._trained)
+        plan.begin(X, y, state, schedule, average)
+        return Training(plan, state, schedule, self.changed, self._trained, average)
 
     def _trained(self, plan: TrainingPlan) -> None:
         """Keep the plan for the next training, which may be short; a large one is soon made beside its work."""

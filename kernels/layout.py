@@ -53,6 +53,15 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     OPTIMIZER,  # address of its update function
     PREPARE,  # address of the function that prepares an update; 0: there is none
     SETTINGS,  # own: address of float64: the learning rate, the optimizer's own, and what `PREPARE` leaves
+    SETTINGS_STRIDE,  # numbers from one layer's settings to the next; 0: all have the same
+    RATES,  # address of float64: the learning rates of updates RATES_FIRST, RATES_FIRST + 1, ...; 0: as in SETTINGS
+    RATES_FIRST,
+    FACTORS,  # address of float64[LAYERS], by which learning rates are multiplied, 0 for frozen layers; 0: all are 1
+    LOWEST_TRAINED,  # the first layer that is not frozen
+    REGULARIZATION,  # address of float64[WISHES], see `regularized.py`; 0: nothing but the optimizer's step
+    AVERAGE,  # address of the packed running average of the parameters
+    SQUARES,  # address of float64[PACKED_SIZE / LANES] for the squares of the gradient; 0: no norm is wanted
+    NORMS,  # address of float64[epochs], the gradient's mean norm; 0: not wanted
     # loss
     LOSS,  # address of the loss function
     LOSS_OF_VECTOR,  # SMALL: address of the loss of each output, a function of vectors of outputs and targets
@@ -79,7 +88,7 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     SYSTEM_CALL,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
     FUTEX,  # the number of Linux's system call of this name, which is its first argument; 0: it takes none
     HEADER,  # words in a header
-) = range(54)
+) = range(63)
 
 # --- places where ranks meet, a cache line apart
 ARRIVALS = 0  # how often a rank has come to a meeting

@@ -21,6 +21,7 @@ from .layout import (
     LOSS,
     LOSS_SETTINGS,
     LOSSES,
+    LOWEST_TRAINED,
     OUTPUT,
     PACKED,
     PACKED_OFFSET,
@@ -104,9 +105,9 @@ def loss(plan, first, rows, samples):
 
 
 def backward(plan, first, rows):
-    """The delta of every layer from that of the last, and of the inputs if it is wanted."""
+    """The delta of every layer from that of the last down to the lowest to be trained, and of the inputs if wanted."""
     l = plan[LAYERS] - 1
-    while l >= 0:
+    while l >= plan[LOWEST_TRAINED]:
         layer = layer_record(plan, l)
         inputs, outputs, width, stride = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH], layer[STRIDE]
         delta = at(reals(layer[DELTA]), first * stride)
@@ -117,7 +118,7 @@ def backward(plan, first, rows):
             descend(plan, l, rows)
         below, below_stride = plan[INPUT_DELTA], plan[INPUTS_STRIDE]
         below_width = below_stride
-        if l > 0:
+        if l > plan[LOWEST_TRAINED]:
             layer_below = layer_record(plan, l - 1)
             below, below_stride, below_width = layer_below[DELTA], layer_below[STRIDE], layer_below[WIDTH]
         if below != 0:

@@ -12,7 +12,7 @@ from .optimizer_formulas import FORMULAS, Formula
 
 POSITIVE, NOT_NEGATIVE = "a finite number above 0", "a finite number from 0 on"
 FRACTION, INNER_FRACTION, ABOVE_ONE = "at least 0 and below 1", "above 0 and below 1", "a finite number above 1"
-FLAG = "True or False"
+FLAG, FROM_1, FROM_0 = "True or False", "an integer from 1 on", "an integer from 0 on"
 RULES: dict[str, Callable[[float], bool]] = {
     POSITIVE: lambda v: 0 < v < math.inf,
     NOT_NEGATIVE: lambda v: 0 <= v < math.inf,
@@ -33,10 +33,15 @@ def to_float(value: Any) -> float | None:
 
 
 def ruled(argument: str, value: Any, rule: str) -> Any:
-    """The value, as a float or a flag, if it keeps the rule."""
+    """The value, as a float, a flag or an integer, if it keeps the rule."""
     if rule == FLAG:
         require(isinstance(value, bool | np.bool_), argument, rule, value)
         return bool(value)
+    if rule in (FROM_1, FROM_0):
+        least = int(rule == FROM_1)
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        require(whole and least <= value < 2**53, argument, rule, value)
+        return int(value)
     number = to_float(value)
     require(number is not None and RULES[rule](number), argument, rule, value)
     return number

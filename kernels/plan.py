@@ -1,6 +1,6 @@
 """The plan that kernels take, made from a model and arrays. `layout.py` says what its words mean."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
 from typing import Any, Protocol, TypeVar
@@ -141,12 +141,23 @@ class Plan:
         self[layout.OPTIMIZER] = self.library.address(f"optimizer_{formula.name}", dtype)
         if formula.prepare is not None:
             self[layout.PREPARE] = self.library.address(f"prepare_{formula.name}", dtype)
-        self[layout.SETTINGS] = np.array([*optimizer.settings(), *[0.0] * formula.prepared], np.float64)
+        self._settings = np.zeros((len(self._records), len(optimizer.settings()) + formula.prepared))
+        self[layout.SETTINGS] = self._settings.reshape(-1)
+        self.set(optimizer)
         part = (1 + max(self.model.sizes[:-1])) * self._panel
         if self.words[layout.BATCH_SIZE] == 1 and self._fits_into_vectors():
             self._stay_in_vectors()
             part = max(part, int(self.words[layout.PACKED_SIZE]))
         self[layout.PART] = self._scratch(part)
+
+    def set(self, optimizer: Optimizer, factors: Sequence[float] | None = None) -> None:
+        """Take the settings of an optimizer that makes the same steps, its rate multiplied by each layer's factor."""
+        settings = optimizer.settings()
+        self._settings[:, : len(settings)] = settings
+        self._settings[:, len(settings) :] = 0
+        if factors is not None:
+            self._settings[:, 0] *= factors
+        self.words[layout.SETTINGS_STRIDE] = 0 if factors is None else self._settings.shape[1]
 
     def want_input_gradient(self, gradient: Array) -> None:
         """Fill it, (samples, features), when going backward."""

@@ -16,6 +16,7 @@ from .activations import ACTIVATIONS
 from .custom import plainly
 from .losses import LOSSES, divisor
 from .plan import Array, Model, Predictor
+from .regularization import NOTHING
 from .settings import numbers_of, row_of
 from .simd import Pointer
 from .specialize import specialize
@@ -179,8 +180,10 @@ class ReferenceExecutor:
             delta = through_activation(self.model, -1, sources[-1], output_gradient.astype(self.model.dtype))
             return backpropagate(self.model, self.parameters, activations, sources, delta)
 
-    def training(self, X: Array, y: Array, state: Array, schedule: Schedule) -> "ReferenceTraining":
-        return ReferenceTraining(self, X, y, state, schedule)
+    def training(
+        self, X: Array, y: Array, state: Array, schedule: Schedule, average: Array | None = None
+    ) -> "ReferenceTraining":
+        return ReferenceTraining(self, X, y, state, schedule, average)
 
     def rows(self, X: Array) -> Array:
         return X.astype(self.model.dtype)
@@ -222,13 +225,23 @@ class ReferencePrediction:
 class ReferenceTraining:
     """What `executor.Training` does."""
 
-    def __init__(self, executor: ReferenceExecutor, X: Array, y: Array, state: Array, schedule: Schedule) -> None:
+    def __init__(
+        self,
+        executor: ReferenceExecutor,
+        X: Array,
+        y: Array,
+        state: Array,
+        schedule: Schedule,
+        average: Array | None = None,
+    ) -> None:
         self._executor, self._X, self._y, self._schedule = executor, X, executor.targets(y), schedule
         self._canonical_state, self._state, self._parameters = state, state.copy(), executor.parameters.copy()
         self._order = list(range(len(X)))
         self.steps_per_epoch = -(-len(X) // schedule.batch_size)
         self.losses = np.zeros(schedule.epochs)
         self.trail = np.empty((schedule.epochs if schedule.trail else 0, len(self._parameters)), executor.model.dtype)
+        self.gradient_norms = np.zeros(schedule.epochs) if schedule.regularization.gradient_norms else None
+        self._canonical_average, self._average = average, None if average is None else average.copy()
         self.steps_done, self.threads = 0, 1
 
     def run(self, first_step: int, last_step: int, threads: int | None = None) -> int:
@@ -260,7 +273,10 @@ class ReferenceTraining:
             self._update_layer_by_layer(activations, sources, delta, update_number)
         else:
             gradient, _ = backpropagate(model, self._parameters, activations, sources, delta)
-            self._update(slice(None), gradient, update_number)
+            if schedule.regularization == NOTHING:
+                self._update(slice(None), gradient, update_number)
+            else:
+                self._regularized_update(epoch, gradient, update_number)
         if batch == self.steps_per_epoch - 1:
             if schedule.stop_at_nonfinite and not np.isfinite(self._parameters).all():
                 return False
@@ -269,12 +285,13 @@ class ReferenceTraining:
                 self.trail[epoch] = self._parameters
         return True
 
-    def _update(self, part: slice, gradient: Array, update_number: int) -> None:
+    def _update(self, part: slice, gradient: Array, update_number: int, factor: float = 1.0) -> None:
         optimizer = self._schedule.optimizer
         # the update function sees vectors of numbers: here, vectors of one element, which is a whole array
         parameters, state = [self._parameters[part]], [slot[part] for slot in self._state]
         formula, formulas = optimizer.formula, _formulas(self._executor.model.dtype)
         settings = [np.float64(value) for value in optimizer.settings()] + [np.float64(0)] * formula.prepared
+        settings[0] = np.float64(self._rate(update_number) * factor)
         if formula.prepare is not None:
             formulas[formula.prepare.__name__](settings, update_number)
         function = formulas[formula.update.__name__]
@@ -282,6 +299,46 @@ class ReferenceTraining:
         self._parameters[part] = parameters[0]
         for slot, values in zip(self._state, state, strict=True):
             slot[part] = values
+
+    def _regularized_update(self, epoch: int, gradient: Array, update_number: int) -> None:
+        """What the docstring of `regularized.py` says, line by line."""
+        wishes, number = self._schedule.regularization, gradient.dtype.type
+        model = self._executor.model
+        parts = list(zip(layers(model, self._parameters), layers(model, gradient), strict=True))
+        for l, ((weights, _), (weight_gradient, bias_gradient)) in enumerate(parts):
+            weight_gradient += weights.dtype.type(wishes.l2) * weights + weights.dtype.type(wishes.l1) * np.sign(
+                weights
+            )
+            if wishes.factor(l) == 0:
+                weight_gradient[...] = bias_gradient[...] = 0
+        if wishes.clip_value is not None:
+            gradient.clip(-wishes.clip_value, wishes.clip_value, out=gradient)
+        norm = np.sqrt(np.sum(np.square(gradient), dtype=np.float64))
+        if self.gradient_norms is not None:
+            self.gradient_norms[epoch] += norm / self.steps_per_epoch
+        if wishes.clip_norm is not None and not norm <= wishes.clip_norm:
+            gradient *= number(wishes.clip_norm / norm + (norm - norm))
+        start = 0
+        for l, ((weights, biases), _) in enumerate(parts):
+            part = slice(start, start + weights.size + biases.size)
+            start = part.stop
+            if wishes.factor(l) == 0:
+                continue
+            weights *= number(1 - self._rate(update_number) * wishes.factor(l) * wishes.weight_decay)
+            self._update(part, gradient, update_number, wishes.factor(l))
+            if wishes.max_norm is not None:
+                norms = np.sqrt(np.square(weights).sum(axis=0))
+                weights *= np.where(
+                    norms <= wishes.max_norm, number(1), number(wishes.max_norm) / norms + (norms - norms)
+                )
+        if self._average is not None:
+            rest = number(1 - (wishes.ema_decay or 0))
+            self._average += rest * (self._parameters - self._average)
+
+    def _rate(self, update_number: int) -> float:
+        schedule = self._schedule
+        rate = schedule.optimizer.learning_rate if schedule.rates is None else schedule.rates(update_number, 1)[0]
+        return float(rate)
 
     def _update_layer_by_layer(
         self, activations: list[Array], sources: list[Array], delta: Array, update_number: int
@@ -304,6 +361,8 @@ class ReferenceTraining:
             return False
         self._executor.parameters[...] = self._parameters
         self._canonical_state[...] = self._state
+        if self._canonical_average is not None:
+            self._canonical_average[...] = self._average
         return True
 
     def close(self) -> None:

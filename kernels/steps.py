@@ -29,6 +29,7 @@ from .layout import (
     PART,
     RANK,
     RANKS,
+    REGULARIZATION,
     ROW_LOSSES,
     SAMPLES,
     SINGLE,
@@ -49,6 +50,7 @@ from .matvec import input_gradient_of_row, panel_gradient_of_row
 from .network import add_loss, backward, forward_and_loss, forward_row, loss, loss_of_rows
 from .random import shuffle
 from .ranks import all_agree, meet, share_of_rows
+from .regularized import regularized_update
 from .samples import load_samples, load_targets
 from .simd import PANEL, at, call, doubles, flush_subnormals, integers, quotient, reals, restore_subnormals, stay_apart
 from .single import input_gradient_of_single
@@ -65,13 +67,14 @@ def run(plan, first_step, last_step):
     first = (first_step - epoch * plan[STEPS]) * batch_size
     state = flush_subnormals()
     step = first_step
+    alone = plan[RANKS] == 1 and plan[REGULARIZATION] == 0
     going = True
     while going and step < last_step:
         rows, number = min(batch_size, samples - first), plan[FIRST_UPDATE] + step + 1
         if first == 0 and plan[ORDER] != 0:
             going = begin_epoch(plan, epoch)
         if going:
-            if rows == 1 and plan[RANKS] == 1:
+            if rows == 1 and alone:
                 if plan[SMALL] != 0 and plan[UPDATE_FIRST] == 0:
                     going = step_on_vectors(plan, epoch, first, number, step == first_step)
                 else:
@@ -157,8 +160,11 @@ def take_step(plan, epoch, sample, rows, number):
         return False
     if plan[UPDATE_FIRST] == 0:
         prepare_update(plan, number)
-        for l in range(plan[LAYERS]):
-            descend(plan, l, rows)
+        if plan[REGULARIZATION] == 0:
+            for l in range(plan[LAYERS]):
+                descend(plan, l, rows)
+        elif not regularized_update(plan, epoch, rows):
+            return False
     return meet(plan)
 
 

@@ -3,13 +3,29 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from . import layout
 from .optimizers import Optimizer
 from .plan import Array, Library, Model, Plan
+from .regularization import NOTHING, Regularization
 from .threads import crew
+
+
+class Rates(Protocol):
+    """Learning rates."""
+
+    @property
+    def wants_losses(self) -> bool:
+        """Whether the rates of an epoch depend on the loss of the one before."""
+
+    def epoch_done(self, loss: float) -> None:
+        """Take the loss of an epoch."""
+
+    def __call__(self, first_update: int, count: int) -> Array:
+        """The rates of so many updates, numbered from 1."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +42,8 @@ class Schedule:
     update_first: bool = False
     delta_divisor: int | None = None
     trail: bool = False  # keep the parameters of every epoch
+    regularization: Regularization = NOTHING
+    rates: Rates | None = None  # None: the optimizer's own
 
 
 class TrainingPlan(Plan):
@@ -43,14 +61,20 @@ class TrainingPlan(Plan):
         self._packed_state = [state[slot * size : (slot + 1) * size] for slot in range(slots)]
         self.optimize(schedule.optimizer)
         self._order = np.empty(0, np.int64)
+        self._changed_settings = False
         self.nbytes = sum(array.nbytes for array in self.arrays())
+
+    @property
+    def gradient_norms(self) -> Array | None:
+        """The mean norm of each epoch's gradients, if it is wanted."""
+        return self._arrays.get(layout.NORMS)
 
     def suits(self, samples: int, schedule: Schedule) -> bool:
         """Whether it can be used again for this."""
         same_rows = self.words[layout.BATCH_SIZE] == min(samples, schedule.batch_size)
         return bool(same_rows and self._optimizer.formula is schedule.optimizer.formula)
 
-    def begin(self, X: Array, y: Array, state: Array, schedule: Schedule) -> None:
+    def begin(self, X: Array, y: Array, state: Array, schedule: Schedule, average: Array | None = None) -> None:
         """Read from these arrays; start from the parameters, and the optimizer's state, as they are now."""
         self.read_samples(X)
         self.read_targets(y)
@@ -67,12 +91,12 @@ class TrainingPlan(Plan):
             if len(self._order) != len(X):
                 self._order = np.empty(len(X), np.int64)
             self[layout.ORDER], words[layout.KEY] = self._order, schedule.shuffle_key
-        if self._optimizer is not schedule.optimizer:
-            settings = self._arrays[layout.SETTINGS]
-            settings[:] = 0
-            own = schedule.optimizer.settings()
-            settings[: len(own)] = own
+        if self._optimizer is not schedule.optimizer or self._changed_settings:
+            self.set(schedule.optimizer, schedule.regularization.rate_factors)
             self._optimizer = schedule.optimizer
+        self._changed_settings = False
+        if schedule.regularization is not NOTHING or words[layout.REGULARIZATION]:
+            self._regularize(schedule, average)
         self.trail = np.empty((schedule.epochs if schedule.trail else 0, len(self._parameters)), self.model.dtype)
         words[layout.CANONICAL_STEP] = self.trail.strides[0] if schedule.trail else 0
         self[layout.CANONICAL] = self.trail if schedule.trail else self._parameters
@@ -80,8 +104,36 @@ class TrainingPlan(Plan):
         for canonical, packed in zip(state, self._packed_state, strict=True):
             self.pack(canonical, packed)
 
-    def bring(self, state: Array) -> bool:
-        """Bring parameters and state to where the last step left them, if that is where they may be."""
+    def _regularize(self, schedule: Schedule, average: Array | None) -> None:
+        wishes, words, size = schedule.regularization, self.words, self._packed.size
+        self.release(layout.REGULARIZATION, layout.FACTORS, layout.SQUARES, layout.NORMS)
+        words[layout.LOWEST_TRAINED] = 0
+        if wishes == NOTHING:
+            return
+        self[layout.REGULARIZATION] = np.array(wishes.numbers)
+        if wishes.rate_factors is not None:
+            self[layout.FACTORS] = np.array(wishes.rate_factors)
+            words[layout.LOWEST_TRAINED] = np.flatnonzero(wishes.rate_factors)[0]
+            self.set(schedule.optimizer, wishes.rate_factors)
+            self._changed_settings = True
+        if wishes.needs_norm:
+            self[layout.SQUARES] = np.zeros(size // self._lanes)
+            if not words[layout.GRADIENT]:
+                self[layout.GRADIENT] = self.packed()
+        if wishes.gradient_norms:
+            self[layout.NORMS] = np.zeros(schedule.epochs)
+        if average is not None:
+            self[layout.AVERAGE] = self.packed()
+            self.pack(average, self._arrays[layout.AVERAGE])
+        self.nbytes = sum(array.nbytes for array in self.arrays())
+
+    def rate(self, first_update: int, rates: Array) -> None:
+        """Use these learning rates from this update on."""
+        self[layout.RATES], self.words[layout.RATES_FIRST] = rates, first_update
+        self._changed_settings = True
+
+    def bring(self, state: Array, average: Array | None = None) -> bool:
+        """Bring parameters, state and running average to where the last step left them, if there they may be."""
         words = self.words
         if words[layout.STOPPED]:
             return False
@@ -91,6 +143,8 @@ class TrainingPlan(Plan):
             self.unpack(self._parameters, self._packed)
         for canonical, packed in zip(state, self._packed_state, strict=True):
             self.unpack(canonical, packed)
+        if average is not None:
+            self.unpack(average, self._arrays[layout.AVERAGE])
         return True
 
 
@@ -107,10 +161,13 @@ class Training:
         schedule: Schedule,
         changed: Callable[[], None],
         done: Callable[[TrainingPlan], None],
+        average: Array | None = None,
     ) -> None:
         self._plan, self._state, self._changed, self._done = plan, state, changed, done
+        self._schedule, self._average = schedule, average
         self._most = 1 if schedule.update_first else sys.maxsize  # threads: layer by layer, they would have to wait
         self.losses, self.trail = plan.losses, plan.trail
+        self.gradient_norms = plan.gradient_norms
         self.steps_per_epoch = int(plan.words[layout.STEPS])
 
     def run(self, first_step: int, last_step: int, threads: int | None = None) -> int:
@@ -119,7 +176,10 @@ class Training:
         threads: how many may work, if as many are idle; `self.threads` then is how many did. None: this one alone, for
         too short a time for others to leave it a CPU.
         """
-        plan, call = self._plan, self._plan.library.call
+        plan, call, schedule = self._plan, self._plan.library.call, self._schedule
+        if schedule.rates is not None:
+            first = schedule.first_update + first_step + 1
+            plan.rate(first, schedule.rates(first, last_step - first_step))
         if threads is None or self._most == 1:
             self.threads = 1
             return call("run", plan.ranks(1)[0], first_step, last_step)
@@ -140,12 +200,12 @@ class Training:
         answer is False.
         """
         self._changed()
-        return self._plan.bring(self._state)
+        return self._plan.bring(self._state, self._average)
 
     def close(self) -> None:
         """Let go of all arrays; there is no more to come."""
         plan = self._plan
         del self._plan
-        plan.release(layout.X, layout.Y)
+        plan.release(layout.X, layout.Y, layout.RATES, layout.AVERAGE)
         self._changed()
         self._done(plan)

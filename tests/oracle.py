@@ -404,6 +404,45 @@ def train_updating_first(sizes, activations, loss, vector, X, y, rate, batches, 
     return join(layers)
 
 
+def norm(numbers):
+    return np.sqrt(sum(float(number) ** 2 for number in np.ravel(numbers)))
+
+
+def train_regularized(
+    sizes, activations, loss, vector, X, y, state, update, rates, batches, l1=0.0, l2=0.0, weight_decay=0.0,
+    clip_value=None, clip_norm=None, max_norm=None, ema_decay=None, rate_factors=None,
+):  # fmt: skip
+    """Parameters, state, running average and the gradients' norms.
+
+    update(parameters, state, gradient, t, learning_rate) is an optimizer, rates has a learning rate for each batch.
+    """
+    shapes = list(zip(sizes, sizes[1:], strict=False))
+    factors = rate_factors or [1.0] * len(shapes)
+    is_weight = join([(np.ones(shape), np.zeros(shape[1])) for shape in shapes])
+    factor = join([(np.full(shape, f), np.full(shape[1], f)) for shape, f in zip(shapes, factors, strict=True)])
+    average, norms = vector.astype(float), []
+    for t, (rows, rate) in enumerate(zip(batches, rates, strict=True), start=1):
+        gradient = loss_and_gradient(sizes, activations, loss, vector, X[rows], y[rows])[1]
+        gradient = np.where(factor > 0, gradient + is_weight * (l1 * np.sign(vector) + l2 * vector), 0)
+        if clip_value is not None:
+            gradient = np.minimum(np.maximum(gradient, -clip_value), clip_value)
+        norms.append(norm(gradient))
+        if clip_norm is not None:
+            gradient = gradient * min(1, clip_norm / norms[-1])
+        decayed = vector - rate * factor * weight_decay * is_weight * vector
+        moved, moved_state = update(decayed, state, gradient, t, learning_rate=rate * factor)
+        vector, state = np.where(factor > 0, moved, vector), np.where(factor > 0, moved_state, state)
+        layers = split(sizes, vector)
+        for (weights, _), f in zip(layers, factors, strict=True):
+            for column in weights.T:
+                if max_norm is not None and f > 0 and norm(column) > max_norm:
+                    column *= max_norm / norm(column)
+        vector = join(layers)
+        if ema_decay is not None:
+            average = ema_decay * average + (1 - ema_decay) * vector
+    return vector, state, average, norms
+
+
 # --- random numbers
 
 PHILOX_KNOWN_ANSWERS = [  # key, counter, words: kat_vectors of the Random123 distribution, philox4x32 10

@@ -14,6 +14,7 @@ import fastmlp.kernels
 from fastmlp.kernels.backends import extension_exists
 from fastmlp.kernels.optimizers import Optimizer
 from fastmlp.kernels.settings import Function
+from fastmlp.schedules import RateSchedule
 
 NOT_INSTALLED = {"ahead_of_time", "object_symbols"}
 if not extension_exists():
@@ -64,7 +65,7 @@ def public():
     for name in fastmlp.__all__:
         thing = getattr(fastmlp, name)
         yield name, thing
-        if inspect.isclass(thing) and not issubclass(thing, Optimizer | Function):  # whose methods are for kernels
+        if inspect.isclass(thing) and not issubclass(thing, Optimizer | Function | RateSchedule):  # methods for kernels
             for method, function in vars(thing).items():
                 if inspect.isfunction(function) and not method.startswith("_"):
                     yield f"{name}.{method}", function

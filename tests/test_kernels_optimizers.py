@@ -13,6 +13,8 @@ from fastmlp.kernels.optimizers import (
     ABOVE_ONE,
     FLAG,
     FRACTION,
+    FROM_0,
+    FROM_1,
     INNER_FRACTION,
     NOT_NEGATIVE,
     OPTIMIZERS,
@@ -230,6 +232,8 @@ WRONG = {
     INNER_FRACTION: [0, 1, math.nan, "0.1", None, False],
     ABOVE_ONE: [1, 0.5, math.nan, math.inf, None, True],
     FLAG: [0, 1, None, "yes"],
+    FROM_1: [0, -1, 1.5, 2.0, math.nan, "1", None, True],
+    FROM_0: [-1, 1.5, 2.0, math.nan, "1", None, True],
 }
 
 

@@ -54,14 +54,11 @@ def test_signatures():
     parameters = inspect.signature(NeuralNetwork.train).parameters
     defaults = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
     assert defaults == {
-        "learning_rate": None, "batch_size": None, "optimizer": "sgd", "shuffle": True, "seed": None, "verbose": False,
+        "learning_rate": None, "batch_size": None, "optimizer": "sgd", "l1": 0.0, "l2": 0.0, "weight_decay": 0.0,
+        "clip_value": None, "clip_norm": None, "max_norm": None, "ema_decay": None, "rate_factors": None,
+        "shuffle": True, "seed": None, "verbose": False,
     }  # fmt: skip
-    assert [name for name, p in parameters.items() if p.kind == p.KEYWORD_ONLY] == [
-        "optimizer",
-        "shuffle",
-        "seed",
-        "verbose",
-    ]
+    assert [name for name, p in parameters.items() if p.kind == p.KEYWORD_ONLY] == [*defaults][2:]
 
 
 def test_what_a_plain_network_is():

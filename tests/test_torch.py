@@ -9,12 +9,18 @@ from fastmlp import (
     Adagrad,
     Adam,
     AdamW,
+    Cosine,
+    ExponentialDecay,
     NAdam,
     NeuralNetwork,
+    OneCycle,
     RAdam,
+    ReduceOnPlateau,
     RMSprop,
     Rprop,
+    StepDecay,
 )
+from fastmlp.schedules import PlateauState
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -79,3 +85,69 @@ def test_optimizers_step_like_torch(optimizer, name, settings):
     network.train(X, y, 40, batch_size=9, optimizer=optimizer, shuffle=False)
     assert abs(expected - before).max() > 1e-3
     np.testing.assert_allclose(network.parameters, expected, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("clip_norm", [0.05, 100.0])
+def test_gradients_are_clipped_like_torch(clip_norm):
+    network, X, y = problem()
+    expected = trained_by_torch(network, X, y, 20, "SGD", {"lr": 0.1}, clip_norm)
+    network.train(X, y, 20, 0.1, batch_size=9, shuffle=False, clip_norm=clip_norm)
+    np.testing.assert_allclose(network.parameters, expected, rtol=1e-5)  # which adds 1e-6 to the norm
+
+
+def test_weight_decay_is_adamws_for_weights_alone():
+    network, X, y = problem()
+    parameters = network.parameters
+    tensors = [torch.tensor(np.array(part), requires_grad=True) for layer in parameters.layers for part in layer]
+    groups = [{"params": tensors[::2], "weight_decay": 0.3}, {"params": tensors[1::2], "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=0.05)
+    for _ in range(20):
+        a = torch.tensor(X)
+        for weights, biases in zip(tensors[::2], tensors[1::2], strict=True):
+            z = a @ weights + biases
+            a = torch.tanh(z)
+        optimizer.zero_grad()
+        ((z - torch.tensor(y)) ** 2).mean().backward()
+        optimizer.step()
+    network.train(X, y, 20, batch_size=9, shuffle=False, optimizer=Adam(0.05), weight_decay=0.3)
+    steps = np.concatenate([tensor.detach().numpy().ravel() for tensor in tensors])
+    np.testing.assert_allclose(network.parameters, steps, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.filterwarnings("ignore")  # the order of calls does not matter here
+@pytest.mark.parametrize(
+    ("schedule", "name", "settings", "every"),
+    [
+        (StepDecay(0.4, every=3, factor=0.5), "StepLR", {"step_size": 3, "gamma": 0.5}, 1),
+        (ExponentialDecay(0.4, factor=0.8), "ExponentialLR", {"gamma": 0.8}, 1),
+        (Cosine(0.4, epochs=20, lowest=0.1), "CosineAnnealingLR", {"T_max": 20, "eta_min": 0.1}, 1),
+        (Cosine(0.4, epochs=5, lowest=0.1, restarts=True), "CosineAnnealingWarmRestarts",
+         {"T_0": 5, "eta_min": 0.1}, 1),
+        (Cosine(0.4, epochs=2, restarts=True, growth=3), "CosineAnnealingWarmRestarts", {"T_0": 2, "T_mult": 3}, 1),
+        (OneCycle(0.4, epochs=4), "OneCycleLR", {"max_lr": 0.4, "total_steps": 20}, 5),
+        (OneCycle(0.4, epochs=20, rising=0.25, first=10, last=100), "OneCycleLR",
+         {"max_lr": 0.4, "total_steps": 20, "pct_start": 0.25, "div_factor": 10, "final_div_factor": 100}, 1),
+    ],
+)  # fmt: skip
+def test_schedules_are_torchs(schedule, name, settings, every):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.4)
+    scheduler = getattr(torch.optim.lr_scheduler, name)(optimizer, **settings)
+    expected = []
+    for _ in range(20):
+        expected.append(optimizer.param_groups[0]["lr"])
+        if len(expected) < 20:
+            scheduler.step()
+    np.testing.assert_allclose(schedule.rates(np.arange(20), every), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_plateaus_are_torchs():
+    losses = np.random.default_rng(0).normal(size=200) * 0.1 + np.geomspace(5, 0.5, 200)
+    settings = {"factor": 0.5, "patience": 3, "threshold": 0.01}
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.4)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, min_lr=1e-3, eps=0, **settings)
+    schedule, state = ReduceOnPlateau(0.4, lowest=1e-3, **settings), PlateauState()
+    for loss in losses:
+        scheduler.step(loss)
+        state = schedule.after(state, loss)
+        assert schedule.rate(state) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
+    assert state.reductions > 3

@@ -11,6 +11,7 @@ from .kernels.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, NAdam
 from .layer import Layer, Neuron
 from .network import NeuralNetwork, load
 from .predictor import Predictor
+from .schedules import Cosine, ExponentialDecay, InverseScaling, OneCycle, ReduceOnPlateau, StepDecay, WarmUp
 from .training import DivergenceError
 from .vector import ParameterVector
 
@@ -23,10 +24,13 @@ __all__ = [
     "Adam",
     "AdamW",
     "CategoricalCrossEntropy",
+    "Cosine",
     "DivergenceError",
+    "ExponentialDecay",
     "Focal",
     "History",
     "Huber",
+    "InverseScaling",
     "Layer",
     "LeakyReLU",
     "Lion",
@@ -34,12 +38,16 @@ __all__ = [
     "NAdam",
     "NeuralNetwork",
     "Neuron",
+    "OneCycle",
     "ParameterVector",
     "Predictor",
     "Quantile",
     "RAdam",
     "RMSprop",
+    "ReduceOnPlateau",
     "Rprop",
+    "StepDecay",
+    "WarmUp",
     "load",
     "show_config",
 ]

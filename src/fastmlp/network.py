@@ -2,8 +2,9 @@
 
 import dataclasses
 import os
+import pickle
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from .kernels.threads import most_threads
 from .kernels.training import Schedule, Training
 from .layer import Layer
 from .predictor import Predictor, predict, predictor
+from .schedules import Course, PlateauState, RateSchedule, ReduceOnPlateau, as_schedule
 from .vector import ParameterVector, parameter_vector
 
 WEIGHTS, SHUFFLE = range(2)  # streams of random numbers drawn from a network's seed
@@ -115,6 +117,8 @@ class NeuralNetwork:
     """
 
     _optimizer: Optimizer | None  # whose state `_state` is
+    _average: Array | None = None  # of the parameters, as they went
+    _plateau: tuple[ReduceOnPlateau | None, PlateauState] = None, PlateauState()  # what a schedule has seen of losses
     _threads: int | None
 
     def __init__(
@@ -381,10 +385,18 @@ class NeuralNetwork:
         X: Any,
         y: Any,
         epochs: int,
-        learning_rate: float | None = None,
+        learning_rate: float | RateSchedule | Callable[[int], float] | None = None,
         batch_size: int | None = None,
         *,
         optimizer: str | Optimizer = "sgd",
+        l1: float = 0.0,
+        l2: float = 0.0,
+        weight_decay: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        max_norm: float | None = None,
+        ema_decay: float | None = None,
+        rate_factors: Sequence[float] | None = None,
         shuffle: bool = True,
         seed: int | None = None,
         verbose: bool = False,
@@ -401,14 +413,33 @@ class NeuralNetwork:
             arrays of integers or of float32 or float64.
         epochs : int
             How many times to go through all samples.
-        learning_rate : float, default None
-            None: the optimizer's own.
+        learning_rate : float, schedule or callable, default None
+            A number; a schedule such as `fastmlp.Cosine(0.1, epochs=50)`; or a function of the epoch's number, from 0
+            on, that returns the rate. They count the updates that the optimizer has made, in earlier calls too. None:
+            the optimizer's own.
         batch_size : int, default None
             Samples in a step. What remains at the end of an epoch makes a smaller step. None: 32, or all where the
             optimizer wants all.
         optimizer : str or Optimizer, default "sgd"
             "sgd", "adam", "adamw", "nadam", "radam", "rmsprop", "adagrad", "adadelta", "lion", "rprop", or an object
             such as `fastmlp.Adam(beta1=0.8)`.
+        l1, l2 : float, default 0
+            Penalties: l1 * |w| + l2 / 2 * w^2, summed over weights, not biases, is minimized beside the loss in every
+            step. That is scikit-learn's `alpha` for l2 = alpha / batch_size. Losses are reported without them.
+        weight_decay : float, default 0
+            Before each step, w -= learning_rate * weight_decay * w for weights, not biases: no part of the gradient.
+        clip_value : float, default None
+            Bring every derivative to the interval from -clip_value to clip_value.
+        clip_norm : float, default None
+            Then divide a gradient whose norm, over all parameters, is above this down to it.
+        max_norm : float, default None
+            After each step, divide the weights of a neuron whose norm is above this down to it.
+        ema_decay : float, default None
+            Keep a running average of the parameters for `averaged`: after each step it is ema_decay times itself plus
+            1 - ema_decay times the parameters. It begins with the parameters before the first step, and goes on in
+            later calls.
+        rate_factors : sequence of float, default None
+            By what the learning rate of each layer is multiplied; 0 freezes a layer.
         shuffle : bool, default True
             Draw a new order of the samples for every epoch.
         seed : int, default None
@@ -442,14 +473,37 @@ class NeuralNetwork:
         epochs = validation.positive_integer("epochs", epochs)
         chosen = validation.optimizer(optimizer, learning_rate)
         batch_size = validation.batch_size(batch_size, len(X), chosen)
+        wishes = validation.regularization(
+            len(self.activations), rate_factors, l1, l2, weight_decay, clip_value, clip_norm, max_norm, ema_decay
+        )
         key = self._shuffle_key(validation.seed(seed)) if validation.flag("shuffle", shuffle) else None
         report = training.printer(epochs) if validation.flag("verbose", verbose) else training.silence
+        updates = self._updates if self._goes_on(chosen) else 0
+        rates = self._course(learning_rate, epochs, -(-len(X) // batch_size), updates)
         self._adopt(chosen)
-        schedule = Schedule(chosen, batch_size, epochs, key, self._epochs, self._updates)
+        schedule = Schedule(
+            chosen, batch_size, epochs, key, self._epochs, self._updates, regularization=wishes, rates=rates
+        )
         return self._train(X, y, schedule, report)
 
+    def _course(self, learning_rate: Any, epochs: int, steps_per_epoch: int, first_update: int) -> Course | None:
+        """The learning rates of a training, if they are not all the same."""
+        if not (isinstance(learning_rate, RateSchedule) or callable(learning_rate)):
+            return None
+        schedule = as_schedule(learning_rate)
+        assert schedule is not None
+        starts, last = first_update + np.arange(epochs) * steps_per_epoch, first_update + epochs * steps_per_epoch - 1
+        schedule.check(np.append(starts, last), steps_per_epoch)
+        known, state = self._plateau if first_update else (None, PlateauState())
+        return Course(schedule, steps_per_epoch, state if known == schedule else PlateauState())
+
     def _train(self, X: Array, y: Array, schedule: Schedule, report: training.Report) -> History:
-        work = self._executor.training(X, y, self._state, schedule)
+        average = None
+        if schedule.regularization.ema_decay is not None:
+            if self._average is None:
+                self._average = self._parameters.copy()
+            average = self._average
+        work = self._executor.training(X, y, self._state, schedule, average)
         # of a step, roughly; 2000 for what it costs however small it is
         operations = 6 * self._model.parameter_count * schedule.batch_size + 2000
         threads = training.threads_for(operations, self._threads)
@@ -465,6 +519,8 @@ class NeuralNetwork:
             raise
         finally:
             if self._optimizer is not None:
+                if isinstance(schedule.rates, Course):
+                    self._plateau = schedule.rates.plateau
                 self._collect(work)
             work.close()
         return History(work.losses.tolist())
@@ -479,20 +535,24 @@ class NeuralNetwork:
 
     def _adopt(self, optimizer: Optimizer) -> None:
         """Keep the state of the same optimizer, whatever its learning rate; begin afresh with another."""
-        if self._optimizer is not optimizer:  # else there is nothing to compare, which takes its time
-            before = self._optimizer
-            rate = optimizer.learning_rate
-            if before is None or dataclasses.replace(before, learning_rate=rate) != optimizer:
-                self._begin_with(optimizer)
-            self._optimizer = optimizer
+        if not self._goes_on(optimizer):
+            self._begin_with(optimizer)
+        self._optimizer = optimizer
+
+    def _goes_on(self, optimizer: Optimizer) -> bool:
+        before = self._optimizer
+        if before is None or before is optimizer:  # then there is nothing to compare, which takes its time
+            return before is not None
+        return dataclasses.replace(before, learning_rate=optimizer.learning_rate) == optimizer
 
     def _begin_with(self, optimizer: Optimizer | None) -> None:
         self._optimizer = optimizer
         self._updates = 0
+        self._plateau = None, PlateauState()
         self._state = np.zeros((len(optimizer.slots) if optimizer else 0, len(self._parameters)), self.dtype)
 
     def reset_optimizer(self) -> None:
-        """Forget the optimizer's state: the next training begins as a network's first one does.
+        """Forget the optimizer's state, its place in a schedule, and the running average of the parameters.
 
         Examples
         --------
@@ -502,6 +562,36 @@ class NeuralNetwork:
         >>> network.reset_optimizer()
         """
         self._begin_with(None)
+        self._average = None
+
+    def averaged(self) -> "NeuralNetwork":
+        """A copy of the network that has the running average of the parameters in their place.
+
+        Returns
+        -------
+        NeuralNetwork
+            Untrained, in that it has no optimizer's state.
+
+        Raises
+        ------
+        ValueError
+            If there is none: `train` makes one with `ema_decay`.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> network = fastmlp.NeuralNetwork([1, 1], dtype="float64")
+        >>> network.parameters = [0, 0]
+        >>> history = network.train([[0]], [2], epochs=1, learning_rate=0.25, ema_decay=0.75)
+        >>> network.parameters.tolist(), network.averaged().parameters.tolist()
+        ([0.0, 1.0], [0.0, 0.25])
+        """
+        if self._average is None:
+            raise ValueError("ema_decay must be given to train before averaged is called, got no average")
+        copy = pickle.loads(pickle.dumps(self))
+        copy.parameters = self._average
+        copy.reset_optimizer()
+        return copy
 
     def _shuffle_key(self, seed: int | None) -> int:
         return shuffle_key(self._entropy if seed is None else seed)
@@ -542,7 +632,13 @@ class NeuralNetwork:
             "loss": to_record("loss", self._model.loss), "dtype": self.dtype,
             "seed": self._entropy, "epochs": self._epochs, "updates": self._updates, "optimizer": optimizer,
         }  # fmt: skip
-        return header, {"parameters": self._parameters, "optimizer_state": self._state}
+        arrays = {"parameters": self._parameters, "optimizer_state": self._state}
+        if self._average is not None:
+            arrays["average"] = self._average
+        plateau, seen = self._plateau
+        if plateau is not None:
+            header["plateau"] = {**dataclasses.asdict(plateau), "seen": list(seen)}
+        return header, arrays
 
     @classmethod
     def _from_record(
@@ -563,12 +659,21 @@ class NeuralNetwork:
             network._optimizer, network._updates = optimizer, validation.count("updates", header["updates"])
             state = validation.state("optimizer_state", arrays["optimizer_state"], (len(optimizer.slots), *shape))
             network._state = state.astype(model.dtype)
+        if "average" in arrays:
+            average = validation.block("average", arrays["average"], shape, model.dtype)
+            network._average = average.astype(model.dtype)
+        if header.get("plateau") is not None:
+            settings = dict(header["plateau"])
+            reductions, best, waited = settings.pop("seen")
+            seen = PlateauState(validation.count("seen", reductions), float(best), validation.count("seen", waited))
+            network._plateau = ReduceOnPlateau(**settings), seen
         return network
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()  # with the attributes of subclasses
         del state["_backend"], state["_executor"], state["_predictors"]
         state["_parameters"], state["_state"] = self._parameters.copy(), self._state.copy()
+        state["_average"] = None if self._average is None else self._average.copy()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

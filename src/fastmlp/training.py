@@ -67,6 +67,8 @@ def run(
     total = schedule.epochs * work.steps_per_epoch
     while step < total:
         last = min(total, step + stretch)
+        if schedule.rates is not None and schedule.rates.wants_losses:
+            last = min(last, (step // work.steps_per_epoch + 1) * work.steps_per_epoch)
         started = time.perf_counter()
         reached = work.run(step, last, pace.threads if pace else None)
         elapsed = time.perf_counter() - started
@@ -75,6 +77,8 @@ def run(
         epoch = reached // work.steps_per_epoch
         if epoch > done:
             done = epoch
+            if schedule.rates is not None:
+                schedule.rates.epoch_done(float(work.losses[epoch - 1]))
             report(done, work.losses)
         if reached < last:
             raise DivergenceError(epoch, float(work.losses[epoch]), schedule)

@@ -17,7 +17,9 @@ from .kernels.layout import parameter_count
 from .kernels.losses import LOSSES, TARGET_KINDS, target_columns
 from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.plan import Array, Model
+from .kernels.regularization import NOTHING, Regularization, factors
 from .kernels.settings import Function, Settings, numbers_of, row_of
+from .schedules import RateSchedule, as_schedule
 
 MOST_PARAMETERS = 2**31 - 1
 FEW = 1 << 12  # numbers: NumPy then takes longer to begin a sum than to make it, and a product is quicker to begin
@@ -117,7 +119,10 @@ def initializer(value: Any, activations: tuple[str | Function, ...]) -> list[str
 
 
 def optimizer(value: Any, learning_rate: Any) -> Optimizer:
-    """An optimizer from its name or itself, with the learning rate if one is given."""
+    """An optimizer from its name or itself, with the learning rate, or a schedule's first one, if one is given."""
+    if isinstance(learning_rate, RateSchedule) or callable(learning_rate):
+        schedule = as_schedule(learning_rate)
+        return _optimizer(value, schedule and schedule.named_rate)
     if type(learning_rate) is float and isinstance(value, str | Optimizer):
         return _known_optimizer(value, learning_rate)
     return _optimizer(value, learning_rate)
@@ -146,6 +151,22 @@ def batch_size(value: Any, n_samples: int, optimizer: Optimizer) -> int:
     return size
 
 
+def regularization(layers: int, rate_factors: Any, *wishes: Any) -> Regularization:
+    """What is to be done beside the optimizer's steps; `wishes` in the order of `Regularization`."""
+    try:
+        chosen = _known_regularization(*wishes)
+    except TypeError:  # what cannot be hashed
+        chosen = _regularization(*wishes)
+    rate_factors = factors(rate_factors, layers)
+    return chosen if rate_factors is None else dataclasses.replace(chosen, rate_factors=rate_factors)
+
+
+def _regularization(*wishes: Any) -> Regularization:
+    chosen = Regularization(*wishes)
+    return NOTHING if chosen == NOTHING else chosen
+
+
+_known_regularization = lru_cache(typed=True)(_regularization)
 _known_optimizer = lru_cache(_optimizer)  # short trainings, one after the other, ask for the same again and again
 
 

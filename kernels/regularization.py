@@ -1,0 +1,60 @@
+"""What a training asks for beside the optimizer's steps; `regularized.py` does it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from .errors import require
+from .optimizers import NOT_NEGATIVE, POSITIVE, RULES, ruled, setting, to_float
+
+OPTIONAL = f"None or {POSITIVE}"
+DECAY = "None or above 0 and below 1"
+RULES[OPTIONAL], RULES[DECAY] = RULES[POSITIVE], lambda v: 0 < v < 1
+
+
+@dataclass(frozen=True)
+class Regularization:
+    """Arguments of `NeuralNetwork.train`, where they are explained."""
+
+    l1: float = setting(0.0, NOT_NEGATIVE)
+    l2: float = setting(0.0, NOT_NEGATIVE)
+    weight_decay: float = setting(0.0, NOT_NEGATIVE)
+    clip_value: float | None = setting(None, OPTIONAL)
+    clip_norm: float | None = setting(None, OPTIONAL)
+    max_norm: float | None = setting(None, OPTIONAL)
+    ema_decay: float | None = setting(None, DECAY)
+    rate_factors: tuple[float, ...] | None = None  # one for each layer; 0: frozen
+    gradient_norms: bool = False  # whether the mean norm of each epoch's gradients is wanted
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.metadata and not (value is None and f.default is None):
+                object.__setattr__(self, f.name, ruled(f.name, value, f.metadata["rule"]))
+
+    @property
+    def numbers(self) -> list[float]:
+        """In the order of the kernel's places: see `regularized.py`."""
+        return [getattr(self, f.name) or 0.0 for f in fields(self) if f.metadata]
+
+    @property
+    def needs_norm(self) -> bool:
+        return self.clip_norm is not None or self.gradient_norms
+
+    def factor(self, layer: int) -> float:
+        return 1.0 if self.rate_factors is None else self.rate_factors[layer]
+
+
+NOTHING = Regularization()
+
+
+def factors(value: Any, layers: int) -> tuple[float, ...] | None:
+    """The check of `rate_factors`; None where all are 1."""
+    rule = f"None or {layers} finite numbers from 0 on, one for each layer, not all of them 0"
+    if value is None:
+        return None
+    numbers = [to_float(v) for v in value] if isinstance(value, Sequence) and not isinstance(value, str | bytes) else []
+    fit = [v for v in numbers if v is not None and 0 <= v < math.inf]
+    require(len(fit) == len(numbers) == layers and any(fit), "rate_factors", rule, value)
+    return None if set(fit) == {1.0} else tuple(fit)

@@ -1,0 +1,205 @@
+"""Steps with more to them than a gradient and the optimizer's formula; what a plan does not ask for is passed over.
+
+The gradient g of a batch's loss becomes g + l2 w + l1 sign(w) for weights w: that of the loss plus the sum of
+l1 |w| + l2 w^2 / 2. It is cut to the interval of CLIP_VALUE; then, if the norm of the whole is above CLIP_NORM, divided
+down to it. Weights decay by rate * WEIGHT_DECAY, and the optimizer makes its step. Then every neuron whose weights have
+a norm above MAX_NORM has them multiplied down to it, and the running average follows. Biases are neither penalized nor
+decayed nor limited. Layers with a factor of 0 are left as they are.
+
+For the norm, the gradient is made as a whole, and the squares are summed row by row of panels, whoever makes them: the
+bits do not depend on the number of ranks.
+"""
+
+from .descent import gradient_of_part
+from .layout import (
+    AVERAGE,
+    FACTORS,
+    GRADIENT,
+    HEIGHT,
+    LAYERS,
+    NORMS,
+    OPTIMIZER,
+    PACKED,
+    PACKED_OFFSET,
+    PACKED_SIZE,
+    PART,
+    RANK,
+    RANKS,
+    REGULARIZATION,
+    SETTINGS,
+    SETTINGS_STRIDE,
+    SINGLE,
+    SQUARES,
+    STATE,
+    STEPS,
+    WIDTH,
+    layer_record,
+    panel_width,
+)
+from .optimizer_formulas import sign
+from .ranks import meet, share_of_panel_rows
+from .simd import (
+    LANES,
+    PANEL,
+    accumulate,
+    at,
+    call,
+    double,
+    doubles,
+    load,
+    quotient,
+    real,
+    reals,
+    select,
+    spread,
+    sqrt,
+    stay_apart,
+    store,
+    sum_lanes,
+)
+
+(L1, L2, WEIGHT_DECAY, CLIP_VALUE, CLIP_NORM, MAX_NORM, AVERAGE_DECAY, WISHES) = range(8)
+"""Places of the numbers at REGULARIZATION; 0: not wanted."""
+
+
+def regularized_update(plan, epoch, rows):
+    """The optimizer's step for all parameters, from the batch's delta; whether all ranks came to their meetings."""
+    stay_apart()
+    scale = 1.0
+    if plan[SQUARES] != 0:
+        for l in range(plan[LAYERS]):
+            update_layer(plan, l, rows, True, scale)
+        if not meet(plan):
+            return False
+        scale = scale_of_gradient(plan, epoch)
+    for l in range(plan[LAYERS]):
+        update_layer(plan, l, rows, False, scale)
+    if doubles(plan[REGULARIZATION])[MAX_NORM] != 0.0:
+        if not meet(plan):
+            return False
+        limit_layers(plan)
+    return True
+
+
+def is_frozen(plan, l):
+    return plan[FACTORS] != 0 and doubles(plan[FACTORS])[l] == 0.0
+
+
+def update_layer(plan, l, rows, measuring, scale):
+    """This rank's share of a layer: its gradient and the squares of it, to measure; or the step."""
+    layer = layer_record(plan, l)
+    width, height = layer[WIDTH], layer[HEIGHT]
+    begin, end = share_of_panel_rows(plan, quotient(width + PANEL - 1, PANEL) * height, height)
+    for column in range(0, width, PANEL):
+        first, last = max(0, begin), min(height, end)
+        if first < last:
+            w = panel_width(column, width)
+            start, biases = layer[PACKED_OFFSET] + column * height + first * w, w if first == 0 else 0
+            part = reals(plan[PART]) if plan[SQUARES] == 0 else at(reals(plan[GRADIENT]), start)
+            if not is_frozen(plan, l):
+                if measuring or plan[SQUARES] == 0:
+                    gradient_of_part(plan, l, column, first, last, rows, False, part)
+                    penalize(plan, start, part, biases, (last - first) * w)
+                if measuring:
+                    squares = at(doubles(plan[SQUARES]), quotient(start, LANES))
+                    square_rows(part, last - first, w, squares)
+                else:
+                    update_part(plan, l, start, part, biases, (last - first) * w, scale)
+            if not measuring and doubles(plan[REGULARIZATION])[MAX_NORM] == 0.0:
+                average(plan, start, (last - first) * w)
+        begin, end = begin - height, end - height
+
+
+def penalize(plan, start, gradient, biases, count):
+    """Add the penalties' gradient for what follows the first `biases` parameters, and clip all."""
+    wishes, weights = doubles(plan[REGULARIZATION]), at(reals(plan[PACKED]), start)
+    l1, l2, limit = real(wishes[L1]), real(wishes[L2]), real(wishes[CLIP_VALUE])
+    if wishes[L1] != 0.0 or wishes[L2] != 0.0:
+        for i in range(biases, count, LANES):
+            w = load(weights, i)
+            store(gradient, i, load(gradient, i) + l2 * w + l1 * sign(w))
+    if wishes[CLIP_VALUE] != 0.0:
+        for i in range(0, count, LANES):
+            g = load(gradient, i)
+            store(gradient, i, select(g > limit, limit, select(g < -limit, -limit, g)))
+
+
+def square_rows(gradient, rows, w, squares):
+    """The sum of squares of every row of a panel, in the place of the row's first vector."""
+    for i in range(rows):
+        total = spread(real(0))
+        for j in range(i * w, (i + 1) * w, LANES):
+            g = load(gradient, j)
+            total = total + g * g
+        squares[quotient(i * w, LANES)] = double(sum_lanes(total))
+
+
+def scale_of_gradient(plan, epoch):
+    """What the gradient is to be multiplied by, 1 or less; NaN if its norm is not finite, so that it is noticed."""
+    squares, total = doubles(plan[SQUARES]), 0.0
+    for i in range(quotient(plan[PACKED_SIZE], LANES)):
+        total = accumulate(total, squares[i])
+    norm, limit = sqrt(double(total)), doubles(plan[REGULARIZATION])[CLIP_NORM]
+    if plan[RANK] == 0 and plan[NORMS] != 0:
+        norms = doubles(plan[NORMS])
+        norms[epoch] = norms[epoch] + norm / plan[STEPS]
+    if limit == 0.0 or norm <= limit:
+        return 1.0
+    return limit / norm + (norm - norm)
+
+
+def update_part(plan, l, start, gradient, biases, count, scale):
+    parameters, settings = at(reals(plan[PACKED]), start), at(doubles(plan[SETTINGS]), l * plan[SETTINGS_STRIDE])
+    decay = doubles(plan[REGULARIZATION])[WEIGHT_DECAY]
+    if scale != 1.0:
+        multiply(gradient, count, real(scale))
+    if decay != 0.0:
+        multiply(at(parameters, biases), count - biases, real(1.0 - settings[0] * decay))
+    call(plan[OPTIMIZER], parameters, gradient, at(reals(plan[STATE]), start), plan[PACKED_SIZE], count, settings)
+
+
+def multiply(numbers, count, factor):
+    for i in range(0, count, LANES):
+        store(numbers, i, load(numbers, i) * factor)
+
+
+def limit_layers(plan):
+    """MAX_NORM for this rank's panels, whole ones, in turn."""
+    panel = 0
+    for l in range(plan[LAYERS]):
+        layer = layer_record(plan, l)
+        height = layer[HEIGHT]
+        for column in range(0, layer[WIDTH], PANEL):
+            if panel - quotient(panel, plan[RANKS]) * plan[RANKS] == plan[RANK]:
+                w, start = panel_width(column, layer[WIDTH]), layer[PACKED_OFFSET] + column * height
+                if not is_frozen(plan, l):
+                    limit = real(doubles(plan[REGULARIZATION])[MAX_NORM])
+                    limit_panel(at(reals(plan[PACKED]), start + w), height - 1, w, layer[SINGLE] != 0, limit)
+                average(plan, start, height * w)
+            panel += 1
+
+
+def limit_panel(weights, rows, w, single, limit):
+    """Multiply the columns, or all that a single output has, to this norm; to NaN if it is not finite, to be noticed."""
+    for j in range(0, w, LANES):
+        squares = spread(real(0))
+        for i in range(rows):
+            v = load(weights, i * w + j)
+            squares = squares + v * v
+        if single:
+            squares = spread(sum_lanes(squares))
+        norm = sqrt(squares)
+        factor = select(norm <= limit, real(1), limit / norm + (norm - norm))
+        for i in range(rows):
+            store(weights, i * w + j, load(weights, i * w + j) * factor)
+
+
+def average(plan, start, count):
+    """The running average goes the rest of AVERAGE_DECAY towards the parameters."""
+    decay = doubles(plan[REGULARIZATION])[AVERAGE_DECAY]
+    if decay != 0.0:
+        rest, averages = real(1.0 - decay), at(reals(plan[AVERAGE]), start)
+        parameters = at(reals(plan[PACKED]), start)
+        for i in range(0, count, LANES):
+            a = load(averages, i)
+            store(averages, i, a + rest * (load(parameters, i) - a))
