@@ -180,7 +180,7 @@ def limit_layers(plan):
 
 
 def limit_panel(weights, rows, w, single, limit):
-    """Multiply the columns, or all that a single output has, to this norm; to NaN if it is not finite, to be noticed."""
+    """Multiply the columns, or all of a single output, down to this norm; to NaN if it is not finite, to be noticed."""
     for j in range(0, w, LANES):
         squares = spread(real(0))
         for i in range(rows):

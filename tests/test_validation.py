@@ -165,7 +165,7 @@ def test_losses_on_logits_allow_no_other_output_activation(loss):
 
 
 OPTIMIZER_NAMES = [
-    "sgd", "adam", "adamw", "nadam", "radam", "rmsprop", "adagrad", "adadelta", "lion", "rprop",
+    "sgd", "adam", "adamw", "nadam", "radam", "rmsprop", "adagrad", "adadelta", "lion", "rprop", "lbfgs",
 ]  # fmt: skip
 
 

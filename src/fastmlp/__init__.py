@@ -9,6 +9,7 @@ from .kernels.custom import Activation, Loss
 from .kernels.losses import CategoricalCrossEntropy, Focal, Huber, Quantile
 from .kernels.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
 from .layer import Layer, Neuron
+from .lbfgs import LBFGS
 from .network import NeuralNetwork, load
 from .predictor import Predictor
 from .schedules import Cosine, ExponentialDecay, InverseScaling, OneCycle, ReduceOnPlateau, StepDecay, WarmUp
@@ -17,6 +18,7 @@ from .vector import ParameterVector
 
 __all__ = [
     "ELU",
+    "LBFGS",
     "SGD",
     "Activation",
     "Adadelta",

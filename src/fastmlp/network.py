@@ -1,6 +1,7 @@
 """The neural network: it owns the parameter vector; everything that computes is a backend's."""
 
 import dataclasses
+import math
 import os
 import pickle
 import threading
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import storage, training, validation
+from . import lbfgs, storage, training, validation
 from .history import History
 from .kernels.activations import ACTIVATIONS
 from .kernels.backends import backend as find_backend
@@ -23,6 +24,7 @@ from .kernels.settings import Function, from_record, name_of, to_record
 from .kernels.threads import most_threads
 from .kernels.training import Schedule, Training
 from .layer import Layer
+from .lbfgs import LBFGS
 from .predictor import Predictor, predict, predictor
 from .schedules import Course, PlateauState, RateSchedule, ReduceOnPlateau, as_schedule
 from .vector import ParameterVector, parameter_vector
@@ -388,7 +390,7 @@ class NeuralNetwork:
         learning_rate: float | RateSchedule | Callable[[int], float] | None = None,
         batch_size: int | None = None,
         *,
-        optimizer: str | Optimizer = "sgd",
+        optimizer: str | Optimizer | LBFGS = "sgd",
         l1: float = 0.0,
         l2: float = 0.0,
         weight_decay: float = 0.0,
@@ -420,9 +422,9 @@ class NeuralNetwork:
         batch_size : int, default None
             Samples in a step. What remains at the end of an epoch makes a smaller step. None: 32, or all where the
             optimizer wants all.
-        optimizer : str or Optimizer, default "sgd"
-            "sgd", "adam", "adamw", "nadam", "radam", "rmsprop", "adagrad", "adadelta", "lion", "rprop", or an object
-            such as `fastmlp.Adam(beta1=0.8)`.
+        optimizer : str, Optimizer or LBFGS, default "sgd"
+            "sgd", "adam", "adamw", "nadam", "radam", "rmsprop", "adagrad", "adadelta", "lion", "rprop", "lbfgs",
+            or an object such as `fastmlp.Adam(beta1=0.8)`.
         l1, l2 : float, default 0
             Penalties: l1 * |w| + l2 / 2 * w^2, summed over weights, not biases, is minimized beside the loss in every
             step. That is scikit-learn's `alpha` for l2 = alpha / batch_size. Losses are reported without them.
@@ -478,6 +480,8 @@ class NeuralNetwork:
         )
         key = self._shuffle_key(validation.seed(seed)) if validation.flag("shuffle", shuffle) else None
         report = training.printer(epochs) if validation.flag("verbose", verbose) else training.silence
+        if isinstance(chosen, LBFGS):
+            return self._train_by_lbfgs(X, y, epochs, chosen, validation.penalty_of_lbfgs(wishes), report)
         updates = self._updates if self._goes_on(chosen) else 0
         rates = self._course(learning_rate, epochs, -(-len(X) // batch_size), updates)
         self._adopt(chosen)
@@ -486,14 +490,47 @@ class NeuralNetwork:
         )
         return self._train(X, y, schedule, report)
 
+    def _train_by_lbfgs(
+        self, X: Array, y: Array, epochs: int, settings: LBFGS, l2: float, report: training.Report
+    ) -> History:  # fmt: skip
+        losses: list[float] = []
+        kept = self._parameters.copy()
+        penalized = parameter_vector(np.zeros(len(kept)), self.layer_sizes)
+        for layer in penalized.layers:
+            layer.weights[...] = l2
+        loss = [0.0]  # of the last evaluation
+
+        def objective(x: Array) -> tuple[float, Array]:
+            with np.errstate(over="ignore"):
+                self._parameters[...] = x
+            self._executor.changed()
+            loss[0], gradient = self._executor.gradient(X, y)
+            penalty = np.asarray(penalized) * x
+            return loss[0] + float(penalty @ x) / 2, gradient + penalty
+
+        def accept(x: Array) -> None:
+            kept[...] = x
+            losses.append(loss[0])
+            report(len(losses), np.array(losses))
+
+        self._begin_with(None)
+        try:
+            if not math.isfinite(objective(kept.astype(np.float64))[0]):
+                raise FloatingPointError(f"the loss must be finite to begin with optimizer 'lbfgs', got {loss[0]}")
+            lbfgs.descend(objective, kept.astype(np.float64), settings, epochs, accept)
+        finally:
+            self._epochs += len(losses)
+            self._parameters[...] = kept
+            self._parameters_changed()
+        return History(losses)
+
     def _course(self, learning_rate: Any, epochs: int, steps_per_epoch: int, first_update: int) -> Course | None:
         """The learning rates of a training, if they are not all the same."""
         if not (isinstance(learning_rate, RateSchedule) or callable(learning_rate)):
             return None
         schedule = as_schedule(learning_rate)
         assert schedule is not None
-        starts, last = first_update + np.arange(epochs) * steps_per_epoch, first_update + epochs * steps_per_epoch - 1
-        schedule.check(np.append(starts, last), steps_per_epoch)
+        schedule.check(first_update, epochs, steps_per_epoch)
         known, state = self._plateau if first_update else (None, PlateauState())
         return Course(schedule, steps_per_epoch, state if known == schedule else PlateauState())
 

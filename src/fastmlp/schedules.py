@@ -51,8 +51,8 @@ class RateSchedule:
         rate: float | None = getattr(self, "learning_rate", None)
         return rate
 
-    def check(self, updates: Array, steps_per_epoch: int) -> None:
-        """Refuse what would give no rates for these updates."""
+    def check(self, first_update: int, epochs: int, steps_per_epoch: int) -> None:
+        """Refuse what would give no rates for the epochs that begin at this update, whose number counts from 0."""
 
 
 @dataclass(frozen=True)
@@ -255,11 +255,14 @@ class WarmUp(RateSchedule):
         return schedule
 
     def rates(self, updates: Array, steps_per_epoch: int) -> Array:
-        count = max(1, round(self.epochs * steps_per_epoch))
+        count = self._count(steps_per_epoch)
         return self._then.rates(np.maximum(updates - count, 0), steps_per_epoch) * np.minimum((updates + 1) / count, 1)
 
-    def check(self, updates: Array, steps_per_epoch: int) -> None:
-        self._then.check(updates, steps_per_epoch)
+    def check(self, first_update: int, epochs: int, steps_per_epoch: int) -> None:
+        self._then.check(max(0, first_update - self._count(steps_per_epoch)), epochs, steps_per_epoch)
+
+    def _count(self, steps_per_epoch: int) -> int:
+        return max(1, round(self.epochs * steps_per_epoch))
 
 
 class PlateauState(NamedTuple):
@@ -321,8 +324,10 @@ class Called(RateSchedule):
         epochs, places = np.unique(updates // steps_per_epoch, return_inverse=True)
         return np.array([self._rate(int(epoch)) for epoch in epochs])[places]
 
-    def check(self, updates: Array, steps_per_epoch: int) -> None:
-        self.rates(updates, steps_per_epoch)
+    def check(self, first_update: int, epochs: int, steps_per_epoch: int) -> None:
+        last = first_update + epochs * steps_per_epoch - 1
+        for epoch in range(first_update // steps_per_epoch, last // steps_per_epoch + 1):
+            self._rate(epoch)
 
     def _rate(self, epoch: int) -> float:
         value = self.function(epoch)

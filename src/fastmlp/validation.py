@@ -19,6 +19,7 @@ from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.plan import Array, Model
 from .kernels.regularization import NOTHING, Regularization, factors
 from .kernels.settings import Function, Settings, numbers_of, row_of
+from .lbfgs import LBFGS, find_minimizer
 from .schedules import RateSchedule, as_schedule
 
 MOST_PARAMETERS = 2**31 - 1
@@ -118,8 +119,12 @@ def initializer(value: Any, activations: tuple[str | Function, ...]) -> list[str
     return [name_of("initializer", value, INITIALIZERS)] * len(activations)
 
 
-def optimizer(value: Any, learning_rate: Any) -> Optimizer:
+def optimizer(value: Any, learning_rate: Any) -> Optimizer | LBFGS:
     """An optimizer from its name or itself, with the learning rate, or a schedule's first one, if one is given."""
+    if isinstance(value, LBFGS) or (isinstance(value, str) and value == "lbfgs"):
+        require(learning_rate is None, "learning_rate", "None for optimizer 'lbfgs'", learning_rate)
+        find_minimizer()
+        return value if isinstance(value, LBFGS) else LBFGS()
     if isinstance(learning_rate, RateSchedule) or callable(learning_rate):
         schedule = as_schedule(learning_rate)
         return _optimizer(value, schedule and schedule.named_rate)
@@ -132,7 +137,7 @@ def _optimizer(value: Any, learning_rate: Any) -> Optimizer:
     if isinstance(value, Optimizer):
         chosen = value
     else:
-        default: Callable[[], Optimizer] = OPTIMIZERS[name_of("optimizer", value, OPTIMIZERS)]
+        default: Callable[[], Optimizer] = OPTIMIZERS[name_of("optimizer", value, [*OPTIMIZERS, "lbfgs"])]
         chosen = default()
     if learning_rate is None:
         return chosen
@@ -141,7 +146,7 @@ def _optimizer(value: Any, learning_rate: Any) -> Optimizer:
     return dataclasses.replace(chosen, learning_rate=rate)
 
 
-def batch_size(value: Any, n_samples: int, optimizer: Optimizer) -> int:
+def batch_size(value: Any, n_samples: int, optimizer: Optimizer | LBFGS) -> int:
     """Samples in a step, at most all; None: as many as suit the optimizer."""
     if value is None:
         return n_samples if optimizer.full_batch else min(DEFAULT_BATCH, n_samples)
@@ -149,6 +154,14 @@ def batch_size(value: Any, n_samples: int, optimizer: Optimizer) -> int:
     rule = f"None or at least {n_samples}, all samples, for optimizer '{optimizer.name}'"
     require(size == n_samples or not optimizer.full_batch, "batch_size", rule, value)
     return size
+
+
+def penalty_of_lbfgs(wishes: Regularization) -> float:
+    """The only wish that L-BFGS can fulfil: l2."""
+    for f in dataclasses.fields(wishes):
+        value = getattr(wishes, f.name)
+        require(f.name == "l2" or value == f.default, f.name, f"{f.default} for optimizer 'lbfgs'", value)
+    return wishes.l2
 
 
 def regularization(layers: int, rate_factors: Any, *wishes: Any) -> Regularization:

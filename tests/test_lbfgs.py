@@ -1,0 +1,151 @@
+"""L-BFGS through SciPy, where it is installed; and what is said where it is not."""
+
+import sys
+
+import numpy as np
+import oracle
+import pytest
+
+import fastmlp
+from fastmlp import LBFGS, NeuralNetwork
+
+
+def problem(dtype="float64", backend=None, samples=30):
+    generator = np.random.default_rng(5)
+    X = generator.normal(size=(samples, 3))
+    return NeuralNetwork([3, 6, 1], "tanh", dtype=dtype, seed=0, backend=backend), X, np.sin(X.sum(axis=1))
+
+
+def test_a_missing_scipy_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    network, X, y = problem()
+    before = network.parameters
+    with pytest.raises(ImportError, match=r"^optimizer 'lbfgs' needs SciPy: pip install fastmlp\[scipy\]$"):
+        network.train(X, y, 5, optimizer="lbfgs")
+    np.testing.assert_array_equal(network.parameters, before)
+
+
+@pytest.fixture
+def minimize():
+    return pytest.importorskip("scipy.optimize", reason="SciPy is not installed").minimize
+
+
+def test_it_is_scipys_on_the_oracles_gradient(backend, minimize):
+    network, X, y = problem(backend=backend.name)
+    l2, expected = 0.01, []
+    is_weight = oracle.join([(np.ones((i, o)), np.zeros(o)) for i, o in ((3, 6), (6, 1))])
+
+    def objective(vector):
+        loss, gradient = oracle.loss_and_gradient(
+            network.layer_sizes, network.activations, network.loss, vector, X, y[:, np.newaxis]
+        )
+        return loss + l2 / 2 * np.sum(is_weight * vector**2), gradient + l2 * is_weight * vector
+
+    options = {"maxiter": 12, "maxcor": 7, "gtol": 1e-5, "ftol": 2e-9}
+    start = np.array(network.parameters)
+    minimize(objective, start, jac=True, method="L-BFGS-B", options=options, callback=lambda x: expected.append(x))
+    losses = network.train(X, y, 12, optimizer=LBFGS(memory=7), l2=l2).loss
+    assert len(losses) == len(expected) == 12
+    np.testing.assert_allclose(network.parameters, expected[-1], rtol=1e-6, atol=1e-8)
+    assert losses[-1] == pytest.approx(network.evaluate(X, y), rel=1e-12)  # the penalty is not in it
+
+
+def test_it_fits_a_line_exactly(dtype, minimize):
+    network = NeuralNetwork([2, 1], dtype=dtype, seed=0)
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    history = network.train(X, X @ [2, -1] + 3, 100, optimizer="lbfgs")
+    assert len(history.loss) < 100  # there was no more to gain
+    np.testing.assert_allclose(network.parameters, [2, -1, 3], atol=1e-3)
+    assert history.loss == sorted(history.loss, reverse=True)
+
+
+def test_what_it_says(capsys, minimize):
+    network, X, y = problem()
+    history = network.train(X, y, 4, optimizer="lbfgs", verbose=True)
+    expected = [f"Epoch {i}/4, loss: {loss:.6f}" for i, loss in enumerate(history.loss, start=1)]
+    assert capsys.readouterr().out.splitlines() == expected
+
+
+def test_an_interrupt_keeps_the_last_accepted_parameters(monkeypatch, minimize):
+    network, X, y = problem()
+    twin, _, _ = problem()
+    evaluate, calls = network._executor.gradient, []
+
+    def interrupted(*arguments):
+        calls.append(network.parameters)
+        if len(calls) == 9:
+            raise KeyboardInterrupt
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(network._executor, "gradient", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        network.train(X, y, 50, optimizer="lbfgs")
+    accepted = network._epochs
+    assert 0 < accepted < 8
+    twin.train(X, y, accepted, optimizer="lbfgs")
+    np.testing.assert_array_equal(network.parameters, twin.parameters)
+    np.testing.assert_array_equal(network.predict(X), twin.predict(X))
+
+
+def test_hills_that_are_not_finite_are_turned_back_from(monkeypatch, minimize):
+    network, X, y = problem()
+    evaluate, calls = network._executor.gradient, []
+
+    def spoiled(*arguments):
+        calls.append(None)
+        loss, gradient = evaluate(*arguments)
+        return (np.nan, gradient * np.nan) if len(calls) in (3, 6) else (loss, gradient)
+
+    monkeypatch.setattr(network._executor, "gradient", spoiled)
+    losses = network.train(X, y, 30, optimizer="lbfgs").loss
+    assert len(losses) > 10
+    assert losses == sorted(losses, reverse=True)
+    assert np.isfinite(network.parameters).all()
+
+
+def test_a_start_that_is_not_finite_is_refused(minimize):
+    network, X, y = problem("float32")
+    network.parameters = np.full(len(network.parameters), 1e38)
+    with pytest.raises(FloatingPointError, match=r"^the loss must be finite to begin with optimizer 'lbfgs', got"):
+        network.train(X, y, 3, optimizer="lbfgs")
+    assert (network.parameters == np.float32(1e38)).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"learning_rate": 0.1}, "learning_rate must be None for optimizer 'lbfgs', got 0.1"),
+        ({"batch_size": 5}, "batch_size must be None or at least 30, all samples, for optimizer 'lbfgs', got 5"),
+        ({"l1": 0.1}, "l1 must be 0.0 for optimizer 'lbfgs', got 0.1"),
+        ({"clip_norm": 1}, "clip_norm must be None for optimizer 'lbfgs', got 1.0"),
+        ({"rate_factors": [0, 1]}, "rate_factors must be None for optimizer 'lbfgs', got (0.0, 1.0)"),
+    ],
+    ids=str,
+)
+def test_what_it_cannot_do_is_refused(options, sentence, minimize):
+    network, X, y = problem()
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        network.train(X, y, 3, optimizer="lbfgs", **options)
+    assert str(caught.value) == sentence
+
+
+def test_settings_must_keep_their_rules():
+    for name, rule, values in [
+        ("memory", "an integer from 1 on", [0, 1.5, "1", None]),
+        ("tolerance", "a finite number from 0 on", [-1, np.nan, None]),
+        ("loss_tolerance", "a finite number from 0 on", [-1, np.inf, "0"]),
+    ]:
+        for value in values:
+            with pytest.raises(ValueError, match=f"^{name} must be {rule}, got"):
+                LBFGS(**{name: value})
+
+
+def test_networks_trained_so_can_be_saved(tmp_path, minimize):
+    network, X, y = problem()
+    network.train(X, y, 3, optimizer="lbfgs")
+    network.save(tmp_path / "network.npz")
+    again = fastmlp.load(tmp_path / "network.npz")
+    np.testing.assert_array_equal(again.parameters, network.parameters)
+    for net in (network, again):
+        net.train(X, y, 2, optimizer="adam")
+    np.testing.assert_array_equal(again.parameters, network.parameters)
