@@ -48,7 +48,7 @@ def test_users_functions_do_what_the_tables_do(backend, dtype, ours, theirs):
         output_gradient = np.random.default_rng(1).normal(size=(len(network.X), 3))
         results.append([executor.predict(network.X), executor.evaluate(network.X, network.y)])
         results[-1] += [*executor.gradient(network.X, network.y), *executor.backward(network.X, output_gradient)]
-        training = executor.training(network.X, network.y, network.state(SGD), Schedule(SGD(0.01), 8, 2, 3))
+        training = executor.training(network.X, network.y, network.state(SGD()), Schedule(SGD(0.01), 8, 2, 3))
         assert training.run(0, 6) == 6
         training.collect()
         results[-1] += [executor.parameters, training.losses]
@@ -85,7 +85,7 @@ def test_threads_give_the_same_bits(fast_backend):
     trained = []
     for threads in (None, 2):
         executor = network.executor(fast_backend)
-        training = executor.training(network.X, network.y, network.state(SGD), Schedule(SGD(0.01), 16, 2))
+        training = executor.training(network.X, network.y, network.state(SGD()), Schedule(SGD(0.01), 16, 2))
         assert training.run(0, 8, threads) == 8
         training.collect()
         trained.append(executor.parameters.tobytes())

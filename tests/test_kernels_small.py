@@ -88,7 +88,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(kernel_backend, dtype
     network.y[20] = np.inf
     executor = network.executor(kernel_backend)
     before = executor.parameters.copy()
-    training = executor.training(network.X, network.y, network.state(SGD), Schedule(SGD(0.1), 1, 2))
+    training = executor.training(network.X, network.y, network.state(SGD()), Schedule(SGD(0.1), 1, 2))
     assert training.run(0, 2 * SAMPLES) == training.steps_done == 20
     assert not training.collect()
     assert executor.parameters.tobytes() == before.tobytes()
