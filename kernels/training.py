@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from .threads import crew
 
 class Rates(Protocol):
     """Learning rates."""
+
+    seen: Any  # what it has to remember of losses
 
     @property
     def wants_losses(self) -> bool:

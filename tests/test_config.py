@@ -61,29 +61,13 @@ def fresh(code, **variables):
 
 
 def test_public_names():
-    names = [
-        "SGD",
-        "Adam",
-        "Activation",
-        "ELU",
-        "LeakyReLU",
-        "Loss",
-        "CategoricalCrossEntropy",
-        "Focal",
-        "Huber",
-        "Quantile",
-        "DivergenceError",
-        "History",
-        "Layer",
-        "NeuralNetwork",
-        "Neuron",
-        "ParameterVector",
-        "Predictor",
-        "load",
-        "show_config",
-    ]
+    names = ["DivergenceError", "History", "Layer", "NeuralNetwork", "Neuron", "ParameterVector", "Predictor"]
+    names += ["SGD", "Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta", "Lion", "Rprop", "LBFGS"]
+    names += ["StepDecay", "ExponentialDecay", "InverseScaling", "Cosine", "OneCycle", "WarmUp", "ReduceOnPlateau"]
+    names += ["Activation", "ELU", "LeakyReLU", "Loss", "CategoricalCrossEntropy", "Focal", "Huber", "Quantile"]
+    names += ["load", "show_config"]
     assert set(fastmlp.__all__) == set(names)
-    assert all(hasattr(fastmlp, name) for name in names)
+    assert all(hasattr(fastmlp, name) and name in dir(fastmlp) for name in names)
     with pytest.raises(AttributeError, match=r"^module 'fastmlp' has no attribute 'nonsense'$"):
         fastmlp.nonsense  # noqa: B018
 

@@ -61,8 +61,8 @@ def test_batches_of_one_sample(backend, dtype):
     trained = []
     for each in (network, alike(network, PAIRS[0][1])):
         executor = each.executor(backend)
-        executor.training(each.X, each.y, each.state(SGD), schedule := Schedule(SGD(0.01), 1, 2)).run(0, 12)
-        training = executor.training(each.X, each.y, each.state(SGD), schedule)
+        executor.training(each.X, each.y, each.state(SGD()), schedule := Schedule(SGD(0.01), 1, 2)).run(0, 12)
+        training = executor.training(each.X, each.y, each.state(SGD()), schedule)
         training.run(0, 12)
         training.collect()
         trained.append(executor.parameters)

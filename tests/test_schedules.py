@@ -205,6 +205,6 @@ def test_settings_must_keep_their_rules(cls):
 
 
 def test_a_course_numbers_updates_from_one():
-    course = Course(InverseScaling(8, power=1), 3, PlateauState())
+    course = Course(InverseScaling(8, power=1), 3, None)
     assert course(1, 2).tolist() == [8, 4]
     assert course(4, 1).tolist() == [2]

@@ -1,6 +1,6 @@
 """Multilayer perceptrons on CPUs: the classes that introductions to neural networks write by hand, compiled."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .config import show_config
 from .history import History
@@ -9,12 +9,14 @@ from .kernels.custom import Activation, Loss
 from .kernels.losses import CategoricalCrossEntropy, Focal, Huber, Quantile
 from .kernels.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
 from .layer import Layer, Neuron
-from .lbfgs import LBFGS
 from .network import NeuralNetwork, load
 from .predictor import Predictor
-from .schedules import Cosine, ExponentialDecay, InverseScaling, OneCycle, ReduceOnPlateau, StepDecay, WarmUp
 from .training import DivergenceError
 from .vector import ParameterVector
+
+if TYPE_CHECKING:
+    from .lbfgs import LBFGS
+    from .schedules import Cosine, ExponentialDecay, InverseScaling, OneCycle, ReduceOnPlateau, StepDecay, WarmUp
 
 __all__ = [
     "ELU",
@@ -55,9 +57,22 @@ __all__ = [
 ]
 
 
+_LATER = {"LBFGS": "lbfgs"}  # modules that take their time, and that many do without
+_SCHEDULES = "Cosine", "ExponentialDecay", "InverseScaling", "OneCycle", "ReduceOnPlateau", "StepDecay", "WarmUp"
+_LATER |= dict.fromkeys(_SCHEDULES, "schedules")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        from importlib import import_module
+
+        return getattr(import_module(f".{_LATER[name]}", __name__), name)
     if name == "__version__":  # on demand: reading metadata takes as long as all else here
         from importlib.metadata import version
 
         return version("fastmlp")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_LATER]

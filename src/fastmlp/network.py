@@ -1,17 +1,17 @@
 """The neural network: it owns the parameter vector; everything that computes is a backend's."""
 
+import copy
 import dataclasses
 import math
 import os
-import pickle
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import lbfgs, storage, training, validation
+from . import storage, training, validation
 from .history import History
 from .kernels.activations import ACTIVATIONS
 from .kernels.backends import backend as find_backend
@@ -24,10 +24,12 @@ from .kernels.settings import Function, from_record, name_of, to_record
 from .kernels.threads import most_threads
 from .kernels.training import Schedule, Training
 from .layer import Layer
-from .lbfgs import LBFGS
 from .predictor import Predictor, predict, predictor
-from .schedules import Course, PlateauState, RateSchedule, ReduceOnPlateau, as_schedule
 from .vector import ParameterVector, parameter_vector
+
+if TYPE_CHECKING:
+    from .lbfgs import LBFGS
+    from .schedules import Course, RateSchedule, Seen
 
 WEIGHTS, SHUFFLE = range(2)  # streams of random numbers drawn from a network's seed
 
@@ -120,7 +122,7 @@ class NeuralNetwork:
 
     _optimizer: Optimizer | None  # whose state `_state` is
     _average: Array | None = None  # of the parameters, as they went
-    _plateau: tuple[ReduceOnPlateau | None, PlateauState] = None, PlateauState()  # what a schedule has seen of losses
+    _seen: "Seen" = None  # by a schedule, of losses
     _threads: int | None
 
     def __init__(
@@ -387,10 +389,10 @@ class NeuralNetwork:
         X: Any,
         y: Any,
         epochs: int,
-        learning_rate: float | RateSchedule | Callable[[int], float] | None = None,
+        learning_rate: "float | RateSchedule | Callable[[int], float] | None" = None,
         batch_size: int | None = None,
         *,
-        optimizer: str | Optimizer | LBFGS = "sgd",
+        optimizer: "str | Optimizer | LBFGS" = "sgd",
         l1: float = 0.0,
         l2: float = 0.0,
         weight_decay: float = 0.0,
@@ -473,26 +475,31 @@ class NeuralNetwork:
         """
         X, y = self._checked(X, y)
         epochs = validation.positive_integer("epochs", epochs)
-        chosen = validation.optimizer(optimizer, learning_rate)
+        changing = validation.schedule(learning_rate)
+        chosen = validation.optimizer(optimizer, learning_rate, changing)
         batch_size = validation.batch_size(batch_size, len(X), chosen)
         wishes = validation.regularization(
             len(self.activations), rate_factors, l1, l2, weight_decay, clip_value, clip_norm, max_norm, ema_decay
         )
         key = self._shuffle_key(validation.seed(seed)) if validation.flag("shuffle", shuffle) else None
         report = training.printer(epochs) if validation.flag("verbose", verbose) else training.silence
-        if isinstance(chosen, LBFGS):
+        if not isinstance(chosen, Optimizer):
             return self._train_by_lbfgs(X, y, epochs, chosen, validation.penalty_of_lbfgs(wishes), report)
-        updates = self._updates if self._goes_on(chosen) else 0
-        rates = self._course(learning_rate, epochs, -(-len(X) // batch_size), updates)
-        self._adopt(chosen)
+        going_on = self._goes_on(chosen)
+        rates = None
+        if changing is not None:
+            rates = self._course(changing, epochs, -(-len(X) // batch_size), going_on)
+        self._adopt(chosen, going_on)
         schedule = Schedule(
             chosen, batch_size, epochs, key, self._epochs, self._updates, regularization=wishes, rates=rates
         )
         return self._train(X, y, schedule, report)
 
     def _train_by_lbfgs(
-        self, X: Array, y: Array, epochs: int, settings: LBFGS, l2: float, report: training.Report
+        self, X: Array, y: Array, epochs: int, settings: "LBFGS", l2: float, report: training.Report
     ) -> History:  # fmt: skip
+        from . import lbfgs
+
         losses: list[float] = []
         kept = self._parameters.copy()
         penalized = parameter_vector(np.zeros(len(kept)), self.layer_sizes)
@@ -524,15 +531,12 @@ class NeuralNetwork:
             self._parameters_changed()
         return History(losses)
 
-    def _course(self, learning_rate: Any, epochs: int, steps_per_epoch: int, first_update: int) -> Course | None:
-        """The learning rates of a training, if they are not all the same."""
-        if not (isinstance(learning_rate, RateSchedule) or callable(learning_rate)):
-            return None
-        schedule = as_schedule(learning_rate)
-        assert schedule is not None
-        schedule.check(first_update, epochs, steps_per_epoch)
-        known, state = self._plateau if first_update else (None, PlateauState())
-        return Course(schedule, steps_per_epoch, state if known == schedule else PlateauState())
+    def _course(self, changing: "RateSchedule", epochs: int, steps_per_epoch: int, going_on: bool) -> "Course":
+        """The learning rates of a training."""
+        from .schedules import Course
+
+        changing.check(self._updates if going_on else 0, epochs, steps_per_epoch)
+        return Course(changing, steps_per_epoch, self._seen if going_on else None)
 
     def _train(self, X: Array, y: Array, schedule: Schedule, report: training.Report) -> History:
         average = None
@@ -556,8 +560,8 @@ class NeuralNetwork:
             raise
         finally:
             if self._optimizer is not None:
-                if isinstance(schedule.rates, Course):
-                    self._plateau = schedule.rates.plateau
+                if schedule.rates is not None:
+                    self._seen = schedule.rates.seen
                 self._collect(work)
             work.close()
         return History(work.losses.tolist())
@@ -570,13 +574,14 @@ class NeuralNetwork:
             self._begin_with(None)
         self._parameters_changed()
 
-    def _adopt(self, optimizer: Optimizer) -> None:
-        """Keep the state of the same optimizer, whatever its learning rate; begin afresh with another."""
-        if not self._goes_on(optimizer):
+    def _adopt(self, optimizer: Optimizer, going_on: bool) -> None:
+        """Keep the state, if it is to go on, or begin afresh."""
+        if not going_on:
             self._begin_with(optimizer)
         self._optimizer = optimizer
 
     def _goes_on(self, optimizer: Optimizer) -> bool:
+        """Whether it is the same optimizer as before, whatever its learning rate."""
         before = self._optimizer
         if before is None or before is optimizer:  # then there is nothing to compare, which takes its time
             return before is not None
@@ -585,7 +590,7 @@ class NeuralNetwork:
     def _begin_with(self, optimizer: Optimizer | None) -> None:
         self._optimizer = optimizer
         self._updates = 0
-        self._plateau = None, PlateauState()
+        self._seen = None
         self._state = np.zeros((len(optimizer.slots) if optimizer else 0, len(self._parameters)), self.dtype)
 
     def reset_optimizer(self) -> None:
@@ -625,10 +630,10 @@ class NeuralNetwork:
         """
         if self._average is None:
             raise ValueError("ema_decay must be given to train before averaged is called, got no average")
-        copy = pickle.loads(pickle.dumps(self))
-        copy.parameters = self._average
-        copy.reset_optimizer()
-        return copy
+        twin = copy.deepcopy(self)
+        twin.parameters = self._average
+        twin.reset_optimizer()
+        return twin
 
     def _shuffle_key(self, seed: int | None) -> int:
         return shuffle_key(self._entropy if seed is None else seed)
@@ -672,9 +677,8 @@ class NeuralNetwork:
         arrays = {"parameters": self._parameters, "optimizer_state": self._state}
         if self._average is not None:
             arrays["average"] = self._average
-        plateau, seen = self._plateau
-        if plateau is not None:
-            header["plateau"] = {**dataclasses.asdict(plateau), "seen": list(seen)}
+        if self._seen is not None:
+            header["plateau"] = dataclasses.asdict(self._seen[0]) | {"seen": list(self._seen[1])}
         return header, arrays
 
     @classmethod
@@ -700,10 +704,9 @@ class NeuralNetwork:
             average = validation.block("average", arrays["average"], shape, model.dtype)
             network._average = average.astype(model.dtype)
         if header.get("plateau") is not None:
-            settings = dict(header["plateau"])
-            reductions, best, waited = settings.pop("seen")
-            seen = PlateauState(validation.count("seen", reductions), float(best), validation.count("seen", waited))
-            network._plateau = ReduceOnPlateau(**settings), seen
+            from .schedules import seen_from_record
+
+            network._seen = seen_from_record(header["plateau"])
         return network
 
     def __getstate__(self) -> dict[str, Any]:

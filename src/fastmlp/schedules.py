@@ -7,7 +7,7 @@ that depends on the losses keeps, beside it, a state of two counts and a loss.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -350,29 +350,45 @@ def as_schedule(value: Any) -> RateSchedule | None:
     return ExponentialDecay(rate, factor=1.0) if rate is not None and 0 < rate < math.inf else None
 
 
-class Course:
-    """The rates of one training, by a schedule that may follow its losses."""
+Seen: TypeAlias = tuple[ReduceOnPlateau, PlateauState] | None
 
-    def __init__(self, schedule: RateSchedule, steps_per_epoch: int, state: PlateauState) -> None:
-        self.schedule, self.state, self._steps_per_epoch = schedule, state, steps_per_epoch
+
+class Course:
+    """The rates of one training, by a schedule that may follow its losses.
+
+    seen: what is to be remembered of them. It begins with what another course has left, if that is of this schedule.
+    """
+
+    def __init__(self, schedule: RateSchedule, steps_per_epoch: int, seen: Seen) -> None:
+        self._schedule, self._steps_per_epoch = schedule, steps_per_epoch
+        self.seen: Seen = None
+        if isinstance(schedule, ReduceOnPlateau):
+            self.seen = seen if seen is not None and seen[0] == schedule else (schedule, PlateauState())
 
     @property
     def wants_losses(self) -> bool:
         """Whether the rates of an epoch depend on the loss of the one before."""
-        return isinstance(self.schedule, ReduceOnPlateau)
-
-    @property
-    def plateau(self) -> tuple[ReduceOnPlateau | None, PlateauState]:
-        """What has to be remembered of it."""
-        return self.schedule if isinstance(self.schedule, ReduceOnPlateau) else None, self.state
+        return self.seen is not None
 
     def epoch_done(self, loss: float) -> None:
         """Take the loss of an epoch."""
-        if isinstance(self.schedule, ReduceOnPlateau):
-            self.state = self.schedule.after(self.state, loss)
+        if self.seen is not None:
+            schedule, state = self.seen
+            self.seen = schedule, schedule.after(state, loss)
 
     def __call__(self, first_update: int, count: int) -> Array:
         """The rates of so many updates, numbered from 1."""
-        if isinstance(self.schedule, ReduceOnPlateau):
-            return np.full(count, self.schedule.rate(self.state))
-        return self.schedule.rates(np.arange(first_update - 1, first_update - 1 + count), self._steps_per_epoch)
+        if self.seen is not None:
+            schedule, state = self.seen
+            return np.full(count, schedule.rate(state))
+        return self._schedule.rates(np.arange(first_update - 1, first_update - 1 + count), self._steps_per_epoch)
+
+
+def seen_from_record(record: dict[str, Any]) -> Seen:
+    """What a file says of it: the schedule's settings and, under "seen", its state; every entry is checked."""
+    settings = dict(record)
+    reductions, best, waited = settings.pop("seen")
+    number = to_float(best)
+    require(number is not None and not math.isnan(number), "best", "a number", best)
+    state = PlateauState(ruled("reductions", reductions, FROM_0), number or 0.0, ruled("waited", waited, FROM_0))
+    return ReduceOnPlateau(**settings), state

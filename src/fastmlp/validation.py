@@ -5,7 +5,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,8 +19,10 @@ from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.plan import Array, Model
 from .kernels.regularization import NOTHING, Regularization, factors
 from .kernels.settings import Function, Settings, numbers_of, row_of
-from .lbfgs import LBFGS, find_minimizer
-from .schedules import RateSchedule, as_schedule
+
+if TYPE_CHECKING:
+    from .lbfgs import LBFGS
+    from .schedules import RateSchedule
 
 MOST_PARAMETERS = 2**31 - 1
 FEW = 1 << 12  # numbers: NumPy then takes longer to begin a sum than to make it, and a product is quicker to begin
@@ -119,15 +121,25 @@ def initializer(value: Any, activations: tuple[str | Function, ...]) -> list[str
     return [name_of("initializer", value, INITIALIZERS)] * len(activations)
 
 
-def optimizer(value: Any, learning_rate: Any) -> Optimizer | LBFGS:
-    """An optimizer from its name or itself, with the learning rate, or a schedule's first one, if one is given."""
-    if isinstance(value, LBFGS) or (isinstance(value, str) and value == "lbfgs"):
+def schedule(learning_rate: Any) -> "RateSchedule | None":
+    """The schedule that is given for a learning rate; None if it is none."""
+    if learning_rate is None or isinstance(learning_rate, float | int):
+        return None
+    from .schedules import RateSchedule, as_schedule  # which many do without
+
+    return as_schedule(learning_rate) if isinstance(learning_rate, RateSchedule) or callable(learning_rate) else None
+
+
+def optimizer(value: Any, learning_rate: Any, schedule: "RateSchedule | None" = None) -> "Optimizer | LBFGS":
+    """An optimizer from its name or itself, with the learning rate, or the one of the schedule, if one is given."""
+    if "lbfgs" in (getattr(value, "name", None), value if isinstance(value, str) else None):
+        from .lbfgs import LBFGS, find_minimizer
+
         require(learning_rate is None, "learning_rate", "None for optimizer 'lbfgs'", learning_rate)
         find_minimizer()
         return value if isinstance(value, LBFGS) else LBFGS()
-    if isinstance(learning_rate, RateSchedule) or callable(learning_rate):
-        schedule = as_schedule(learning_rate)
-        return _optimizer(value, schedule and schedule.named_rate)
+    if schedule is not None:
+        learning_rate = schedule.named_rate
     if type(learning_rate) is float and isinstance(value, str | Optimizer):
         return _known_optimizer(value, learning_rate)
     return _optimizer(value, learning_rate)
@@ -146,7 +158,7 @@ def _optimizer(value: Any, learning_rate: Any) -> Optimizer:
     return dataclasses.replace(chosen, learning_rate=rate)
 
 
-def batch_size(value: Any, n_samples: int, optimizer: Optimizer | LBFGS) -> int:
+def batch_size(value: Any, n_samples: int, optimizer: "Optimizer | LBFGS") -> int:
     """Samples in a step, at most all; None: as many as suit the optimizer."""
     if value is None:
         return n_samples if optimizer.full_batch else min(DEFAULT_BATCH, n_samples)
@@ -170,8 +182,9 @@ def regularization(layers: int, rate_factors: Any, *wishes: Any) -> Regularizati
         chosen = _known_regularization(*wishes)
     except TypeError:  # what cannot be hashed
         chosen = _regularization(*wishes)
-    rate_factors = factors(rate_factors, layers)
-    return chosen if rate_factors is None else dataclasses.replace(chosen, rate_factors=rate_factors)
+    if rate_factors is None:
+        return chosen
+    return dataclasses.replace(chosen, rate_factors=factors(rate_factors, layers))
 
 
 def _regularization(*wishes: Any) -> Regularization:
