@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from .errors import require
 from .optimizers import NOT_NEGATIVE, POSITIVE, RULES, ruled, setting, to_float
 
@@ -54,7 +56,8 @@ def factors(value: Any, layers: int) -> tuple[float, ...] | None:
     rule = f"None or {layers} finite numbers from 0 on, one for each layer, not all of them 0"
     if value is None:
         return None
-    numbers = [to_float(v) for v in value] if isinstance(value, Sequence) and not isinstance(value, str | bytes) else []
+    many = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes)
+    numbers = [to_float(v) for v in value] if many else []
     fit = [v for v in numbers if v is not None and 0 <= v < math.inf]
     require(len(fit) == len(numbers) == layers and any(fit), "rate_factors", rule, value)
     return None if set(fit) == {1.0} else tuple(fit)

@@ -159,6 +159,6 @@ def test_scikit_learns_alpha_is_l2_times_the_batch():
 def test_frozen_layers_are_fine_tunings():
     network = NeuralNetwork([3, 4, 4, 2], "tanh", seed=0)
     before = network.parameters
-    network.train(X, Y, 5, optimizer=Adam(0.01), rate_factors=[0, 0, 1])
+    network.train(X, Y, 5, optimizer=Adam(0.01), rate_factors=np.array([0, 0, 1]))
     for layer, (old, new) in enumerate(zip(before.layers, network.parameters.layers, strict=True)):
         assert (old.weights == new.weights).all() == (old.biases == new.biases).all() == (layer < 2)

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import pickle
 from dataclasses import fields
 from functools import partial
 
@@ -171,6 +172,15 @@ def test_callables_are_checked_before_anything_changes():
     network.train(*data(), 2, lambda epoch: math.nan if epoch == 2 else 0.1)
     with pytest.raises(ValueError, match=message):  # it goes on at epoch 2
         network.train(*data(), 1, lambda epoch: math.nan if epoch == 2 else 0.1)
+
+
+def test_a_divergence_names_the_rate_it_had_and_can_be_pickled():
+    network = NeuralNetwork([1, 1], dtype="float64")
+    network.parameters = [1, 0]
+    X, y = np.full((1, 1), 1e9), [0]
+    with pytest.raises(fastmlp.DivergenceError, match=r"learning_rate 1000 may be too large$") as caught:
+        network.train(X, y, 60, lambda epoch: 1e-3 if epoch < 2 else 1e3)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
 def test_a_rate_of_zero_changes_nothing(backend):

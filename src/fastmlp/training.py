@@ -1,5 +1,6 @@
 """The loop around the kernels: stretches of steps, between which Python may speak, be interrupted, or stop."""
 
+import dataclasses
 import sys
 import time
 from collections.abc import Callable
@@ -81,10 +82,19 @@ def run(
                 schedule.rates.epoch_done(float(work.losses[epoch - 1]))
             report(done, work.losses)
         if reached < last:
-            raise DivergenceError(epoch, float(work.losses[epoch]), schedule)
+            raise DivergenceError(epoch, float(work.losses[epoch]), at_update(schedule, reached + 1))
         step = last
         seconds = pace.seconds if pace else STRETCH
         stretch = max(1, min(10 * stretch, int(stretch * seconds / max(elapsed, 1e-9))))
+
+
+def at_update(schedule: Schedule, number: int) -> Schedule:
+    """The schedule with the learning rate of an update of this training, and without what may not pickle."""
+    if schedule.rates is None:
+        return schedule
+    rate = float(schedule.rates(schedule.first_update + number, 1)[0])
+    optimizer = dataclasses.replace(schedule.optimizer, learning_rate=rate) if rate > 0 else schedule.optimizer
+    return dataclasses.replace(schedule, optimizer=optimizer, rates=None)
 
 
 def printer(epochs: int) -> Report:
