@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .elementary import erfc, exp, expm1, log1p, sigmoid, tanh
-from .settings import Settings, parameter
+from .settings import Settings
 from .simd import (
     LANES,
     Constant,
@@ -22,6 +22,7 @@ from .simd import (
     store,
     sum_lanes,
 )
+from .variants import ELU, LeakyReLU
 
 LARGE = Constant(float32=100.0, float64=750.0)  # e^-LARGE is 0, and e^LARGE infinite
 LARGEST = Constant(float32=1e38, float64=1e308)  # about
@@ -283,55 +284,6 @@ def chain_scalar(of, delta, rows, columns, stride, settings):
         for j in range(columns):
             k = i * stride + j
             delta[k] = delta[k] * real(element(double(of[k])))  # noqa: F821
-
-
-@dataclass(frozen=True)
-class LeakyReLU(Settings):
-    """The activation "leaky_relu": z above 0, and negative_slope * z below.
-
-    Parameters
-    ----------
-    negative_slope : float, default 0.01
-        Above 0. The derivative at 0, too.
-
-    References
-    ----------
-    A. Maas, A. Hannun, A. Ng, "Rectifier nonlinearities improve neural network acoustic models", ICML 2013.
-
-    Examples
-    --------
-    >>> import fastmlp
-    >>> fastmlp.NeuralNetwork([2, 8, 1], activation=fastmlp.LeakyReLU(0.2)).activations
-    ('leaky_relu', 'identity')
-    """
-
-    name = "leaky_relu"
-    negative_slope: float = parameter(0.01, "a finite number above 0")
-
-
-@dataclass(frozen=True)
-class ELU(Settings):
-    """The activation "elu": z above 0, and alpha * (e^z - 1) below.
-
-    Parameters
-    ----------
-    alpha : float, default 1.0
-        Above 0. The derivative at 0, too.
-
-    References
-    ----------
-    D. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by exponential linear units",
-    ICLR 2016.
-
-    Examples
-    --------
-    >>> import fastmlp
-    >>> fastmlp.NeuralNetwork([2, 8, 1], activation=fastmlp.ELU(alpha=0.5)).activations
-    ('elu', 'identity')
-    """
-
-    name = "elu"
-    alpha: float = parameter(1.0, "a finite number above 0")
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from cases import HIDDEN_WITH_SETTINGS, case
 from direct import aligned, block, call
 
 from fastmlp.kernels import reference
-from fastmlp.kernels.activations import ACTIVATIONS, ELU, LeakyReLU
+from fastmlp.kernels.activations import ACTIVATIONS
 from fastmlp.kernels.levels import LEVELS
 from fastmlp.kernels.plan import Model
 from fastmlp.kernels.settings import name_of, numbers_of, row_of
+from fastmlp.kernels.variants import ELU, LeakyReLU
 
 FORWARD = [name for name, row in ACTIVATIONS.items() if row.forward is not None]
 BACKWARD = [name for name, row in ACTIVATIONS.items() if row.derivative is not None]

@@ -1,5 +1,6 @@
 """Canonical and packed vectors, on every backend and level."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -111,18 +112,33 @@ def test_scratch_is_aligned(dtype, count):
 @pytest.mark.parametrize("sizes", [(5, 7, 3), (1, 1, 1), (1024, 512, 1)])
 def test_everything_that_vectors_are_loaded_from_is_aligned(level, dtype, sizes):
     loss = "mean_squared_error"
-    made = Plan(Interpreted(level), Model(sizes, ("identity",) * (len(sizes) - 1), loss, dtype), 5, loss)
+    made = Plan(Interpreted(level), Model(sizes, ("gelu",) * (len(sizes) - 1), loss, dtype), 5, loss)
     made.optimize(Adam())
     made.want_input_gradient(np.empty((5, sizes[0]), dtype))
     words = layout.INPUTS, layout.TARGETS, layout.INPUT_DELTA, layout.TRANSPOSED, layout.CONSTANTS, layout.PART
     addresses = [made.words[word] for word in words]
-    addresses += [record[word] for record in made._records for word in (layout.ACTIVATIONS, layout.DELTA)]
+    blocks = layout.WEIGHTED_SUMS, layout.ACTIVATIONS, layout.DELTA
+    addresses += [record[word] for record in made._records for word in blocks]
     addresses += [rank.words[word] for rank in made.ranks(3)[1:] for word in (layout.TRANSPOSED, layout.PART)]
     assert 0 not in addresses
     assert all(address % level.vector_bytes == 0 for address in addresses)
     for record in made._records:
         assert record[layout.STRIDE] * np.dtype(dtype).itemsize % level.vector_bytes == 0
         assert record[layout.PACKED_OFFSET] * np.dtype(dtype).itemsize % level.vector_bytes == 0
+
+
+def test_weighted_sums_are_kept_where_backward_needs_them_alone(level, dtype):
+    model = Model((3, 5, 4, 2), ("gelu", "tanh", "silu"), "mean_squared_error", dtype)
+    library = Interpreted(level)
+
+    def kept(loss, model=model):
+        made = Plan(library, model, 5, loss)
+        return [bool(record[layout.WEIGHTED_SUMS] != record[layout.ACTIVATIONS]) for record in made._records]
+
+    assert kept("mean_squared_error") == [True, False, True]
+    assert kept(None) == [False, False, False]
+    on_logits = replace(model, activations=("gelu", "tanh", "sigmoid"), loss="binary_cross_entropy")
+    assert kept("binary_cross_entropy", on_logits) == [True, False, False]
 
 
 def test_all_finite(level, dtype):

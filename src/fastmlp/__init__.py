@@ -4,10 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from .config import show_config
 from .history import History
-from .kernels.activations import ELU, LeakyReLU
 from .kernels.custom import Activation, Loss
-from .kernels.losses import CategoricalCrossEntropy, Focal, Huber, Quantile
 from .kernels.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
+from .kernels.variants import ELU, CategoricalCrossEntropy, Focal, Huber, LeakyReLU, Quantile
 from .layer import Layer, Neuron
 from .network import NeuralNetwork, load
 from .predictor import Predictor
