@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .elementary import erfc, exp, expm1, log1p, sigmoid, tanh
-from .settings import Settings
+from .functions import Variant
 from .simd import (
     LANES,
     Constant,
@@ -302,7 +302,7 @@ class ActivationRow:
     kink: str = ""  # the derivative where it jumps, "value at z"
     source: str = ""
     of_sums: bool = False  # the derivative is one of z, which a plan that goes backward must keep, and not of a
-    settings: type[Settings] | None = None
+    settings: type[Variant] | None = None
     initializer: str = "glorot_uniform"  # of the layer's weights, unless the user names one
     rowwise: bool = False
     foreign: bool = False  # functions of users: plain Python, of float64

@@ -10,9 +10,9 @@ import numpy as np
 
 from .activations import ACTIVATIONS, ActivationRow, apply_scalar, chain_scalar
 from .errors import require, shortened
+from .functions import Function
 from .interface import ACTIVATION, LOSS, Kernel
 from .losses import LOSSES, LossRow, scalar_loss
-from .settings import Function
 
 # where derivatives are checked, away from round numbers, at which there may be kinks
 POINTS = [-29.3, -11.7, *np.linspace(-6.07, 6.11, 42).tolist(), 12.1, 28.9]

@@ -3,9 +3,9 @@
 import numpy as np
 
 from . import layout
+from .functions import Function
 from .plan import Array, Library, Model, Plan
 from .prediction import CHUNK, Prediction, Workspace
-from .settings import Function
 from .training import Schedule, Training, TrainingPlan
 
 KEPT = 1 << 25  # bytes of a plan that is kept between trainings

@@ -6,7 +6,7 @@ from typing import Any
 
 from .activations import exponentials, relu, scale_row, subtract_largest
 from .elementary import exp, expm1, log, log1p, sigmoid, tanh
-from .settings import Function, Settings, numbers_of, row_of
+from .functions import Function, Variant, numbers_of, row_of
 from .simd import (
     LANES,
     absolute,
@@ -254,7 +254,7 @@ class LossRow:
     mean_over: str = "outputs"  # and samples: "outputs", "targets" or "" for samples alone
     targets: str = "real numbers"  # what y may be: a key of TARGETS
     outputs_per_target: Callable[[list[float]], int] = lambda numbers: 1  # from the numbers of the settings
-    settings: type[Settings] | None = None
+    settings: type[Variant] | None = None
     foreign: bool = False  # functions of users: plain Python, of float64
     public: bool = True  # may be asked for by name
 

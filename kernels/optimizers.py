@@ -1,68 +1,21 @@
 """Optimizers as users know them: a class for each, with its settings; their formulas are in `optimizer_formulas.py`."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
-
-import numpy as np
+from dataclasses import dataclass, fields
+from typing import ClassVar
 
 from .errors import require
 from .optimizer_formulas import FORMULAS, Formula
-
-POSITIVE, NOT_NEGATIVE = "a finite number above 0", "a finite number from 0 on"
-FRACTION, INNER_FRACTION, ABOVE_ONE = "at least 0 and below 1", "above 0 and below 1", "a finite number above 1"
-FLAG, FROM_1, FROM_0 = "True or False", "an integer from 1 on", "an integer from 0 on"
-RULES: dict[str, Callable[[float], bool]] = {
-    POSITIVE: lambda v: 0 < v < math.inf,
-    NOT_NEGATIVE: lambda v: 0 <= v < math.inf,
-    FRACTION: lambda v: 0 <= v < 1,
-    INNER_FRACTION: lambda v: 0 < v < 1,
-    ABOVE_ONE: lambda v: 1 < v < math.inf,
-}
-
-
-def to_float(value: Any) -> float | None:
-    """A real number as a float; None for anything else."""
-    if isinstance(value, bool | np.bool_ | str | bytes):
-        return None
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def ruled(argument: str, value: Any, rule: str) -> Any:
-    """The value, as a float, a flag or an integer, if it keeps the rule."""
-    if rule == FLAG:
-        require(isinstance(value, bool | np.bool_), argument, rule, value)
-        return bool(value)
-    if rule in (FROM_1, FROM_0):
-        least = int(rule == FROM_1)
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        require(whole and least <= value < 2**53, argument, rule, value)
-        return int(value)
-    number = to_float(value)
-    require(number is not None and RULES[rule](number), argument, rule, value)
-    return number
-
-
-def setting(default: Any, rule: str) -> Any:
-    """A field with the rule that its value must keep."""
-    return field(default=default, metadata={"rule": rule})
+from .settings import ABOVE_ONE, FLAG, FRACTION, INNER_FRACTION, NOT_NEGATIVE, POSITIVE, Settings, setting
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class Optimizer(Settings):
     """What all optimizers share."""
 
     name: ClassVar[str]
     full_batch: ClassVar[bool] = False  # whether all samples must be in one batch
     learning_rate: float
-
-    def __post_init__(self) -> None:
-        for f in fields(self):
-            object.__setattr__(self, f.name, ruled(f.name, getattr(self, f.name), f.metadata["rule"]))
 
     @property
     def formula(self) -> Formula:

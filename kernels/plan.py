@@ -9,11 +9,11 @@ import numpy as np
 
 from . import layout
 from .activations import ACTIVATIONS
+from .functions import Function, kernel_of, numbers_of, row_of
 from .interface import SOURCE_DTYPES, Kernel
 from .levels import LEVELS
 from .losses import LOSSES, divisor, target_columns
 from .optimizers import Optimizer
-from .settings import Function, kernel_of, numbers_of, row_of
 from .specialize import tile_shape
 
 try:

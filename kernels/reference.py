@@ -14,10 +14,10 @@ import numpy as np
 from . import simd
 from .activations import ACTIVATIONS
 from .custom import plainly
+from .functions import numbers_of, row_of
 from .losses import LOSSES, divisor
 from .plan import Array, Model, Predictor
 from .regularization import NOTHING
-from .settings import numbers_of, row_of
 from .simd import Pointer
 from .specialize import specialize
 from .training import Schedule

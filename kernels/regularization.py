@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .errors import require
-from .optimizers import NOT_NEGATIVE, POSITIVE, RULES, ruled, setting, to_float
+from .settings import NOT_NEGATIVE, POSITIVE, RULES, Settings, setting, to_float
 
 OPTIONAL = f"None or {POSITIVE}"
 DECAY = "None or above 0 and below 1"
@@ -16,7 +16,7 @@ RULES[OPTIONAL], RULES[DECAY] = RULES[POSITIVE], lambda v: 0 < v < 1
 
 
 @dataclass(frozen=True)
-class Regularization:
+class Regularization(Settings):
     """Arguments of `NeuralNetwork.train`, where they are explained."""
 
     l1: float = setting(0.0, NOT_NEGATIVE)
@@ -28,12 +28,6 @@ class Regularization:
     ema_decay: float | None = setting(None, DECAY)
     rate_factors: tuple[float, ...] | None = None  # one for each layer; 0: frozen
     gradient_norms: bool = False  # whether the mean norm of each epoch's gradients is wanted
-
-    def __post_init__(self) -> None:
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if f.metadata and not (value is None and f.default is None):
-                object.__setattr__(self, f.name, ruled(f.name, value, f.metadata["rule"]))
 
     @property
     def numbers(self) -> list[float]:

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from .errors import require
-from .settings import RULES, Settings, parameter, to_number
+from .functions import Variant
+from .settings import FRACTION, INNER_FRACTION, NOT_NEGATIVE, POSITIVE, RULES, setting, to_float
 
 # --- activations
 
 
 @dataclass(frozen=True)
-class LeakyReLU(Settings):
+class LeakyReLU(Variant):
     """The activation "leaky_relu": z above 0, and negative_slope * z below.
 
     Parameters
@@ -29,11 +30,11 @@ class LeakyReLU(Settings):
     """
 
     name = "leaky_relu"
-    negative_slope: float = parameter(0.01, "a finite number above 0")
+    negative_slope: float = setting(0.01, POSITIVE)
 
 
 @dataclass(frozen=True)
-class ELU(Settings):
+class ELU(Variant):
     """The activation "elu": z above 0, and alpha * (e^z - 1) below.
 
     Parameters
@@ -54,14 +55,14 @@ class ELU(Settings):
     """
 
     name = "elu"
-    alpha: float = parameter(1.0, "a finite number above 0")
+    alpha: float = setting(1.0, POSITIVE)
 
 
 # --- losses
 
 
 @dataclass(frozen=True)
-class Huber(Settings):
+class Huber(Variant):
     """The loss "huber": d^2 / 2 where d = |a - y| is at most delta, and delta * (d - delta / 2) beyond.
 
     Parameters
@@ -83,11 +84,11 @@ class Huber(Settings):
     """
 
     name = "huber"
-    delta: float = parameter(1.0, "a finite number above 0")
+    delta: float = setting(1.0, POSITIVE)
 
 
 @dataclass(frozen=True)
-class Quantile(Settings):
+class Quantile(Variant):
     """The loss "quantile", also called pinball loss: outputs become quantiles of the targets.
 
     With d = y - a, it is q * d for d above 0 and (q - 1) * d below, in the mean over samples and outputs. A network has
@@ -119,8 +120,9 @@ class Quantile(Settings):
         rule = "a sequence of one or more numbers between 0 and 1"
         listed = isinstance(self.quantiles, list | tuple) and len(self.quantiles) > 0
         require(listed, "quantiles", rule, self.quantiles)
-        levels = tuple(to_number(value) for value in self.quantiles)
-        require(all(map(RULES["between 0 and 1"], levels)), "quantiles", rule, self.quantiles)
+        levels = tuple(to_float(value) for value in self.quantiles)
+        inner = RULES[INNER_FRACTION]
+        require(all(level is not None and inner(level) for level in levels), "quantiles", rule, self.quantiles)
         object.__setattr__(self, "quantiles", levels)
 
     def numbers(self) -> list[float]:
@@ -128,7 +130,7 @@ class Quantile(Settings):
 
 
 @dataclass(frozen=True)
-class CategoricalCrossEntropy(Settings):
+class CategoricalCrossEntropy(Variant):
     """The loss "categorical_cross_entropy", with targets that are smoothed.
 
     Parameters
@@ -150,11 +152,11 @@ class CategoricalCrossEntropy(Settings):
     """
 
     name = "categorical_cross_entropy"
-    label_smoothing: float = parameter(0.0, "at least 0 and below 1")
+    label_smoothing: float = setting(0.0, FRACTION)
 
 
 @dataclass(frozen=True)
-class Focal(Settings):
+class Focal(Variant):
     """The loss "focal": binary cross-entropy in which examples that are right already count less.
 
     For an output a and a target y of 0 or 1, or between, it is the mean over samples and outputs of
@@ -180,5 +182,5 @@ class Focal(Settings):
     """
 
     name = "focal"
-    gamma: float = parameter(2.0, "a finite number from 0 on")
-    alpha: float = parameter(0.25, "between 0 and 1")
+    gamma: float = setting(2.0, NOT_NEGATIVE)
+    alpha: float = setting(0.25, INNER_FRACTION)

@@ -8,10 +8,10 @@ import numpy as np
 import oracle
 
 from fastmlp.kernels.activations import ACTIVATIONS
+from fastmlp.kernels.functions import numbers_of, row_of
 from fastmlp.kernels.losses import LOSSES
 from fastmlp.kernels.optimizers import OPTIMIZERS, SGD, RMSprop
 from fastmlp.kernels.plan import Model
-from fastmlp.kernels.settings import numbers_of, row_of
 from fastmlp.kernels.variants import ELU, CategoricalCrossEntropy, Focal, Huber, LeakyReLU, Quantile
 
 HIDDEN = [name for name, row in ACTIVATIONS.items() if not row.rowwise]

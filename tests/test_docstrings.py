@@ -12,8 +12,8 @@ import pytest
 import fastmlp
 import fastmlp.kernels
 from fastmlp.kernels.backends import extension_exists
+from fastmlp.kernels.functions import Function
 from fastmlp.kernels.optimizers import Optimizer
-from fastmlp.kernels.settings import Function
 from fastmlp.schedules import RateSchedule
 
 NOT_INSTALLED = {"ahead_of_time", "object_symbols"}

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from cases import ALL_OUTPUTS, OUTPUTS, PAIRINGS, case
 
+from fastmlp.kernels.functions import name_of
 from fastmlp.kernels.losses import LOSSES
 from fastmlp.kernels.optimizers import SGD
-from fastmlp.kernels.settings import name_of
 from fastmlp.kernels.training import Schedule
 
 STEP = 1e-5

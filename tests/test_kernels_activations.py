@@ -10,9 +10,9 @@ from direct import aligned, block, call
 
 from fastmlp.kernels import reference
 from fastmlp.kernels.activations import ACTIVATIONS
+from fastmlp.kernels.functions import name_of, numbers_of, row_of
 from fastmlp.kernels.levels import LEVELS
 from fastmlp.kernels.plan import Model
-from fastmlp.kernels.settings import name_of, numbers_of, row_of
 from fastmlp.kernels.variants import ELU, LeakyReLU
 
 FORWARD = [name for name, row in ACTIVATIONS.items() if row.forward is not None]

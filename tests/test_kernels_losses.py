@@ -9,10 +9,10 @@ from test_kernels_activations import stride
 
 from fastmlp.kernels import reference
 from fastmlp.kernels.activations import ACTIVATIONS
+from fastmlp.kernels.functions import name_of, numbers_of, row_of
 from fastmlp.kernels.levels import LEVELS
 from fastmlp.kernels.losses import LOSSES, TARGET_KINDS, divisor
 from fastmlp.kernels.plan import Model
-from fastmlp.kernels.settings import name_of, numbers_of, row_of
 from fastmlp.kernels.variants import CategoricalCrossEntropy, Focal, Huber, Quantile
 
 

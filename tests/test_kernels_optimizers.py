@@ -10,15 +10,7 @@ from cases import case, optimizers, stepper
 from direct import aligned, call
 
 from fastmlp.kernels.optimizers import (
-    ABOVE_ONE,
-    FLAG,
-    FRACTION,
-    FROM_0,
-    FROM_1,
-    INNER_FRACTION,
-    NOT_NEGATIVE,
     OPTIMIZERS,
-    POSITIVE,
     SGD,
     Adadelta,
     Adagrad,
@@ -30,6 +22,7 @@ from fastmlp.kernels.optimizers import (
     RMSprop,
     Rprop,
 )
+from fastmlp.kernels.settings import ABOVE_ONE, FLAG, FRACTION, FROM_0, FROM_1, INNER_FRACTION, NOT_NEGATIVE, POSITIVE
 from fastmlp.kernels.training import Schedule
 
 COUNT = 48  # whole vectors of every level

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 from fastmlp.kernels import jit, layout
 from fastmlp.kernels.backends import Backend, backend
+from fastmlp.kernels.functions import name_of
 from fastmlp.kernels.interpreted import Interpreted
 from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.settings import name_of
 from fastmlp.kernels.specialize import tile_shape
 from fastmlp.kernels.training import Schedule
 

@@ -312,7 +312,7 @@ def test_targets_of_losses_with_more_outputs():
         (lambda: fastmlp.ELU("1"), "alpha must be a finite number above 0, got '1'"),
         (lambda: fastmlp.Huber(-1), "delta must be a finite number above 0, got -1"),
         (lambda: fastmlp.Focal(gamma=NAN), "gamma must be a finite number from 0 on, got nan"),
-        (lambda: fastmlp.Focal(alpha=1), "alpha must be between 0 and 1, got 1"),
+        (lambda: fastmlp.Focal(alpha=1), "alpha must be above 0 and below 1, got 1"),
         (lambda: fastmlp.CategoricalCrossEntropy(1), "label_smoothing must be at least 0 and below 1, got 1"),
         (lambda: fastmlp.Quantile([]), "quantiles must be a sequence of one or more numbers between 0 and 1, got []"),
         (lambda: fastmlp.Quantile(0.5), "quantiles must be a sequence of one or more numbers between 0 and 1, got 0.5"),

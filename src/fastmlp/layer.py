@@ -9,8 +9,8 @@ from . import validation
 from .kernels.activations import ACTIVATIONS
 from .kernels.backends import Backend
 from .kernels.errors import require
+from .kernels.functions import row_of
 from .kernels.plan import Array, Model
-from .kernels.settings import row_of
 from .vector import LayerParameters, ParameterVector
 
 

@@ -1,19 +1,19 @@
 """L-BFGS by SciPy, on the flat vector of parameters."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .kernels.optimizers import FROM_1, NOT_NEGATIVE, ruled, setting
 from .kernels.plan import Array
+from .kernels.settings import FROM_1, NOT_NEGATIVE, Settings, setting
 
 Objective = Callable[[Array], tuple[float, Array]]
 
 
 @dataclass(frozen=True)
-class LBFGS:
+class LBFGS(Settings):
     """Quasi-Newton steps with a line search, on all samples at once: for small tables and exact fits. Needs SciPy.
 
     An epoch is an iteration, which may look at the samples several times; training ends early where there is no more
@@ -50,10 +50,6 @@ class LBFGS:
     memory: int = setting(10, FROM_1)
     tolerance: float = setting(1e-5, NOT_NEGATIVE)
     loss_tolerance: float = setting(2e-9, NOT_NEGATIVE)
-
-    def __post_init__(self) -> None:
-        for f in fields(self):
-            object.__setattr__(self, f.name, ruled(f.name, getattr(self, f.name), f.metadata["rule"]))
 
 
 def find_minimizer() -> Callable[..., Any]:

@@ -15,12 +15,12 @@ from . import storage, training, validation
 from .history import History
 from .kernels.activations import ACTIVATIONS
 from .kernels.backends import backend as find_backend
+from .kernels.functions import Function, from_record, name_of, to_record
 from .kernels.initializers import INITIALIZERS
 from .kernels.losses import LOSSES
 from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.plan import Array, Model
 from .kernels.reference import ReferenceTraining
-from .kernels.settings import Function, from_record, name_of, to_record
 from .kernels.threads import most_threads
 from .kernels.training import Schedule, Training
 from .layer import Layer

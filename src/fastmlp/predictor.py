@@ -6,10 +6,10 @@ import numpy as np
 
 from . import validation
 from .kernels.backends import backend as find_backend
+from .kernels.functions import name_of
 from .kernels.plan import Array, Model
 from .kernels.prediction import Prediction
 from .kernels.reference import ReferencePrediction
-from .kernels.settings import name_of
 
 
 class Predictor:

@@ -6,13 +6,14 @@ that depends on the losses keeps, beside it, a state of two counts and a loss.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from .kernels.errors import require, shortened
-from .kernels.optimizers import (
+from .kernels.plan import Array
+from .kernels.settings import (
     ABOVE_ONE,
     FLAG,
     FROM_0,
@@ -21,11 +22,11 @@ from .kernels.optimizers import (
     NOT_NEGATIVE,
     POSITIVE,
     RULES,
+    Settings,
     ruled,
     setting,
     to_float,
 )
-from .kernels.plan import Array
 
 GROWTH, SHARE = "a finite number from 1 on", "above 0 and at most 1"
 RULES[GROWTH] = lambda v: 1 <= v < math.inf
@@ -33,13 +34,8 @@ RULES[SHARE] = lambda v: 0 < v <= 1
 
 
 @dataclass(frozen=True)
-class RateSchedule:
+class RateSchedule(Settings):
     """What all schedules share. Epochs are counted from 0, and as the optimizer's updates make them."""
-
-    def __post_init__(self) -> None:
-        for f in fields(self):
-            if f.metadata:
-                object.__setattr__(self, f.name, ruled(f.name, getattr(self, f.name), f.metadata["rule"]))
 
     def rates(self, updates: Array, steps_per_epoch: int) -> Array:
         """The rates of these updates, whose numbers count from 0."""

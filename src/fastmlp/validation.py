@@ -12,13 +12,13 @@ import numpy as np
 from .kernels import custom, settings
 from .kernels.activations import ACTIVATIONS
 from .kernels.errors import one_of, require, shortened
+from .kernels.functions import Function, Variant, numbers_of, row_of
 from .kernels.initializers import INITIALIZERS
 from .kernels.layout import parameter_count
 from .kernels.losses import LOSSES, TARGET_KINDS, target_columns
 from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.plan import Array, Model
 from .kernels.regularization import NOTHING, Regularization, factors
-from .kernels.settings import Function, Settings, numbers_of, row_of
 
 if TYPE_CHECKING:
     from .lbfgs import LBFGS
@@ -91,7 +91,7 @@ def _output_activation(value: Any, loss: str | Function) -> str | Function:
 
 def choice(argument: str, value: Any, names: Any) -> str | Function:
     """A name out of a table, settings for one, or a function of the user's own."""
-    if isinstance(value, Settings) and value.name in names:
+    if isinstance(value, Variant) and value.name in names:
         return value
     if isinstance(value, custom.Loss if argument == "loss" else custom.Activation):
         return value
