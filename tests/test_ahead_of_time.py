@@ -75,7 +75,7 @@ ahead_of_time.build({HIGHEST.name!r}, {TRIPLE!r})
 def test_build_fails_and_names_the_kernel_that_needs_more_than_memset(tmp_path, mistake, symbol):
     shutil.copytree(ROOT / "kernels", tmp_path / "kernels", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     if mistake:
-        file = tmp_path / "kernels" / "optimizers.py"
+        file = tmp_path / "kernels" / "optimizer_formulas.py"
         source = file.read_text()
         line = "    rate = real(settings[0])\n"
         assert source.count(line) == 1
