@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .kernels import custom, settings
+from .kernels import custom, functions
 from .kernels.activations import ACTIVATIONS
 from .kernels.errors import one_of, require, shortened
 from .kernels.functions import Function, Variant, numbers_of, row_of
@@ -85,7 +85,7 @@ def _output_activation(value: Any, loss: str | Function) -> str | Function:
     right = [row.output_activation, *(() if row.on_logits else row.allowed or ())]
     rule = f"{one_of(right) if len(right) > 1 else repr(right[0])} for loss '{row.name}'"
     anything = row.allowed is None and not row.on_logits
-    require(anything or settings.name_of(chosen) in right, "output_activation", rule, chosen)
+    require(anything or functions.name_of(chosen) in right, "output_activation", rule, chosen)
     return chosen
 
 
