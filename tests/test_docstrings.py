@@ -66,8 +66,8 @@ def public():
         thing = getattr(fastmlp, name)
         yield name, thing
         if inspect.isclass(thing) and not issubclass(thing, Optimizer | Function | RateSchedule):  # methods for kernels
-            for method, function in vars(thing).items():
-                if inspect.isfunction(function) and not method.startswith("_"):
+            for method, function in inspect.getmembers(thing, inspect.isfunction):
+                if not method.startswith("_"):
                     yield f"{name}.{method}", function
 
 
@@ -92,7 +92,7 @@ def test_what_is_public_is_documented(name, thing):
 )
 def test_what_can_be_read_is_documented(cls):
     text = inspect.getdoc(cls)
-    properties = [name for name, value in vars(cls).items() if isinstance(value, property)]
+    properties = [name for name, value in inspect.getmembers(cls) if isinstance(value, property)]
     assert properties
     for name in properties:
         assert re.search(rf"^(\w+, )*{name}(, \w+)*( :|$)", text, re.MULTILINE), name

@@ -1,0 +1,175 @@
+"""What a network computes: outputs, losses, gradients."""
+
+from typing import Any, NamedTuple
+
+from . import validation
+from .core import Core
+from .kernels.plan import Array
+from .predictor import Predictor, predict, predictor
+from .vector import ParameterVector, parameter_vector
+
+
+class Gradients(NamedTuple):
+    """What `NeuralNetwork.backward` returns."""
+
+    parameters: ParameterVector
+    inputs: Array
+
+
+class Computation(Core):
+    """The part of `NeuralNetwork` that computes."""
+
+    def predict(self, X: Any, *, allow_nan: bool = False) -> Array:
+        """The activations of the last layer.
+
+        Parameters
+        ----------
+        X : array (n_samples, features), or (features,) for one sample
+        allow_nan : bool, default False
+            Let NaN and infinity through: outputs that depend on them become NaN or infinite where the formulas say so.
+
+        Returns
+        -------
+        array (n_samples, outputs), or (outputs,), of the network's dtype
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X has another shape, is empty, holds no real numbers, or numbers that are not finite.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> fastmlp.NeuralNetwork([3, 2]).predict([[1, 2, 3], [4, 5, 6]]).shape
+        (2, 2)
+        """
+        if allow_nan is False:  # every nanosecond counts
+            predictors = self._predictors
+            return (predictors[0] if predictors else self._predictor(predictors))(X)
+        return predict(self._executor.prediction(self._threads), X, allow_nan=validation.flag("allow_nan", allow_nan))
+
+    forward = predict
+
+    def _predictor(self, made: list[Predictor]) -> Predictor:
+        made.append(predictor(self._executor.prediction(self._threads), self.backend, self._backend_asked))
+        return made[0]
+
+    def predictor(self) -> Predictor:
+        """A callable that predicts with the weights of this moment, whatever becomes of the network.
+
+        For one sample after the other, and for threads: it costs less than `predict`, and with `out=` nothing is
+        allocated.
+
+        Returns
+        -------
+        Predictor
+            To be called with X and, optionally, `out`.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> network = fastmlp.NeuralNetwork([2, 1])
+        >>> network.parameters = [1, 2, 3]
+        >>> predictor = network.predictor()
+        >>> network.parameters = [0, 0, 0]
+        >>> predictor([10, 100]).tolist(), network.predict([10, 100]).tolist()
+        ([213.0], [0.0])
+        """
+        return predictor(self._executor.prediction(self._threads).apart(), self.backend, self._backend_asked)
+
+    def evaluate(self, X: Any, y: Any) -> float:
+        """The loss on these samples.
+
+        Parameters
+        ----------
+        X : array (n_samples, features)
+        y : array (n_samples, outputs)
+            Or (n_samples,) where there is one output. For categorical cross-entropy: integer labels (n_samples,), or
+            rows of probabilities. For losses with several outputs for a target: (n_samples, targets).
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X or y is not such an array of finite numbers, or a label or probability is out of range.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> network = fastmlp.NeuralNetwork([1, 1])
+        >>> network.parameters = [2, 1]  # 2 x + 1
+        >>> network.evaluate([[0], [1]], [0, 0])  # the mean of 1^2 and 3^2
+        5.0
+        """
+        X, y = self._checked(X, y)
+        return self._executor.evaluate(X, y)
+
+    def gradient(self, X: Any, y: Any) -> ParameterVector:
+        """The gradient of the loss on these samples with respect to the parameters.
+
+        Parameters
+        ----------
+        X, y
+            As in `evaluate`.
+
+        Returns
+        -------
+        ParameterVector
+            In the order of `parameters`; its `layers[i].weights` and `.biases` are views of the parts.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `evaluate`.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> network = fastmlp.NeuralNetwork([1, 1])
+        >>> network.parameters = [2, 1]
+        >>> network.gradient([[3]], [0]).tolist()  # 2 (2 * 3 + 1) * 3, 2 (2 * 3 + 1)
+        [42.0, 14.0]
+        """
+        X, y = self._checked(X, y)
+        return parameter_vector(self._executor.gradient(X, y)[1], self.layer_sizes)
+
+    def backward(self, X: Any, output_gradient: Any) -> Gradients:
+        """Backpropagate a gradient that is given: for objectives that are no function of the table.
+
+        Parameters
+        ----------
+        X : array (n_samples, features)
+        output_gradient : array (n_samples, outputs)
+            The derivatives of any objective with respect to the outputs, `predict(X)`.
+
+        Returns
+        -------
+        Gradients
+            `parameters`, the derivatives with respect to the parameters, summed over samples; and `inputs`, those with
+            respect to X, (n_samples, features).
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is not such an array of finite numbers.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> network = fastmlp.NeuralNetwork([1, 1])
+        >>> network.parameters = [2, 1]
+        >>> parameters, inputs = network.backward([[3]], [[1]])
+        >>> parameters.tolist(), inputs.tolist()
+        ([3.0, 1.0], [[2.0]])
+        """
+        X = validation.samples(X, self.layer_sizes[0], self.dtype)
+        output_gradient = validation.output_gradient(output_gradient, len(X), self._model)
+        parameters, inputs = self._executor.backward(X, output_gradient)
+        return Gradients(parameter_vector(parameters, self.layer_sizes), inputs)
+
+    def _checked(self, X: Any, y: Any) -> tuple[Array, Array]:
+        X = validation.samples(X, self.layer_sizes[0], self.dtype)
+        return X, validation.targets(y, len(X), self._model)

@@ -1,0 +1,97 @@
+"""What a network holds: its model, its parameters, the optimizer's state, and who computes."""
+
+from typing import Any
+
+import numpy as np
+
+from . import validation
+from .kernels.backends import backend as find_backend
+from .kernels.functions import name_of
+from .kernels.optimizers import Optimizer
+from .kernels.plan import Array, Model
+from .kernels.threads import most_threads
+from .layer import Layer
+from .predictor import Predictor
+from .vector import ParameterVector, parameter_vector
+
+WEIGHTS, SHUFFLE = range(2)  # streams of random numbers drawn from a network's seed
+
+
+class Core:
+    """The part of `NeuralNetwork` that its other parts work on."""
+
+    _optimizer: Optimizer | None  # whose state `_state` is
+    _threads: int | None
+
+    def _assemble(self, model: Model, parameters: Array, entropy: Any, backend: str | None) -> None:
+        self._model, self._parameters, self._entropy = model, parameters, entropy
+        self._compute_with(backend)
+        self._threads = None
+        most_threads()  # lets threadpoolctl know of them; complains of a wrong FASTMLP_NUM_THREADS
+        self._epochs = 0  # trained so far: the order of an epoch's samples depends on its number
+        self._begin_with(None)
+
+    def _compute_with(self, backend: str | None) -> None:
+        self._backend_asked, self._backend = backend, find_backend(backend)
+        self._executor = self._backend.executor(self._model, self._parameters)
+        self._predictors: list[Predictor] = []  # of the parameters as they are, once it has been asked for
+
+    def _begin_with(self, optimizer: Optimizer | None) -> None:
+        self._optimizer = optimizer
+        self._updates = 0
+        self._seen = None
+        self._state = np.zeros((len(optimizer.slots) if optimizer else 0, len(self._parameters)), self.dtype)
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        return self._model.sizes
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        return tuple(map(name_of, self._model.activations))
+
+    @property
+    def loss(self) -> str:
+        return name_of(self._model.loss)
+
+    @property
+    def dtype(self) -> str:
+        return self._model.dtype
+
+    @property
+    def backend(self) -> str:
+        return self._backend.name
+
+    @property
+    def threads(self) -> int | None:
+        return self._threads
+
+    @threads.setter
+    def threads(self, value: int | None) -> None:
+        self._threads = validation.thread_count(value)
+        self._predictors = []
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return tuple(Layer(self, index) for index in range(len(self.activations)))
+
+    @property
+    def parameters(self) -> ParameterVector:
+        vector = parameter_vector(self._parameters.copy(), self.layer_sizes)
+        vector.flags.writeable = False
+        return vector
+
+    @parameters.setter
+    def parameters(self, value: Any) -> None:
+        self._parameters[...] = validation.block("parameters", value, self._parameters.shape, self.dtype)
+        self._parameters_changed()
+
+    def _live(self) -> ParameterVector:
+        return parameter_vector(self._parameters, self.layer_sizes)
+
+    def _parameters_changed(self) -> None:
+        self._executor.changed()
+        self._predictors = []  # another list: what a thread is just making of the old ones goes into the old list
+
+    def _stream(self, stream: int) -> "np.random.SeedSequence":
+        return np.random.SeedSequence(self._entropy, spawn_key=(stream,))
