@@ -337,6 +337,7 @@ ACTIVATIONS = {
             "selu", selu, selu_derivative, "1.0507... * (z if z > 0 else 1.6733... * (e^z - 1))", "above -1.7581...",
             "1.7581... at 0",
             'G. Klambauer, T. Unterthiner, A. Mayr, S. Hochreiter, "Self-normalizing neural networks", NeurIPS 2017',
+            initializer="lecun_normal",
         ),
         ActivationRow(
             "gelu", gelu, gelu_derivative, "z P(Z < z) for Z normally distributed: z / 2 * (1 + erf(z / sqrt 2))",

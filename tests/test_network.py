@@ -43,12 +43,13 @@ def formulas(network):
 
 def test_signatures():
     signature = inspect.signature(NeuralNetwork).replace(return_annotation=inspect.Signature.empty)
-    assert str(signature).replace("fastmlp.kernels.settings.", "") == (
+    assert str(signature).replace("fastmlp.kernels.functions.", "") == (
         "(layer_sizes: collections.abc.Sequence[int], "
         "activation: str | Function | collections.abc.Sequence[str | Function] = 'relu', "
         "output_activation: str | Function | None = None, loss: str | Function = 'mean_squared_error', *, "
         "dtype: Any = 'float32', "
-        "initializer: str | None = None, seed: int | None = None, backend: str | None = None, "
+        "initializer: str | collections.abc.Sequence[str] | None = None, seed: int | None = None, "
+        "backend: str | None = None, "
         "threads: int | None = None)"
     )
     parameters = inspect.signature(NeuralNetwork.train).parameters

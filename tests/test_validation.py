@@ -12,6 +12,7 @@ import pytest
 
 import fastmlp
 from fastmlp import SGD, Adam, NeuralNetwork
+from fastmlp.kernels.initializers import INITIALIZERS
 
 SENTENCE = re.compile(r"(?P<argument>[A-Za-z_]\w*)(\[\d+\])? must be .+, got .+")  # no line break: `.` matches none
 NAN, INF = float("nan"), float("inf")
@@ -86,7 +87,10 @@ BAD_NETWORKS = {
         "f4,f8", b"x", [], {},
         {"names": ["a"], "formats": ["f4"]}, "M8[s]", np.ones(2),
     ],
-    "initializer": ["he", "", "HE_NORMAL", 0, np.zeros, ["he_normal"], True],
+    "initializer": [
+        "he", "", "HE_NORMAL", 0, np.zeros, True, [], ["he_normal"], ["he_normal", None, "zeros"],
+        ["he_normal", "he", "zeros"], {"he_normal", "zeros", "orthogonal"}, np.array(["zeros"] * 3),
+    ],
     "seed": [-1, 1.0, NAN, "1", b"1", True, np.True_, [1], 1j, np.array([1, 2]), np.random.default_rng],
     "backend": ["cuda", "", "JIT", 3, True, b"jit", ["jit"]],
 }  # fmt: skip
@@ -172,7 +176,7 @@ OPTIMIZER_NAMES = [
 def test_unknown_names_are_answered_with_the_known_ones():
     network = NeuralNetwork([2, 1])
     for call, known in [
-        (lambda: NeuralNetwork([2, 1], initializer="x"), ["he_normal", "glorot_uniform"]),
+        (lambda: NeuralNetwork([2, 1], initializer="x"), list(INITIALIZERS)),
         (lambda: NeuralNetwork([2, 1], dtype="x"), ["float32", "float64"]),
         (lambda: NeuralNetwork([2, 1], backend="x"), ["compiled", "jit", "interpreted", "reference"]),
         (lambda: network.train([[1, 2]], [1], 1, optimizer="x"), OPTIMIZER_NAMES),

@@ -1,6 +1,6 @@
 """What a network holds: its model, its parameters, the optimizer's state, and who computes."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from .layer import Layer
 from .predictor import Predictor
 from .vector import ParameterVector, parameter_vector
 
+if TYPE_CHECKING:
+    from .schedules import Seen
+
 WEIGHTS, SHUFFLE = range(2)  # streams of random numbers drawn from a network's seed
 
 
@@ -21,6 +24,8 @@ class Core:
     """The part of `NeuralNetwork` that its other parts work on."""
 
     _optimizer: Optimizer | None  # whose state `_state` is
+    _average: Array | None = None  # of the parameters, as they went
+    _seen: "Seen" = None  # by a schedule, of losses
     _threads: int | None
 
     def _assemble(self, model: Model, parameters: Array, entropy: Any, backend: str | None) -> None:

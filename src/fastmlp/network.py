@@ -12,7 +12,6 @@ from .core import WEIGHTS
 from .kernels.activations import ACTIVATIONS
 from .kernels.backends import backend as find_backend
 from .kernels.functions import Function, from_record, to_record
-from .kernels.initializers import INITIALIZERS
 from .kernels.losses import LOSSES
 from .kernels.optimizers import OPTIMIZERS
 from .kernels.plan import Array
@@ -52,9 +51,11 @@ class NeuralNetwork(Learning):
         probability of the right class; with `CategoricalCrossEntropy(label_smoothing)`, of smoothed targets.
     dtype : str, default "float32"
         "float32" or "float64": the type of parameters and of all arithmetic.
-    initializer : str, default None
-        "he_normal" or "glorot_uniform". None: he_normal for layers of ReLU, glorot_uniform for others. Biases begin at
-        zero.
+    initializer : str or list of str, default None
+        First weights, for all layers or one for each: "he_normal", "he_uniform", "glorot_normal", "glorot_uniform",
+        "lecun_normal", "lecun_uniform", "orthogonal", "zeros", "standard_normal" or "small_normal" (standard deviation
+        0.01). Biases begin at zero, but "standard_normal" draws them too. None: he_normal for layers of ReLU,
+        glorot_uniform for others.
     seed : int, default None
         Fixes initial weights and the order of samples. None draws one from the operating system.
     backend : str, default None
@@ -99,21 +100,23 @@ class NeuralNetwork(Learning):
         loss: str | Function = "mean_squared_error",
         *,
         dtype: Any = "float32",
-        initializer: str | None = None,
+        initializer: str | Sequence[str] | None = None,
         seed: int | None = None,
         backend: str | None = None,
         threads: int | None = None,
     ) -> None:
         threads = validation.thread_count(threads)
         model = validation.model(layer_sizes, activation, output_activation, loss, dtype)
-        initializers = validation.initializer(initializer, model.activations)
+        initializers = validation.initializers(initializer, model.activations)
         entropy = np.random.SeedSequence(validation.seed(seed)).entropy
         parameters = np.zeros(model.parameter_count, model.dtype)
         self._assemble(model, parameters, entropy, backend)
         self._threads = threads
         generator = np.random.default_rng(self._stream(WEIGHTS))
-        for layer, name in zip(self._live().layers, initializers, strict=True):
-            layer.weights[...] = INITIALIZERS[name](generator, *layer.weights.shape)
+        for (weights, biases), chosen in zip(self._live().layers, initializers, strict=True):
+            weights[...] = chosen.weights(generator, *weights.shape)
+            if chosen.biases is not None:
+                biases[...] = chosen.biases(generator, len(biases))
 
     def __repr__(self) -> str:
         *hidden, output = self._model.activations

@@ -13,7 +13,7 @@ from .kernels import custom, functions
 from .kernels.activations import ACTIVATIONS
 from .kernels.errors import one_of, require, shortened
 from .kernels.functions import Function, Variant, numbers_of, row_of
-from .kernels.initializers import INITIALIZERS
+from .kernels.initializers import INITIALIZERS, Initializer
 from .kernels.layout import parameter_count
 from .kernels.losses import LOSSES, TARGET_KINDS, target_columns
 from .kernels.optimizers import OPTIMIZERS, Optimizer
@@ -114,11 +114,17 @@ def number_type(value: Any) -> str:
     return str(name)
 
 
-def initializer(value: Any, activations: tuple[str | Function, ...]) -> list[str]:
-    """The initializer's name for each layer; None: as the layer's activation wants it."""
+def initializers(value: Any, activations: tuple[str | Function, ...]) -> list[Initializer]:
+    """The initializer of each layer; None: as the layer's activation wants it."""
     if value is None:
-        return [row_of(ACTIVATIONS, activation).initializer for activation in activations]
-    return [name_of("initializer", value, INITIALIZERS)] * len(activations)
+        return [INITIALIZERS[row_of(ACTIVATIONS, activation).initializer] for activation in activations]
+    if isinstance(value, list | tuple):
+        rule = f"a name or a list of {len(activations)} names, one for each layer"
+        require(len(value) == len(activations), "initializer", rule, value)
+        names = [name_of(f"initializer[{i}]", name, INITIALIZERS) for i, name in enumerate(value)]
+    else:
+        names = [name_of("initializer", value, INITIALIZERS)] * len(activations)
+    return [INITIALIZERS[name] for name in names]
 
 
 def schedule(learning_rate: Any) -> "RateSchedule | None":
