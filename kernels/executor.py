@@ -1,5 +1,7 @@
 """A network's work, done by kernels: plans are made, kept and filled here. `reference.py` has it in plain NumPy."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from . import layout
@@ -40,9 +42,19 @@ class Executor:
 
     def evaluate(self, X: Array, y: Array) -> float:
         """The mean loss."""
+        return self.evaluation(X, y)()
+
+    def evaluation(self, X: Array, y: Array) -> Callable[[], float]:
+        """What computes the mean loss from the parameters as they are whenever it is called."""
         plan, losses = self._plan(self.model.loss, X, y)
-        plan.call("evaluate", 0, len(X))
-        return float(losses[0])
+
+        def evaluate() -> float:
+            plan[layout.PACKED] = self._packed_parameters(plan)
+            losses[0] = 0.0
+            plan.call("evaluate", 0, len(X))
+            return float(losses[0])
+
+        return evaluate
 
     def gradient(self, X: Array, y: Array) -> tuple[float, Array]:
         """The mean loss and its gradient, canonical."""
@@ -57,6 +69,14 @@ class Executor:
         plan.want_input_gradient(inputs)
         plan[layout.SAMPLES] = plan[layout.DELTA_DIVISOR] = 1  # what is given belongs to a sum, not to a mean
         return self._canonical_gradient(plan, len(X)), inputs
+
+    def input_gradient(self, X: Array, y: Array) -> Array:
+        """The gradient of the mean loss with respect to the inputs."""
+        plan, _ = self._plan(self.model.loss, X, y)
+        inputs = np.empty((len(X), self.model.sizes[0]), self.model.dtype)
+        plan.want_input_gradient(inputs)
+        self._canonical_gradient(plan, len(X))
+        return inputs
 
     def training(
         self, X: Array, y: Array, state: Array, schedule: Schedule, average: Array | None = None

@@ -6,7 +6,8 @@ here.
 """
 
 import math
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -166,13 +167,22 @@ class ReferenceExecutor:
     def evaluate(self, X: Array, y: Array) -> float:
         return self.gradient(X, y)[0]
 
+    def evaluation(self, X: Array, y: Array) -> Callable[[], float]:
+        return partial(self.evaluate, X, y)
+
     def gradient(self, X: Array, y: Array) -> tuple[float, Array]:
+        loss, gradient, _ = self._gradients(X, y)
+        return loss, gradient
+
+    def input_gradient(self, X: Array, y: Array) -> Array:
+        return self._gradients(X, y)[2]
+
+    def _gradients(self, X: Array, y: Array) -> tuple[float, Array, Array]:
         with np.errstate(all="ignore"):
             activations, sources = forward(self.model, self.parameters, self.rows(X), self.loss.on_logits)
             divisor = len(X) * self.loss_divisor()
             total, delta = loss_and_delta(self.model, activations[-1], sources[-1], self.targets(y), divisor)
-            gradient, _ = backpropagate(self.model, self.parameters, activations, sources, delta)
-            return total / divisor, gradient
+            return total / divisor, *backpropagate(self.model, self.parameters, activations, sources, delta)
 
     def backward(self, X: Array, output_gradient: Array) -> tuple[Array, Array]:
         with np.errstate(all="ignore"):
@@ -364,6 +374,9 @@ class ReferenceTraining:
         if self._canonical_average is not None:
             self._canonical_average[...] = self._average
         return True
+
+    def restart(self) -> None:
+        self._parameters[...] = self._executor.parameters
 
     def close(self) -> None:
         """Nothing is kept."""

@@ -204,6 +204,10 @@ class Training:
         self._changed()
         return self._plan.bring(self._state, self._average)
 
+    def restart(self) -> None:
+        """Go on, at an epoch's end, from parameters that were assigned meanwhile."""
+        self._plan.call("pack", self._plan.words[layout.CANONICAL], self._plan.words[layout.PACKED])
+
     def close(self) -> None:
         """Let go of all arrays; there is no more to come."""
         plan = self._plan

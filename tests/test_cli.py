@@ -13,7 +13,7 @@ import pytest
 import fastmlp
 from fastmlp import commands, storage
 from fastmlp.cli import main
-from fastmlp.commands import split_rows
+from fastmlp.splitting import split_rows
 
 
 def write_table(path, columns, delimiter=","):

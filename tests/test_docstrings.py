@@ -21,6 +21,7 @@ if not extension_exists():
     NOT_INSTALLED |= {"compiled", "_compiled"}
 NOT_MADE_BY_USERS = (
     fastmlp.Layer, fastmlp.Neuron, fastmlp.History, fastmlp.ParameterVector, fastmlp.DivergenceError, fastmlp.Predictor,
+    fastmlp.TrainingProgress,
 )  # fmt: skip
 
 
@@ -87,7 +88,7 @@ def test_what_is_public_is_documented(name, thing):
 
 @pytest.mark.parametrize(
     "cls",
-    [fastmlp.NeuralNetwork, fastmlp.Layer, fastmlp.Neuron, fastmlp.ParameterVector, fastmlp.Predictor],
+    [fastmlp.NeuralNetwork, fastmlp.Layer, fastmlp.Neuron, fastmlp.ParameterVector, fastmlp.Predictor, fastmlp.History],
     ids=lambda cls: cls.__name__,
 )
 def test_what_can_be_read_is_documented(cls):

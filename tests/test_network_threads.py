@@ -126,3 +126,22 @@ def test_a_network_in_a_helper_works_alone(fast_backend, sizes):
     assert results[0] == results[1]
     assert sizes[0] == 2
     assert 2 not in sizes[1:]
+
+
+def test_monitored_trainings_do_not_depend_on_it(sizes):
+    """Kernels that stop at every epoch's end, where Python looks and assigns, go on with the same bits."""
+    X, y = data()
+
+    def halve(network, progress):
+        if progress.epoch == 2:
+            network.parameters = network.parameters / 2
+
+    def trained(threads):
+        own = fastmlp.NeuralNetwork([40, 200, 100, 3], loss="categorical_cross_entropy", seed=0, threads=threads)
+        history = own.train(X, y, 4, batch_size=100, validation_fraction=0.2, restore_best=True, callbacks=halve)
+        return own.parameters.tobytes(), history.loss, history.validation_loss
+
+    expected = trained(1)
+    assert sizes == []
+    assert trained(2) == expected
+    assert set(sizes) == {2}

@@ -126,20 +126,7 @@ def test_history():
     assert isinstance(history, fastmlp.History)
     assert [type(loss) for loss in history.loss] == [float] * 4
     assert history.loss[0] == pytest.approx(before, rel=1e-14)  # of samples as they were trained on
-    assert repr(history) == f"History(4 epochs, loss {before:.6g} -> {history.loss[-1]:.6g})"
-    assert "history" not in vars(network)
-
-
-@pytest.mark.parametrize(
-    ("losses", "text"),
-    [
-        ([0.25], "History(1 epoch, loss 0.25 -> 0.25)"),
-        ([1234567.0, 2.0, 1e-9], "History(3 epochs, loss 1.23457e+06 -> 1e-09)"),
-        ([], "History(0 epochs)"),
-    ],
-)
-def test_history_repr(losses, text):
-    assert repr(fastmlp.History(losses)) == text
+    assert network.history is history
 
 
 def test_verbose_prints_a_line_for_every_epoch(capsys):
@@ -439,13 +426,17 @@ def test_ctrl_c_in_the_middle_of_an_epoch_leaves_the_last_finished_step(optimize
         np.testing.assert_array_equal(network.parameters, twin.parameters)
 
 
-def test_ctrl_c_between_epochs_leaves_whole_epochs():
+@pytest.mark.parametrize(
+    "monitored", [{}, {"patience": 10**7}, {"target_loss": -1.0}, {"metrics": "r2", "restore_best": True}], ids=str
+)
+def test_ctrl_c_between_epochs_leaves_whole_epochs(monitored):
     X, y = table(samples=8)
     options = {"batch_size": 8, "optimizer": "adam"}
     trained(1, samples=8, **options)
     network = NeuralNetwork([3, 5, 2], "tanh", seed=4)
-    interrupted(network, X, y, 10_000_000, 0.05, **options)
-    assert network._epochs == network._updates
+    interrupted(network, X, y, 10_000_000, 0.05, **options, **monitored)
+    assert network._epochs == network._updates == network.history.epochs
+    assert {len(column) for column in network.history.to_dict().values()} == {network._epochs}
     twin = trained(network._epochs, samples=8, **options)
     assert everything(network) == everything(twin)
     np.testing.assert_array_equal(network.predict(X), twin.predict(X))

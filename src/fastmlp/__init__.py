@@ -14,6 +14,7 @@ from .training import DivergenceError
 from .vector import ParameterVector
 
 if TYPE_CHECKING:
+    from .callbacks import Checkpoint, ProgressBar, TrainingProgress
     from .lbfgs import LBFGS
     from .schedules import Cosine, ExponentialDecay, InverseScaling, OneCycle, ReduceOnPlateau, StepDecay, WarmUp
 
@@ -27,6 +28,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "CategoricalCrossEntropy",
+    "Checkpoint",
     "Cosine",
     "DivergenceError",
     "ExponentialDecay",
@@ -44,12 +46,14 @@ __all__ = [
     "OneCycle",
     "ParameterVector",
     "Predictor",
+    "ProgressBar",
     "Quantile",
     "RAdam",
     "RMSprop",
     "ReduceOnPlateau",
     "Rprop",
     "StepDecay",
+    "TrainingProgress",
     "WarmUp",
     "load",
     "show_config",
@@ -59,6 +63,7 @@ __all__ = [
 _LATER = {"LBFGS": "lbfgs"}  # modules that take their time, and that many do without
 _SCHEDULES = "Cosine", "ExponentialDecay", "InverseScaling", "OneCycle", "ReduceOnPlateau", "StepDecay", "WarmUp"
 _LATER |= dict.fromkeys(_SCHEDULES, "schedules")
+_LATER |= dict.fromkeys(("Checkpoint", "ProgressBar", "TrainingProgress"), "callbacks")
 
 
 def __getattr__(name: str) -> Any:

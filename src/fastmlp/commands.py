@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from . import storage
 from .network import NeuralNetwork
 from .progress import train_in_rounds
+from .splitting import split_rows
 from .tables import Table, format_table, listed, read_table, replace_file
 from .tabular import (
     Column,
@@ -111,24 +112,6 @@ def load_model(path: str) -> tuple[NeuralNetwork, Schema]:
             f"got layers of {list(net.layer_sizes)}"
         )
     return net, schema
-
-
-def split_rows(
-    n_rows: int, test_fraction: float, rng: np.random.Generator, codes: NDArray[np.int64] | None = None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Draw training and held-out rows; given the codes of classes, each in proportion and always in training."""
-    order = rng.permutation(n_rows)
-    groups = np.zeros(n_rows, np.int64) if codes is None else codes
-    held_out = []
-    owed = 0.5  # what rounding left is carried on to the next class: many small classes still yield a test part
-    for group in range(groups.max() + 1):
-        rows = order[groups[order] == group]
-        owed += test_fraction * len(rows)
-        taken = min(int(owed), len(rows) - 1)
-        owed -= taken
-        held_out.append(rows[:taken])
-    test = np.sort(np.concatenate(held_out))
-    return np.setdiff1d(order, test), test
 
 
 def default_epochs(n_rows: int, batch_size: int) -> int:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import validation
+from .history import History
 from .kernels.backends import backend as find_backend
 from .kernels.functions import name_of
 from .kernels.optimizers import Optimizer
@@ -15,9 +16,10 @@ from .predictor import Predictor
 from .vector import ParameterVector, parameter_vector
 
 if TYPE_CHECKING:
+    from .resuming import Snapshot
     from .schedules import Seen
 
-WEIGHTS, SHUFFLE = range(2)  # streams of random numbers drawn from a network's seed
+WEIGHTS, SHUFFLE, SPLIT, PERMUTATION, CHECK = range(5)  # streams of random numbers drawn from a network's seed
 
 
 class Core:
@@ -27,6 +29,7 @@ class Core:
     _average: Array | None = None  # of the parameters, as they went
     _seen: "Seen" = None  # by a schedule, of losses
     _threads: int | None
+    _watched = False  # callbacks are looking at a training
 
     def _assemble(self, model: Model, parameters: Array, entropy: Any, backend: str | None) -> None:
         self._model, self._parameters, self._entropy = model, parameters, entropy
@@ -34,6 +37,9 @@ class Core:
         self._threads = None
         most_threads()  # lets threadpoolctl know of them; complains of a wrong FASTMLP_NUM_THREADS
         self._epochs = 0  # trained so far: the order of an epoch's samples depends on its number
+        self._history: History | None = None  # of the last training
+        self._at: int | None = None  # the epoch of it at which the network is, if not the last
+        self._best: Snapshot | None = None  # what it was to go back to in the end, when it was interrupted
         self._begin_with(None)
 
     def _compute_with(self, backend: str | None) -> None:
@@ -75,6 +81,10 @@ class Core:
     def threads(self, value: int | None) -> None:
         self._threads = validation.thread_count(value)
         self._predictors = []
+
+    @property
+    def history(self) -> History | None:
+        return self._history
 
     @property
     def layers(self) -> tuple[Layer, ...]:

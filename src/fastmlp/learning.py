@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from . import training, validation
-from .computation import Computation
 from .core import SHUFFLE
 from .history import History
+from .inspection import Inspection
+from .kernels.errors import require
 from .kernels.optimizers import Optimizer
 from .kernels.plan import Array
 from .kernels.reference import ReferenceTraining
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from .lbfgs import LBFGS
     from .schedules import Course, RateSchedule
 
+if TYPE_CHECKING:
+    from .resuming import Snapshot
+    from .watching import Watcher
+
 
 @lru_cache
 def shuffle_key(entropy: int) -> int:
@@ -32,7 +37,7 @@ def shuffle_key(entropy: int) -> int:
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-class Learning(Computation):
+class Learning(Inspection):
     """The part of `NeuralNetwork` that is trained."""
 
     def train(
@@ -55,6 +60,18 @@ class Learning(Computation):
         shuffle: bool = True,
         seed: int | None = None,
         verbose: bool = False,
+        validation_data: tuple[Any, Any] | None = None,
+        validation_fraction: float | None = None,
+        metrics: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] | None = None,
+        monitor: str | None = None,
+        patience: int | None = None,
+        min_delta: float = 0.0,
+        restore_best: bool = False,
+        target_loss: float | None = None,
+        time_limit: float | None = None,
+        callbacks: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
+        resume: bool = False,
+        gradient_norms: bool = False,
     ) -> History:
         """Minimize the loss by steps on minibatches.
 
@@ -101,6 +118,43 @@ class Learning(Computation):
             Fixes those orders. None: the network's own seed does.
         verbose : bool, default False
             Print a line for every epoch.
+        validation_data : pair of arrays, default None
+            (X, y), on which to measure the loss after every epoch.
+        validation_fraction : float, default None
+            Hold out this share of the samples instead, the same ones whenever the seed is the same. Where targets tell
+            classes (labels, rows of probabilities, or a column of zeros and ones), each is held out in proportion. What
+            remains is copied.
+        metrics : str, callable, or list of them, default None
+            What else to measure: "accuracy", "balanced_accuracy" (for classes), "r2", "mean_absolute_error",
+            "root_mean_squared_error" (for amounts), or functions of (y, outputs) that return a number, y being as in
+            `evaluate` with as many dimensions. Greater is better, unless they have an attribute `greater_is_better`
+            that is False. Measured on the validation data, or on those of training if there are no others.
+        monitor : str, default None
+            The curve that says which epoch is the best: "loss", "validation_loss" or the name of a metric. None: the
+            validation loss, or the loss if there are no validation data.
+        patience : int, default None
+            Stop when this was not improved for so many epochs.
+        min_delta : float, default 0
+            What counts as an improvement is more than this.
+        restore_best : bool, default False
+            In the end, go back to the best epoch: the network is then as if training had been asked for no more epochs.
+        target_loss : float, default None
+            Stop when the validation loss, or the loss if there are no validation data, is at most this.
+        time_limit : float, default None
+            Stop after so many seconds, within some hundredths of a second: in the middle of an epoch if need be, which
+            then is missing from the history.
+        callbacks : callable or list of callables, default None
+            Called as callback(network, progress) after every epoch: see `TrainingProgress`. Training ends if one
+            returns True. With an attribute `every`, it is called after so many epochs, and after the last one, and the
+            kernels run undisturbed in between; if that is None, when they pause anyway, about fifty times a second. A
+            method `close()` is called in the end. The network is that of the finished epoch, and what is assigned to
+            its parameters is trained on. An exception ends the training, and the network stays there.
+        resume : bool, default False
+            Go on with the last training, which was interrupted, or saved by `fastmlp.Checkpoint`: `epochs` then counts
+            from its beginning, and with the same arguments it ends as it would have then, to the last bit.
+        gradient_norms : bool, default False
+            Keep the mean norm of each epoch's gradients, over all parameters, in the history: after `clip_value`, and
+            before `clip_norm`.
 
         Returns
         -------
@@ -114,7 +168,9 @@ class Learning(Computation):
             A FloatingPointError: training diverged. The parameters are those of the last epoch that ended with a finite
             loss, and the optimizer starts afresh.
         KeyboardInterrupt
-            On Ctrl-C. The network stays at the last finished step, ready for use.
+            On Ctrl-C. The network stays at the last finished step, ready for use, and `history` has what there was.
+        RuntimeError
+            If a callback calls it for the network that is being trained.
 
         Examples
         --------
@@ -123,30 +179,65 @@ class Learning(Computation):
         >>> history = network.train([[0], [1]], [1, 3], epochs=2, verbose=True)  # doctest: +ELLIPSIS
         Epoch 1/2, loss: ...
         Epoch 2/2, loss: ...
+        >>> history = network.train(
+        ...     [[0], [1], [2]], [1, 3, 5], epochs=1000, learning_rate=0.1, validation_data=([[3]], [7]), patience=20,
+        ...     restore_best=True,
+        ... )
+        >>> bool(history.validation_loss[history.best_epoch - 1] == min(history.validation_loss))
+        True
         """
+        if self._watched:
+            raise RuntimeError("train must not be called by callbacks of the same network's training")
         X, y = self._checked(X, y)
         epochs = validation.positive_integer("epochs", epochs)
         changing = validation.schedule(learning_rate)
         chosen = validation.optimizer(optimizer, learning_rate, changing)
-        batch_size = validation.batch_size(batch_size, len(X), chosen)
+        if batch_size is not None:
+            validation.positive_integer("batch_size", batch_size)
         wishes = validation.regularization(
             len(self.activations), rate_factors, l1, l2, weight_decay, clip_value, clip_norm, max_norm, ema_decay
         )
-        key = self._shuffle_key(validation.seed(seed)) if validation.flag("shuffle", shuffle) else None
-        report = training.printer(epochs) if validation.flag("verbose", verbose) else training.silence
+        if validation.flag("gradient_norms", gradient_norms):
+            wishes = dataclasses.replace(wishes, gradient_norms=True)
+        entropy = self._entropy if (given := validation.seed(seed)) is None else given
+        key = shuffle_key(entropy) if validation.flag("shuffle", shuffle) else None
+        unwatched = (
+            resume is False and restore_best is False and callbacks is None and metrics is None
+            and validation_data is None and validation_fraction is None and monitor is None and patience is None
+            and type(min_delta) is float and min_delta == 0.0 and target_loss is None and time_limit is None
+        )  # fmt: skip
+        watch = None
+        if verbose is not False or not unwatched:  # else every microsecond counts
+            from .watching import watcher  # on demand: most programs need no more than what is loaded already
+
+            X, y, watch = watcher(
+                self, X, y, epochs, entropy, resume, verbose, validation_data, validation_fraction, metrics, monitor,
+                patience, min_delta, restore_best, target_loss, time_limit, callbacks,
+            )  # fmt: skip
         if not isinstance(chosen, Optimizer):
-            return self._train_by_lbfgs(X, y, epochs, chosen, validation.penalty_of_lbfgs(wishes), report)
+            require(unwatched, "optimizer", "one of the kernels' for training that is monitored", optimizer)
+            return self._train_by_lbfgs(X, y, epochs, chosen, validation.penalty_of_lbfgs(wishes), watch)
+        if watch is not None:
+            if watch.done:
+                self._history = watch.history
+                if watch.best is not None:
+                    self._go_back(watch.best)
+                return watch.history
+            epochs -= watch.history.epochs
+        size = validation.batch_size(batch_size, len(X), chosen)
         going_on = self._goes_on(chosen)
         rates = None
         if changing is not None:
-            rates = self._course(changing, epochs, -(-len(X) // batch_size), going_on)
+            rates = self._course(changing, epochs, -(-len(X) // size), going_on)
         self._adopt(chosen, going_on)
         schedule = Schedule(
-            chosen, batch_size, epochs, key, self._epochs, self._updates, regularization=wishes, rates=rates
-        )
-        return self._train(X, y, schedule, report)
+            chosen, size, epochs, key, self._epochs, self._updates, regularization=wishes, rates=rates
+        )  # fmt: skip
+        return self._train(X, y, schedule, watch)
 
-    def _train(self, X: Array, y: Array, schedule: Schedule, report: training.Report) -> History:
+    def _train(self, X: Array, y: Array, schedule: Schedule, watch: "Watcher | None") -> History:
+        history = watch.history if watch is not None else History([])
+        before, best = len(history.loss), None
         average = None
         if schedule.regularization.ema_decay is not None:
             if self._average is None:
@@ -160,24 +251,43 @@ class Learning(Computation):
         if threads > 1:
             pace = training.pace_for(self._model, schedule.batch_size, threads, threading.get_ident())
         try:
-            training.run(work, schedule, 2**24 // operations, report, pace)
-        except training.DivergenceError as diverged:
-            self._parameters_changed()
-            self._begin_with(None)
-            self._epochs += diverged.epoch
+            if watch is not None:
+                watch.begin(schedule)
+            training.run(work, schedule, 2**24 // operations, history, watch, pace)
+        except BaseException as error:
+            if isinstance(error, training.DivergenceError):
+                self._parameters_changed()
+                self._begin_with(None)
+                self._epochs = schedule.first_epoch + error.epoch
+            history._complete(work.losses[: work.steps_done // work.steps_per_epoch], before)
             raise
         finally:
             if self._optimizer is not None:
-                if schedule.rates is not None:
-                    self._seen = schedule.rates.seen
-                self._collect(work)
+                self._collect(work, schedule)
             work.close()
-        return History(work.losses.tolist())
+            self._history, self._at, self._best = history, None, None
+            if watch is not None:
+                self._best = best = watch.best if self._optimizer is not None else None  # else it has no state to fit
+                watch.end()
+        if best is not None:
+            self._go_back(best)
+        return history
 
-    def _collect(self, work: Training | ReferenceTraining) -> None:
+    def _go_back(self, best: "Snapshot") -> None:
+        """Be as at the end of this epoch of the last training."""
+        self._epochs, self._updates = best.epochs, best.updates
+        self._parameters[...], self._state[...] = best.parameters, best.state
+        self._average, self._seen = best.average, best.seen
+        self._parameters_changed()
+        self._at, self._best = best.epoch, None
+
+    def _collect(self, work: Training | ReferenceTraining, schedule: Schedule) -> None:
         """Take over what the last finished step left, or the last epoch if an interrupt hid that it diverged."""
-        self._epochs += work.steps_done // work.steps_per_epoch
-        self._updates += work.steps_done
+        steps = work.steps_done
+        if schedule.rates is not None:
+            self._seen = schedule.rates.seen
+        self._epochs = schedule.first_epoch + steps // work.steps_per_epoch
+        self._updates = schedule.first_update + steps
         if not work.collect():
             self._begin_with(None)
         self._parameters_changed()
@@ -188,15 +298,12 @@ class Learning(Computation):
             self._begin_with(optimizer)
         self._optimizer = optimizer
 
-    def _shuffle_key(self, seed: int | None) -> int:
-        return shuffle_key(self._entropy if seed is None else seed)
-
     def _train_by_lbfgs(
-        self, X: Array, y: Array, epochs: int, settings: "LBFGS", l2: float, report: training.Report
+        self, X: Array, y: Array, epochs: int, settings: "LBFGS", l2: float, watch: "Watcher | None"
     ) -> History:  # fmt: skip
         from . import lbfgs
 
-        losses: list[float] = []
+        history = watch.history if watch is not None else History([])
         kept = self._parameters.copy()
         penalized = parameter_vector(np.zeros(len(kept)), self.layer_sizes)
         for layer in penalized.layers:
@@ -213,8 +320,9 @@ class Learning(Computation):
 
         def accept(x: Array) -> None:
             kept[...] = x
-            losses.append(loss[0])
-            report(len(losses), np.array(losses))
+            history.loss.append(loss[0])
+            if watch is not None:
+                watch.show()
 
         self._begin_with(None)
         try:
@@ -222,10 +330,12 @@ class Learning(Computation):
                 raise FloatingPointError(f"the loss must be finite to begin with optimizer 'lbfgs', got {loss[0]}")
             lbfgs.descend(objective, kept.astype(np.float64), settings, epochs, accept)
         finally:
-            self._epochs += len(losses)
+            self._epochs += history.epochs
+            self._history, self._at, self._best = history, None, None
             self._parameters[...] = kept
             self._parameters_changed()
-        return History(losses)
+        history.stopped = training.ALL_TRAINED if history.epochs == epochs else "The minimum was found."
+        return history
 
     def _course(self, changing: "RateSchedule", epochs: int, steps_per_epoch: int, going_on: bool) -> "Course":
         """The learning rates of a training."""

@@ -4,6 +4,7 @@ A schedule is a function of how many updates the optimizer has made: training ca
 that depends on the losses keeps, beside it, a state of two counts and a loss.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -378,6 +379,11 @@ class Course:
             schedule, state = self.seen
             return np.full(count, schedule.rate(state))
         return self._schedule.rates(np.arange(first_update - 1, first_update - 1 + count), self._steps_per_epoch)
+
+
+def seen_to_record(seen: Any) -> dict[str, Any]:
+    """What a schedule has seen of losses, for files."""
+    return dataclasses.asdict(seen[0]) | {"seen": list(seen[1])}
 
 
 def seen_from_record(record: dict[str, Any]) -> Seen:

@@ -3,19 +3,32 @@
 import dataclasses
 import sys
 import time
-from collections.abc import Callable
 from functools import lru_cache
+from typing import Protocol
 
+from .history import History
 from .kernels.pace import Pace
-from .kernels.plan import Array, Model
+from .kernels.plan import Model
 from .kernels.reference import ReferenceTraining
 from .kernels.threads import most_threads
 from .kernels.training import Schedule, Training
 
 STRETCH = 0.02  # seconds of kernel time after which Python has a look
+ALL_TRAINED = "All epochs were trained."
 WORTH = 3e6  # floating-point operations of a step that pay for a thread
 
-Report = Callable[[int, Array], None]  # called with the number of epochs done and the losses
+
+class Watch(Protocol):
+    """What looks at a training when epochs end, and may stop it."""
+
+    def next_look(self) -> int:
+        """The epoch at whose end it has to look next: kernels run up to there undisturbed."""
+
+    def look(self, work: Training | ReferenceTraining, well: bool) -> None:
+        """See the epochs that ended; if all went well, the last of them just now."""
+
+    def stops(self) -> bool:
+        """Whether training ends here; the history then says why."""
 
 
 class DivergenceError(FloatingPointError):
@@ -57,35 +70,67 @@ def pace_for(model: Model, batch_size: int, threads: int, thread: int) -> Pace:
 
 
 def run(
-    work: Training | ReferenceTraining, schedule: Schedule, first_stretch: int, report: Report, pace: Pace | None = None
+    work: Training | ReferenceTraining,
+    schedule: Schedule,
+    first_stretch: int,
+    history: History,
+    watch: Watch | None = None,
+    pace: Pace | None = None,
 ) -> None:
-    """Train, reporting whenever the number of epochs done grows.
+    """Train, and add to the history the epochs that end, until all are trained or `watch` stops it.
 
     `first_stretch` is the number of steps of the first stretch; later ones take about STRETCH seconds, or what `pace`
     says, which also chooses the number of threads. Neither changes the results.
     """
-    step, done, stretch = 0, 0, max(1, first_stretch)
-    total = schedule.epochs * work.steps_per_epoch
+    before, step, done, stretch = len(history.loss), 0, 0, max(1, first_stretch)
+    steps, rates = work.steps_per_epoch, schedule.rates
+    total = bound = schedule.epochs * steps
+    epoch_began = time.perf_counter()
     while step < total:
-        last = min(total, step + stretch)
-        if schedule.rates is not None and schedule.rates.wants_losses:
-            last = min(last, (step // work.steps_per_epoch + 1) * work.steps_per_epoch)
+        if watch is not None:
+            bound = (watch.next_look() - before) * steps
+        if rates is not None and rates.wants_losses:
+            bound = min(total, (step // steps + 1) * steps)
+        last = step + stretch
+        if last >= bound:
+            last = bound
+        elif last // steps > step // steps:  # end where an epoch does: Python may look at the network there
+            last -= last % steps
         started = time.perf_counter()
         reached = work.run(step, last, pace.threads if pace else None)
-        elapsed = time.perf_counter() - started
+        now = time.perf_counter()
+        elapsed = now - started
         if pace and step > 0:  # the first stretch warms caches and wakes helpers
             pace.told(work.threads, reached - step, elapsed)
-        epoch = reached // work.steps_per_epoch
+        epoch = reached // steps
         if epoch > done:
-            done = epoch
-            if schedule.rates is not None:
-                schedule.rates.epoch_done(float(work.losses[epoch - 1]))
-            report(done, work.losses)
+            history.loss += work.losses[done:epoch].tolist()
+            new = epoch - done
+            history.learning_rate += learning_rates(schedule, steps, range(done, epoch))
+            if work.gradient_norms is not None:
+                history.gradient_norm += work.gradient_norms[done:epoch].tolist()
+            if rates is not None:
+                rates.epoch_done(float(work.losses[epoch - 1]))
+            history.seconds += [(now - epoch_began) / new] * new
+            done, epoch_began = epoch, now
+            if watch is not None:
+                watch.look(work, well=reached == last)
         if reached < last:
             raise DivergenceError(epoch, float(work.losses[epoch]), at_update(schedule, reached + 1))
-        step = last
+        if watch is not None and watch.stops():
+            return
         seconds = pace.seconds if pace else STRETCH
-        stretch = max(1, min(10 * stretch, int(stretch * seconds / max(elapsed, 1e-9))))
+        stretch = max(1, min(10 * stretch, int((last - step) * seconds / max(elapsed, 1e-9))))
+        step = last
+    history.stopped = ALL_TRAINED
+
+
+def learning_rates(schedule: Schedule, steps_per_epoch: int, epochs: range) -> list[float]:
+    """Those with which epochs begin."""
+    if schedule.rates is None:
+        return [schedule.optimizer.learning_rate] * len(epochs)
+    first = schedule.first_update + 1
+    return [float(schedule.rates(first + epoch * steps_per_epoch, 1)[0]) for epoch in epochs]
 
 
 def at_update(schedule: Schedule, number: int) -> Schedule:
@@ -95,20 +140,3 @@ def at_update(schedule: Schedule, number: int) -> Schedule:
     rate = float(schedule.rates(schedule.first_update + number, 1)[0])
     optimizer = dataclasses.replace(schedule.optimizer, learning_rate=rate) if rate > 0 else schedule.optimizer
     return dataclasses.replace(schedule, optimizer=optimizer, rates=None)
-
-
-def printer(epochs: int) -> Report:
-    """Prints a line for every epoch."""
-    printed = 0
-
-    def report(epochs_done: int, losses: Array) -> None:
-        nonlocal printed
-        for epoch in range(printed, epochs_done):
-            print(f"Epoch {epoch + 1}/{epochs}, loss: {losses[epoch]:.6f}", flush=True)
-        printed = epochs_done
-
-    return report
-
-
-def silence(epochs_done: int, losses: Array) -> None:
-    """Prints nothing."""

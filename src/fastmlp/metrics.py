@@ -1,0 +1,115 @@
+"""Metrics: what people want to know of outputs, beside the loss. A new one is a function and a row of the table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .kernels.errors import one_of, require, shortened
+from .kernels.losses import LOSSES
+from .kernels.plan import Array
+
+MetricFunction = Callable[[Array, Array], Any]
+
+# --- functions of the targets, labels (n,) or rows (n, outputs), and of the network's outputs (n, outputs)
+
+
+def accuracy(y: Array, outputs: Array) -> float:
+    """The share of samples in their class; where each output is a yes or no of its own, the share of right answers."""
+    truth, answer = answers(y, outputs)
+    return float(np.mean(truth == answer))
+
+
+def balanced_accuracy(y: Array, outputs: Array) -> float:
+    """The accuracy within each class that occurs, averaged over these classes."""
+    truth, answer = (values.ravel() for values in answers(y, outputs))
+    return float(np.mean([np.mean(answer[truth == label] == label) for label in np.unique(truth)]))
+
+
+def r2(y: Array, outputs: Array) -> float:
+    """1 - the sum of squared errors / that of deviations from the mean, averaged over outputs; NaN where y is constant.
+
+    A constant output has no deviations to explain.
+    """
+    y = y.astype(np.float64)
+    errors, deviations = np.sum((y - outputs) ** 2, axis=0), np.sum((y - y.mean(axis=0)) ** 2, axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.mean(np.where(deviations > 0, 1 - errors / deviations, np.nan)))
+
+
+def mean_absolute_error(y: Array, outputs: Array) -> float:
+    return float(np.mean(np.abs(y.astype(np.float64) - outputs)))
+
+
+def root_mean_squared_error(y: Array, outputs: Array) -> float:
+    return float(np.sqrt(np.mean((y.astype(np.float64) - outputs) ** 2)))
+
+
+def answers(y: Array, outputs: Array) -> tuple[Array, Array]:
+    """What is right and what the network says: class labels (n,), or yes and no (n, outputs)."""
+    return (y, outputs.argmax(axis=1)) if y.ndim == 1 else (y > 0.5, outputs > 0.5)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A row of the table, or one made of a user's function."""
+
+    name: str
+    function: MetricFunction
+    greater_is_better: bool
+    targets: tuple[str, ...] | None = None  # of the losses that it suits (see `kernels.losses.Loss`); None: all
+
+
+AMOUNTS = ("real numbers", "probabilities")
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", accuracy, True, ("classes", "probabilities")),
+        Metric("balanced_accuracy", balanced_accuracy, True, ("classes", "probabilities")),
+        Metric("r2", r2, True, AMOUNTS),
+        Metric("mean_absolute_error", mean_absolute_error, False, AMOUNTS),
+        Metric("root_mean_squared_error", root_mean_squared_error, False, AMOUNTS),
+    )
+}
+TAKEN = ("epoch", "loss", "validation_loss", "learning_rate", "seconds")  # names of a history's other columns
+
+
+def metrics(value: Any, loss: str) -> list[Metric]:
+    """Check the argument: names of the table, functions, or a list of them."""
+    chosen = [metric_of(one, loss) for one in (value if isinstance(value, list | tuple) else [value])]
+    names = [one.name for one in chosen]
+    for name in names:
+        require(names.count(name) == 1 and name not in TAKEN, "metrics", "of different names, none of a loss", name)
+    return chosen
+
+
+def metric_of(value: Any, loss: str, argument: str = "metrics") -> Metric:
+    """Check one metric."""
+    kind = LOSSES[loss].targets
+    suited = [name for name, row in METRICS.items() if row.targets is None or kind in row.targets]
+    rule = f"{one_of(suited)}, or a function, for loss '{loss}'"
+    if callable(value):
+        name = getattr(value, "__name__", type(value).__name__)
+        return Metric(name, value, bool(getattr(value, "greater_is_better", True)))
+    if not isinstance(value, str):
+        raise TypeError(f"{argument} must be {rule}, got {shortened(value)}")
+    require(value in suited, argument, rule, value)
+    return METRICS[value]
+
+
+def value_of(metric: Metric, y: Array, outputs: Array, loss: str) -> float:
+    """The metric's value for targets as `validation.targets` leaves them.
+
+    Raises
+    ------
+    TypeError
+        If a user's function returns no number.
+    """
+    if metric.targets is not None and LOSSES[loss].targets == "classes" and y.ndim == 2:
+        y = y.argmax(axis=1)  # rows of probabilities
+    value = metric.function(y, outputs)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"metrics must be functions that return a number, got {shortened(value)}") from None

@@ -1,0 +1,152 @@
+"""What is measured when an epoch has ended, and when that is a reason to stop."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import validation
+from .history import History
+from .kernels.errors import one_of, require, shortened
+from .kernels.executor import Executor
+from .kernels.losses import LOSSES
+from .kernels.plan import Array, Model
+from .kernels.reference import ReferenceExecutor
+from .metrics import Metric, metrics, value_of
+from .splitting import classes_of, split_rows
+
+
+class Validation:
+    """Data to measure on after every epoch: the validation data, or those of training if there are only metrics."""
+
+    def __init__(self, X: Array, y: Array, chosen: list[Metric], held_out: bool) -> None:
+        self._X, self._y, self.metrics, self.held_out = X, y, chosen, held_out
+        self._evaluate: Callable[[], float]
+
+    def expect(self, history: History) -> None:
+        """Have what is measured in the history: NaN for epochs in which it was not."""
+        unknown = [math.nan] * history.epochs
+        if self.held_out and not history.validation_loss:
+            history.validation_loss = unknown.copy()
+        for metric in self.metrics:
+            history.metrics.setdefault(metric.name, unknown.copy())
+
+    def begin(self, executor: Executor | ReferenceExecutor, threads: int | None) -> None:
+        """Be ready to measure what this executor's parameters do."""
+        self._executor, self._threads = executor, threads
+        if self.held_out:
+            self._evaluate = executor.evaluation(self._X, self._y)
+
+    def measure(self, history: History) -> None:
+        """Add the loss, if on data that are held out, and the metrics."""
+        executor, values = self._executor, {}
+        if self.metrics:
+            outputs = np.empty((len(self._X), executor.model.sizes[-1]), executor.model.dtype)
+            executor.prediction(self._threads).run(self._X, outputs, allow_nan=True)
+            values = {metric.name: value_of(metric, self._y, outputs, executor.model.loss) for metric in self.metrics}
+        loss = [self._evaluate()] if self.held_out else []
+        history.validation_loss += loss
+        for name, value in values.items():
+            history.metrics.setdefault(name, []).append(value)
+
+
+class Stopping:
+    """Follows one curve of a history, and finds its best epoch and reasons to stop.
+
+    A value is better if it is so by more than `min_delta`; what is not finite never is.
+    """
+
+    def __init__(
+        self, monitor: str, sign: int, patience: int | None, min_delta: float, target: tuple[str, float] | None
+    ) -> None:
+        self.monitor, self.patience = monitor, patience
+        self._sign, self._min_delta, self._target = sign, min_delta, target  # sign: -1 if greater is better
+        self.best_epoch, self._best, self._seen = 0, math.inf, 0
+
+    def see(self, history: History) -> bool:
+        """Follow the curve to its end; whether that is the best so far."""
+        for value in history._curves().get(self.monitor, [])[self._seen :]:
+            self._seen += 1
+            value *= self._sign
+            if -math.inf < value < self._best - self._min_delta:
+                self.best_epoch, self._best = self._seen, value
+        return self.best_epoch == self._seen > 0
+
+    def next_look(self) -> int:
+        """The first epoch that may be the last."""
+        soonest = self.best_epoch + self.patience if self.patience else self._seen + 2**62
+        return self._seen + 1 if self._target else soonest
+
+    def reason(self, history: History) -> str | None:
+        """Why to stop after the epoch that was seen last; None: there is no reason."""
+        if self._target is not None:
+            name, target = self._target
+            if history._curves()[name][-1] <= target:
+                return f"{name} reached target_loss {target:g} in epoch {self._seen}."
+        if self.patience and self._seen - self.best_epoch >= self.patience:
+            epochs = "1 epoch" if self.patience == 1 else f"{self.patience} epochs"
+            return f"{self.monitor} did not improve for {epochs} after epoch {self.best_epoch}."
+        return None
+
+
+# --- from arguments of `train`
+
+
+def validation_of(
+    X: Array,
+    y: Array,
+    model: Model,
+    data: Any,
+    fraction: Any,
+    wanted: Any,
+    entropy: "np.random.SeedSequence",
+) -> tuple[Array, Array, Validation | None]:
+    """The data to train on, and what to measure on, if anything is to be."""
+    chosen = [] if wanted is None else metrics(wanted, model.loss)
+    require(data is None or fraction is None, "validation_fraction", "None if there are validation_data", fraction)
+    if data is not None:
+        if not isinstance(data, tuple | list) or len(data) != 2:
+            raise TypeError(f"validation_data must be a pair (X, y), got {shortened(data)}")
+        return X, y, Validation(*_pair(data[0], data[1], model), chosen, held_out=True)
+    if fraction is not None:
+        rule = "a number above 0 and below 1"
+        share = validation.real_number("validation_fraction", fraction)
+        require(0 < share < 1, "validation_fraction", rule, fraction)
+        codes = classes_of(y, LOSSES[model.loss].targets)
+        kept, held = split_rows(len(X), share, np.random.default_rng(entropy), codes)
+        rule = f"such that some of {len(X)} samples are held out and some are not"
+        require(len(kept) > 0 and len(held) > 0, "validation_fraction", rule, fraction)
+        return X[kept], y[kept], Validation(X[held], y[held], chosen, held_out=True)
+    return X, y, Validation(X, y, chosen, held_out=False) if chosen else None
+
+
+def _pair(X: Any, y: Any, model: Model) -> tuple[Array, Array]:
+    X = validation.samples(X, model.sizes[0], model.dtype, "validation_data[0]")
+    try:
+        return X, validation.targets(y, len(X), model)
+    except (TypeError, ValueError) as error:
+        raise type(error)(str(error).replace("y must", "validation_data[1] must", 1)) from None
+
+
+def stopping_of(
+    validated: Validation | None, monitor: Any, patience: Any, min_delta: Any, target_loss: Any
+) -> Stopping:  # fmt: skip
+    """What to follow, and until when."""
+    held_out = validated is not None and validated.held_out
+    loss = "validation_loss" if held_out else "loss"
+    chosen = {metric.name: metric for metric in (validated.metrics if validated else [])}
+    names = ["loss", *(["validation_loss"] if held_out else []), *chosen]
+    if monitor is None:
+        monitor = loss
+    require(isinstance(monitor, str) and monitor in names, "monitor", one_of(names), monitor)
+    if patience is not None:
+        patience = validation.positive_integer("patience", patience)
+    delta = validation.real_number("min_delta", min_delta)
+    require(0 <= delta < math.inf, "min_delta", "a finite number from 0 on", min_delta)
+    target = None
+    if target_loss is not None:
+        target = (loss, validation.real_number("target_loss", target_loss))
+        require(math.isfinite(target[1]), "target_loss", "a finite number", target_loss)
+    greater = monitor in chosen and chosen[monitor].greater_is_better
+    return Stopping(monitor, -1 if greater else 1, patience, delta, target)

@@ -1,0 +1,90 @@
+"""What a network keeps of its last training, so that it can go on as if it had never stopped."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import validation
+from .history import History
+from .kernels.plan import Array
+from .schedules import Seen, seen_from_record, seen_to_record
+
+Header = dict[str, Any]
+
+
+class Snapshot(NamedTuple):
+    """A network at the end of an epoch."""
+
+    epoch: int  # of the training, from 1
+    epochs: int  # of the network's whole life
+    updates: int
+    parameters: Array
+    state: Array
+    average: Array | None = None  # the running one of the parameters
+    seen: "Seen" = None  # by a schedule, of losses
+
+
+def snapshot(network: Any, epoch: int) -> Snapshot:
+    average = None if network._average is None else network._average.copy()
+    return Snapshot(
+        epoch, network._epochs, network._updates, network._parameters.copy(), network._state.copy(), average,
+        network._seen,
+    )  # fmt: skip
+
+
+def to_record(history: History, at: int | None, best: Snapshot | None) -> tuple[Header, dict[str, Array]]:
+    """A network's last training as JSON values and arrays."""
+    columns = history.to_dict()
+    del columns["epoch"]
+    header: Header = {
+        "columns": list(columns), "at": at, "stopped": history.stopped, "best_epoch": history._best_epoch,
+        "best": best and {"epoch": best.epoch, "epochs": best.epochs, "updates": best.updates},
+    }  # fmt: skip
+    arrays = {"history": np.array(list(columns.values()), np.float64)}
+    if best is not None:
+        arrays |= {"best_parameters": best.parameters, "best_state": best.state}
+        if best.average is not None:
+            arrays["best_average"] = best.average
+        if best.seen is not None:
+            header["best"]["plateau"] = seen_to_record(best.seen)
+    return header, arrays
+
+
+def from_record(
+    header: Header, arrays: dict[str, Array], state: Array
+) -> tuple[History, int | None, Snapshot | None]:  # fmt: skip
+    """What `to_record` was given, all of it checked; `state` is the network's."""
+    columns = header["columns"]
+    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns) or "loss" not in columns:
+        raise ValueError("columns")
+    values = validation.numbers("history", arrays["history"])
+    if values.ndim != 2 or len(values) != len(columns):
+        raise ValueError("history")
+    curves = dict(zip(columns, values.astype(np.float64).tolist(), strict=True))
+    history = History(curves.pop("loss"))
+    for name in ("validation_loss", "learning_rate", "gradient_norm", "seconds"):
+        setattr(history, name, curves.pop(name, []))
+    history.metrics = curves
+    if not isinstance(header["stopped"], str | None):
+        raise ValueError("stopped")
+    history.stopped = header["stopped"]
+    history._best_epoch, at = (_epoch(name, header[name], history) for name in ("best_epoch", "at"))
+    best = header["best"]
+    if best is None:
+        return history, at, None
+    numbers = {name: validation.count(name, best[name]) for name in ("epoch", "epochs", "updates")}
+    dtype, shape = state.dtype, (state.shape[1],)
+    parameters = validation.block("best_parameters", arrays["best_parameters"], shape, dtype.name).astype(dtype)
+    saved = validation.state("best_state", arrays["best_state"], state.shape).astype(dtype)
+    average, seen = None, None
+    if "best_average" in arrays:
+        average = validation.block("best_average", arrays["best_average"], shape, dtype.name).astype(dtype)
+    if best.get("plateau") is not None:
+        seen = seen_from_record(best["plateau"])
+    return history, at, Snapshot(**numbers, parameters=parameters, state=saved, average=average, seen=seen)
+
+
+def _epoch(name: str, value: Any, history: History) -> int | None:
+    if value is not None and validation.count(name, value) > history.epochs:
+        raise ValueError(name)
+    return None if value is None else int(value)

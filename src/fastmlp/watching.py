@@ -1,0 +1,181 @@
+"""What happens when epochs end: measuring, stopping, lines of text, callbacks."""
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+
+from . import validation
+from .callbacks import Callback, TrainingProgress, checked_callbacks, every
+from .core import SPLIT
+from .history import History
+from .kernels.errors import require
+from .kernels.plan import Array
+from .kernels.reference import ReferenceTraining
+from .kernels.training import Schedule, Training
+from .monitoring import Stopping, Validation, stopping_of, validation_of
+from .resuming import Snapshot, snapshot
+from .training import ALL_TRAINED
+
+
+class Watcher:
+    """Looks at a network's training: see `training.Watch`."""
+
+    _schedule: Schedule
+
+    def __init__(
+        self,
+        network: Any,
+        history: History,
+        epochs: int,
+        measured: Validation | None,
+        stopping: Stopping,
+        restores: bool,
+        best: Snapshot | None,
+        callbacks: list[Callback],
+        time_limit: float | None,
+        verbose: bool,
+    ) -> None:
+        self._network, self.history, self._epochs = network, history, epochs
+        self._measured, self._stopping = measured, stopping
+        self._restores, self.best = restores, best if restores else None
+        self._callbacks, self._verbose, self._printed = callbacks, verbose, self.history.epochs
+        self._time_limit = time_limit
+        self._deadline = math.inf if time_limit is None else time.perf_counter() + time_limit
+        if history.epochs:  # before an interruption
+            if measured is not None:
+                measured.expect(history)
+            self._see()
+            self.history.stopped = stopping.reason(self.history)
+        if self.history.stopped is None and self.history.epochs >= epochs:
+            self.history.stopped = ALL_TRAINED
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.history.stopped is not None
+
+    def begin(self, schedule: Schedule) -> None:
+        self._schedule, self._network._watched = schedule, True
+        if self._measured is not None:
+            self._measured.begin(self._network._executor, self._network.threads)
+        if self._restores and self.history.epochs and self.history.best_epoch == self.history.epochs:
+            self.best = snapshot(self._network, self.history.epochs)
+
+    def next_look(self) -> int:
+        epoch = self.history.epochs
+        if self._measured is not None or self._restores:
+            return epoch + 1
+        looks = [self._stopping.next_look(), *(_next(callback, epoch) for callback in self._callbacks)]
+        return min(self._epochs, *looks)
+
+    def look(self, work: Training | ReferenceTraining, well: bool) -> None:
+        network, history = self._network, self.history
+        epoch = history.epochs
+        if not well:
+            self.show()
+            return
+        if self._measured is not None or self._restores or self._callbacks:
+            network._collect(work, self._schedule)
+        if self._measured is not None:
+            self._measured.measure(history)
+        history._fill()
+        improved = self._see()
+        if improved and self._restores:
+            self.best = snapshot(network, epoch)
+        network._history, network._at, network._best = history, None, self.best
+        reason = self._stopping.reason(history) or self._time_is_up(epoch)
+        self.show()
+        history.stopped = self._call(epoch, improved, reason, work) if self._callbacks else reason
+
+    def stops(self) -> bool:
+        if self.history.stopped is None:
+            self.history.stopped = self._time_is_up(self.history.epochs + 1)
+        return self.history.stopped is not None
+
+    def _see(self) -> bool:
+        """Follow the history; whether its last epoch is the best."""
+        is_best = self._stopping.see(self.history)
+        self.history._best_epoch = self._stopping.best_epoch
+        return is_best
+
+    def _time_is_up(self, epoch: int) -> str | None:
+        if time.perf_counter() < self._deadline:
+            return None
+        return f"The time_limit of {self._time_limit:g} seconds was reached in epoch {epoch}."
+
+    def _call(
+        self, epoch: int, improved: bool, reason: str | None, work: Training | ReferenceTraining
+    ) -> str | None:  # fmt: skip
+        """Call who is due, all of them after the last epoch; the reason to stop."""
+        network = self._network
+        before = network._predictors  # another list whenever parameters are assigned
+        progress = TrainingProgress(
+            epoch, self._epochs, self.history, improved, reason is not None or epoch == self._epochs
+        )  # fmt: skip
+        later = []
+        for callback in self._callbacks:
+            if progress.ends or epoch % (every(callback) or 1) == 0:
+                _ask(callback, network, progress)
+            else:
+                later.append(callback)
+        for callback in later if progress.ends else []:
+            _ask(callback, network, progress)
+        if network._predictors is not before:
+            work.restart()
+        return reason or progress.reason
+
+    def end(self) -> None:
+        """Training is over, however it ended."""
+        self._network._watched = False
+        for callback in self._callbacks:
+            close = getattr(callback, "close", None)
+            if close is not None:
+                close()
+
+    def show(self) -> None:
+        """Print a line for every epoch that has none yet, if that is wanted."""
+        if self._verbose:
+            curves = self.history._curves()
+            for index in range(self._printed, self.history.epochs):
+                values = ", ".join(f"{name}: {curve[index]:.6f}" for name, curve in curves.items())
+                print(f"Epoch {index + 1}/{self._epochs}, {values}", flush=True)
+                self._printed = index + 1
+
+
+def _ask(callback: Callback, network: Any, progress: TrainingProgress) -> None:
+    answer = callback(network, progress)
+    if isinstance(answer, bool | np.bool_) and answer:
+        progress.stop()
+
+
+def _next(callback: Callback, epoch: int) -> int:
+    """The next epoch after which a callback wants to be called; far away if it does not mind."""
+    step = every(callback)
+    return 2**62 if step is None else int(epoch - epoch % step + step)
+
+
+def watcher(
+    network: Any, X: Array, y: Array, epochs: int, entropy: Any, resume: Any, verbose: Any, validation_data: Any,
+    validation_fraction: Any, metrics: Any, monitor: Any, patience: Any, min_delta: Any, restore_best: Any,
+    target_loss: Any, time_limit: Any, callbacks: Any,
+) -> tuple[Array, Array, Watcher]:  # fmt: skip
+    """The data to train on, and who looks at the training, from arguments of `train`, all of them checked."""
+    history, best = History([]), None
+    if validation.flag("resume", resume):
+        require(network.history is not None, "resume", "False where no training is known to go on with", resume)
+        history, best = network.history._until(network._at), network._best
+    split = np.random.SeedSequence(entropy, spawn_key=(SPLIT,))
+    X, y, measured = validation_of(X, y, network._model, validation_data, validation_fraction, metrics, split)
+    stopping = stopping_of(measured, monitor, patience, min_delta, target_loss)
+    limit = None
+    if time_limit is not None:
+        limit = validation.real_number("time_limit", time_limit)
+        require(0 < limit < math.inf, "time_limit", "a finite number of seconds above 0", time_limit)
+    restores, verbose = validation.flag("restore_best", restore_best), validation.flag("verbose", verbose)
+    chosen = checked_callbacks(callbacks)
+    watch = Watcher(network, history, epochs, measured, stopping, restores, best, chosen, limit, verbose)
+    lost = restores and watch.best is None and watch.history.best_epoch not in (None, watch.history.epochs)
+    require(not lost, "restore_best", "False for a training that was begun without, and whose best epoch is over", True)
+    return X, y, watch
