@@ -17,7 +17,7 @@ from processes import fresh as process
 from test_training import everything, table
 
 import fastmlp
-from fastmlp import Checkpoint, NeuralNetwork, storage
+from fastmlp import Checkpoint, NeuralNetwork, ReduceOnPlateau, storage
 from fastmlp.kernels.optimizers import OPTIMIZERS
 
 HELD = table(11, seed=1)
@@ -56,11 +56,34 @@ WAYS = {
 @pytest.mark.parametrize("optimizer", optimizers(), ids=lambda optimizer: optimizer.name)
 def test_five_epochs_and_five_are_ten(optimizer, way, backend, dtype, tmp_path):
     options = {"optimizer": optimizer, "validation_data": HELD, "metrics": "r2"}
+    options |= {"batch_size": None} if optimizer.full_batch else {}
     expected = whole(train(fresh(dtype=dtype, backend=backend.name), 10, **options))
     network = train(fresh(dtype=dtype, backend=backend.name), 5, **options)
     network = WAYS[way](network, tmp_path / "model.npz")
     assert whole(train(network, 10, resume=True, **options)) == expected
     assert whole(train(network, 10, resume=True, **options)) == expected  # there is no more to do
+
+
+def whole_with_average(network):
+    return whole(network), network.averaged().parameters.tobytes()
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("restores", [False, True])
+def test_schedules_averages_and_norms_go_on(way, restores, tmp_path):
+    options = {
+        "learning_rate": ReduceOnPlateau(0.2, factor=0.5, patience=1), "ema_decay": 0.9, "gradient_norms": True,
+        "optimizer": "adam", "weight_decay": 0.1, "clip_norm": 0.5, "validation_data": HELD, "restore_best": restores,
+    }  # fmt: skip
+    expected = whole_with_average(train(fresh(), 12, **options))
+    network = train(fresh(), 6, **options)
+    network = WAYS[way](network, tmp_path / "model.npz")
+    network = train(network, 12, resume=True, **options)
+    history = network.history.to_dict()
+    assert len(set(history["learning_rate"])) > 1
+    assert len(history["gradient_norm"]) == 12
+    assert min(history["gradient_norm"]) > 0
+    assert whole_with_average(network) == expected
 
 
 @pytest.mark.parametrize("options", [{}, {"shuffle": False}, {"seed": 7}, {"validation_fraction": 0.3}], ids=str)
@@ -160,10 +183,13 @@ SCRIPT = """
     generator = np.random.default_rng(0)
     X = generator.normal(size=(40, 3))
     y = np.tanh(X[:, 0] * X[:, 1]) + generator.normal(size=40) / 3
-    options = dict(batch_size=7, validation_fraction=0.3, patience=30, restore_best=True, metrics="r2")
+    options = dict(validation_fraction=0.3, patience=30, restore_best=True, metrics="r2")
+
+    def size(name):
+        return None if OPTIMIZERS[name]().full_batch else 7
 
     def train(network, name, **more):
-        return network.train(X, y, 10, optimizer=name, **options, **more)
+        return network.train(X, y, 10, batch_size=size(name), optimizer=name, **options, **more)
 
     def told(network):
         history = network.history.to_dict()
@@ -191,7 +217,7 @@ def test_another_process_goes_on(tmp_path):
         run(f"""
         for name in OPTIMIZERS:
             network = fresh()
-            network.train(X, y, 5, optimizer=name, **options)
+            network.train(X, y, 5, batch_size=size(name), optimizer=name, **options)
             network.save({path!r}.format(name), training=True)
     """)
         == ""

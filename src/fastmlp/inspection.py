@@ -64,7 +64,7 @@ class Inspection(Computation):
         """
         one, a = validation.one_or_many(X, self.layer_sizes[0], self.dtype)
         outputs = []
-        for (weights, biases), activation in zip(self._live().layers, self.activations, strict=True):
+        for (weights, biases), activation in zip(self._live().layers, self._model.activations, strict=True):
             layer = Model(weights.shape, (activation,), "mean_squared_error", self.dtype)
             a = self._backend.executor(layer, np.concatenate([weights.ravel(), biases])).predict(a)
             outputs.append(a)
@@ -286,7 +286,7 @@ class Inspection(Computation):
         """
         names = ["layer", "inputs", "neurons", "activation", "parameters", "bytes", "FLOPs"]
         rows: list[list[Any]] = []
-        for (weights, biases), activation in zip(self._live().layers, self.activations, strict=True):
+        for (weights, biases), activation in zip(self._live().layers, self._model.activations, strict=True):
             count = weights.size + biases.size
             rows.append([len(rows), *weights.shape, activation, count, count * weights.itemsize, 2 * weights.size])
         rows.append(["total", "", "", "", *(sum(row[column] for row in rows) for column in (4, 5, 6))])
