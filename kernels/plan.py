@@ -1,7 +1,9 @@
 """The plan that kernels take, made from a model and arrays. `layout.py` says what its words mean."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, chain
 from typing import Any, Protocol, TypeVar
 
@@ -30,6 +32,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 READABLE = {np.dtype(name): "uint8" if name == "bool" else name for name in (*SOURCE_DTYPES, "bool")}
 """How kernels name the number types, in this machine's byte order, that they read where they lie."""
 
+NO_SETTINGS = np.zeros(1)  # for functions that do not look there
+
 Predictor = TypeVar("Predictor", bound=Callable[..., Array])
 
 
@@ -42,9 +46,14 @@ class Model:
     loss: str | Function
     dtype: str
 
-    @property
+    @cached_property
     def parameter_count(self) -> int:
         return layout.parameter_count(self.sizes)
+
+    @cached_property
+    def target_columns(self) -> int:
+        """Numbers of a sample's target."""
+        return target_columns(self.loss, self.sizes[-1])
 
 
 class Seats(Protocol):
@@ -230,6 +239,10 @@ class Plan:
 
     def _lay_out_settings(self) -> None:
         numbers = [numbers_of(ACTIVATIONS, activation) for activation in self.model.activations]
+        if not any(numbers):
+            self._kept.append(NO_SETTINGS)
+            self._records[:, layout.ACTIVATION_SETTINGS] = data_address(NO_SETTINGS)
+            return
         settings = np.array([*chain(*numbers), 0.0])  # one more, so that every layer has an address
         self._kept.append(settings)
         starts = accumulate(map(len, numbers), initial=0)
@@ -259,7 +272,8 @@ class Plan:
                 self._kept.append(sums)
                 record[layout.WEIGHTED_SUMS] = data_address(sums)
         self[layout.LOSS] = self.library.address(kernel_of("loss", loss), model.dtype)
-        self[layout.LOSS_SETTINGS] = np.array([*numbers_of(LOSSES, loss), 0.0])
+        numbers = numbers_of(LOSSES, loss)
+        self[layout.LOSS_SETTINGS] = np.array(numbers) if numbers else NO_SETTINGS
         self[layout.TARGET_COLUMNS] = target_columns(loss, model.sizes[-1])
         self[layout.VALUE_DIVISOR] = self[layout.DELTA_DIVISOR] = divisor(loss, model.sizes[-1])
         self[layout.TARGETS] = self._scratch(batch_size * int(last[layout.STRIDE]))
@@ -347,4 +361,4 @@ def lies_readable(values: Array) -> bool:
     if values.dtype not in READABLE or not values.flags.aligned:
         return False
     size = values.itemsize
-    return all(step % size == 0 for step in values.strides)
+    return math.gcd(size, *values.strides) == size

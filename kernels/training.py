@@ -55,7 +55,9 @@ class TrainingPlan(Plan):
         super().__init__(library, model, batch_size, model.loss)
         self._delta_divisor = int(self.words[layout.DELTA_DIVISOR])
         self._optimizer = schedule.optimizer
-        self._parameters = parameters
+        self._parameters = self[layout.CANONICAL] = self._arrays[-5] = parameters
+        self._parameters_address = int(self.words[layout.CANONICAL])
+        self.trail = np.empty((0, len(parameters)), model.dtype)
         self._packed = self[layout.PACKED] = self.packed()
         slots = len(schedule.optimizer.slots)
         state = self[layout.STATE] = self.packed(slots)
@@ -99,10 +101,11 @@ class TrainingPlan(Plan):
         self._changed_settings = False
         if schedule.regularization is not NOTHING or words[layout.REGULARIZATION]:
             self._regularize(schedule, average)
-        self.trail = np.empty((schedule.epochs if schedule.trail else 0, len(self._parameters)), self.model.dtype)
-        words[layout.CANONICAL_STEP] = self.trail.strides[0] if schedule.trail else 0
-        self[layout.CANONICAL] = self.trail if schedule.trail else self._parameters
-        self.pack(self._parameters, self._packed)
+        self.call("pack", self._parameters_address, words[layout.PACKED])
+        if schedule.trail or len(self.trail):
+            self.trail = np.empty((schedule.epochs if schedule.trail else 0, len(self._parameters)), self.model.dtype)
+            words[layout.CANONICAL_STEP] = self.trail.strides[0] if schedule.trail else 0
+            self[layout.CANONICAL] = self.trail if schedule.trail else self._parameters
         for canonical, packed in zip(state, self._packed_state, strict=True):
             self.pack(canonical, packed)
 

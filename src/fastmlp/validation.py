@@ -5,7 +5,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from .kernels.errors import one_of, require, shortened
 from .kernels.functions import Function, Variant, numbers_of, row_of
 from .kernels.initializers import INITIALIZERS, Initializer
 from .kernels.layout import parameter_count
-from .kernels.losses import LOSSES, TARGET_KINDS, target_columns
+from .kernels.losses import LOSSES, TARGET_KINDS
 from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.plan import Array, Model
 from .kernels.regularization import NOTHING, Regularization, factors
@@ -169,8 +169,9 @@ def batch_size(value: Any, n_samples: int, optimizer: "Optimizer | LBFGS") -> in
     if value is None:
         return n_samples if optimizer.full_batch else min(DEFAULT_BATCH, n_samples)
     size = min(positive_integer("batch_size", value), n_samples)
-    rule = f"None or at least {n_samples}, all samples, for optimizer '{optimizer.name}'"
-    require(size == n_samples or not optimizer.full_batch, "batch_size", rule, value)
+    if optimizer.full_batch and size < n_samples:
+        rule = f"None or at least {n_samples}, all samples, for optimizer '{optimizer.name}'"
+        require(False, "batch_size", rule, value)
     return size
 
 
@@ -216,6 +217,8 @@ def real_number(argument: str, value: Any) -> float:
 
 def positive_integer(argument: str, value: Any, most: int = 2**31 - 1) -> int:
     """An integer from 1 on."""
+    if type(value) is int and 1 <= value <= most:
+        return value
     rule = f"an integer from 1 to {most}"
     try:
         number = operator.index(value)
@@ -276,8 +279,8 @@ def numbers(argument: str, value: Any) -> Array:
 def samples(X: Any, features: int, dtype: str, argument: str = "X", allow_nan: bool = False) -> Array:
     """Samples as (n_samples, features)."""
     array = numbers(argument, X)
-    right = array.ndim == 2 and array.shape[1] == features and len(array) > 0
-    _require_shape(argument, array, right, f"(n_samples, {features})")
+    if array.ndim != 2 or array.shape[1] != features or len(array) == 0:
+        _refuse_shape(argument, array, f"(n_samples, {features})")
     if not allow_nan:
         require_finite(argument, array, dtype)
     return array
@@ -294,16 +297,16 @@ def one_or_many(
 
 def targets(y: Any, n_samples: int, model: Model) -> Array:
     """y as (n_samples, targets), or labels as (n_samples,)."""
-    row, columns = row_of(LOSSES, model.loss), target_columns(model.loss, model.sizes[-1])
+    row, columns = row_of(LOSSES, model.loss), model.target_columns
     array = numbers("y", y)
     kind = row.targets
     if kind == "classes" and array.ndim == 1:
         return _labels(array, n_samples, columns)
     if array.ndim == 1 and columns == 1:
         array = array[:, np.newaxis]
-    shape = f"({n_samples}, {columns})"
-    either = f"({n_samples},) or {shape}" if columns == 1 or kind == "classes" else shape
-    _require_shape("y", array, array.shape == (n_samples, columns), either)
+    if array.shape != (n_samples, columns):
+        shape = f"({n_samples}, {columns})"
+        _refuse_shape("y", array, f"({n_samples},) or {shape}" if columns == 1 or kind == "classes" else shape)
     require_finite("y", array, model.dtype)
     restriction = TARGET_KINDS[kind]
     if restriction:
@@ -394,7 +397,11 @@ def _few_and_finite(array: Array, dtype: str) -> bool:
 
 def _require_shape(argument: str, array: Array, right: bool, shape: str) -> None:
     if not right:
-        raise ValueError(f"{argument} must be of shape {shape}, got {array.shape}")
+        _refuse_shape(argument, array, shape)
+
+
+def _refuse_shape(argument: str, array: Array, shape: str) -> NoReturn:
+    raise ValueError(f"{argument} must be of shape {shape}, got {array.shape}")
 
 
 def _first(values: Array, where: Array) -> Any:
