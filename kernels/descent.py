@@ -2,6 +2,7 @@
 
 from .layout import (
     ACTIVATIONS,
+    COLUMNS,
     CONSTANTS,
     DELTA,
     FACTORS,
@@ -33,10 +34,14 @@ from .matvec import panel_gradient_of_row
 from .ranks import share_of_panel_rows
 from .simd import PANEL, at, call, doubles, quotient, reals
 from .single import single_gradient
+from .sparse import sparse_gradient
 
 
 def gradient_of_part(plan, l, column, first, last, rows, adding, target):
     """Rows `first` ... `last - 1` of the panel that begins at a column of layer l, from all `rows` of the batch."""
+    if l == 0 and plan[COLUMNS] != 0:
+        sparse_gradient(plan, column, first, last, rows, adding, target)
+        return
     layer = layer_record(plan, l)
     w, stride = panel_width(column, layer[WIDTH]), layer[STRIDE]
     a, a_stride = plan[INPUTS], plan[INPUTS_STRIDE]

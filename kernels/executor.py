@@ -6,8 +6,9 @@ import numpy as np
 
 from . import layout
 from .functions import Function
-from .plan import Array, Library, Model, Plan
+from .plan import Array, Library, Model, Plan, room
 from .prediction import CHUNK, Prediction, Workspace
+from .sparse_rows import Samples
 from .training import Schedule, Training, TrainingPlan
 
 KEPT = 1 << 25  # bytes of a plan that is kept between trainings
@@ -34,19 +35,19 @@ class Executor:
         with self._workspace.plan() as plan:
             return Prediction(self._workspace, self._packed_parameters(plan), threads)
 
-    def predict(self, X: Array) -> Array:
+    def predict(self, X: Samples) -> Array:
         """Outputs of the last layer, (n, outputs)."""
         output = np.empty((len(X), self.model.sizes[-1]), self.model.dtype)
         self.prediction().run(X, output, allow_nan=True)
         return output
 
-    def evaluate(self, X: Array, y: Array) -> float:
-        """The mean loss."""
-        return self.evaluation(X, y)()
+    def evaluate(self, X: Samples, y: Array, weights: Array | None = None) -> float:
+        """The mean loss; weights, here and below, are float64, (n,), and their mean is 1."""
+        return self.evaluation(X, y, weights)()
 
-    def evaluation(self, X: Array, y: Array) -> Callable[[], float]:
+    def evaluation(self, X: Samples, y: Array, weights: Array | None = None) -> Callable[[], float]:
         """What computes the mean loss from the parameters as they are whenever it is called."""
-        plan, losses = self._plan(self.model.loss, X, y)
+        plan, losses = self._plan(self.model.loss, X, y, weights)
 
         def evaluate() -> float:
             plan[layout.PACKED] = self._packed_parameters(plan)
@@ -56,9 +57,9 @@ class Executor:
 
         return evaluate
 
-    def gradient(self, X: Array, y: Array) -> tuple[float, Array]:
+    def gradient(self, X: Samples, y: Array, weights: Array | None = None) -> tuple[float, Array]:
         """The mean loss and its gradient, canonical."""
-        plan, losses = self._plan(self.model.loss, X, y)
+        plan, losses = self._plan(self.model.loss, X, y, weights)
         gradient = self._canonical_gradient(plan, len(X))
         return float(losses[0]), gradient
 
@@ -70,7 +71,7 @@ class Executor:
         plan[layout.SAMPLES] = plan[layout.DELTA_DIVISOR] = 1  # what is given belongs to a sum, not to a mean
         return self._canonical_gradient(plan, len(X)), inputs
 
-    def input_gradient(self, X: Array, y: Array) -> Array:
+    def input_gradient(self, X: Samples, y: Array) -> Array:
         """The gradient of the mean loss with respect to the inputs."""
         plan, _ = self._plan(self.model.loss, X, y)
         inputs = np.empty((len(X), self.model.sizes[0]), self.model.dtype)
@@ -79,25 +80,35 @@ class Executor:
         return inputs
 
     def training(
-        self, X: Array, y: Array, state: Array, schedule: Schedule, average: Array | None = None
-    ) -> Training:  # fmt: skip
+        self,
+        X: Samples,
+        y: Array,
+        state: Array,
+        schedule: Schedule,
+        average: Array | None = None,
+        weights: Array | None = None,
+    ) -> Training:
         """Ready to train. Canonical: `state`, the optimizer's vectors; `average`, the running one, if it is wanted."""
         plan = self._training_plan
         self._training_plan = None  # until it is closed: another training meanwhile makes its own
-        if plan is None or not plan.suits(len(X), schedule):
-            plan = TrainingPlan(self.library, self.model, self.parameters, min(len(X), schedule.batch_size), schedule)
-        plan.begin(X, y, state, schedule, average)
+        rows = min(len(X), schedule.batch_size)
+        needs = schedule, rows, room(X, rows)
+        if plan is None or not plan.suits(*needs):
+            plan = TrainingPlan(self.library, self.model, self.parameters, *needs)
+        plan.begin(X, y, state, schedule, average, weights)
         return Training(plan, state, schedule, self.changed, self._trained, average)
 
     def _trained(self, plan: TrainingPlan) -> None:
         """Keep the plan for the next training, which may be short; a large one is soon made beside its work."""
         self._training_plan = plan if plan.nbytes < KEPT else None
 
-    def _plan(self, loss: str | Function, X: Array, y: Array) -> tuple[Plan, Array]:
-        plan = Plan(self.library, self.model, min(len(X), CHUNK), loss)
+    def _plan(self, loss: str | Function, X: Samples, y: Array, weights: Array | None = None) -> tuple[Plan, Array]:
+        rows = min(len(X), CHUNK)
+        plan = Plan(self.library, self.model, rows, loss, room(X, rows))
         plan[layout.PACKED] = self._packed_parameters(plan)
         plan.read_samples(X)
         plan.read_targets(y)
+        plan.weigh_samples(weights)
         plan[layout.LOSSES] = losses = np.zeros(1)
         return plan, losses
 

@@ -33,7 +33,9 @@ from . import (
     samples,
     single,
     small,
+    sparse,
     steps,
+    weighting,
 )
 from .activations import ACTIVATIONS
 from .losses import LOSSES
@@ -50,9 +52,11 @@ MODULES = (
     matmul,
     single,
     ranks,
+    sparse,
     samples,
     descent,
     regularized,
+    weighting,
     network,
     small,
     steps,
@@ -63,6 +67,9 @@ SOURCE_DTYPES = (
     "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
 )  # fmt: skip
 """Number types that samples are read in without a copy."""
+
+COLUMN_DTYPES = "int32", "int64"
+"""Number types of the columns of sparse samples."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,7 @@ def _entries() -> list[Kernel]:
         "backward": network.backward_phase,
         "update": network.update_phase,
         "predict": network.predict,
+        "predict_sparse": network.predict_sparse,
         "evaluate": network.evaluate,
         "gradient": network.gradient,
         "run": steps.run,
@@ -103,6 +111,9 @@ def _entries() -> list[Kernel]:
 
 def _gathers() -> list[Kernel]:
     rows = [Kernel(f"gather_{dtype}", samples.gather, (dtype, *_GATHER)) for dtype in SOURCE_DTYPES]
+    rows.append(Kernel("gather_float16", samples.gather_halves, ("int16", *_GATHER)))
+    for dtype in COLUMN_DTYPES:
+        rows.append(Kernel(f"gather_columns_{dtype}", sparse.gather_columns, (dtype, *["integer"] * 4)))
     return [*rows, Kernel("gather_labels", samples.gather_labels, ("int64", *_GATHER))]
 
 

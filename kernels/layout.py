@@ -32,12 +32,16 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     X_ROW,  # elements from one sample to the next
     X_COLUMN,  # elements from one feature to the next
     X_GATHER,  # address of the function that reads them; 0: predictions read them in place, X_COLUMN being 1
+    COLUMNS,  # address of the columns of the values in X, where samples are sparse: see `sparse.py`; 0: they are dense
+    COLUMNS_GATHER,  # address of the function that reads them
+    STARTS,  # address of int64[SAMPLES + 1]: where samples begin in X and COLUMNS
     Y,
     Y_ROW,
     Y_COLUMN,
     Y_GATHER,
     ORDER,  # address of int64[SAMPLES], the order of the samples; 0: as they come
     KEY,  # of the shuffle
+    WEIGHTS,  # address of float64[SAMPLES], weights of the samples, whose mean is 1; 0: they count alike
     # results
     OUTPUT,  # address of real[SAMPLES, outputs]
     INPUT_GRADIENT,  # address of real[SAMPLES, features]; 0: not wanted
@@ -76,6 +80,8 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     # scratch
     INPUTS,  # address of real[BATCH_SIZE, INPUTS_STRIDE]; SMALL: of real[AHEAD, LANES]
     INPUTS_STRIDE,
+    BATCH_COLUMNS,  # address of int64 for each of INPUTS, where samples are sparse
+    BATCH_PLACES,  # address of int64[BATCH_SIZE, 2]: where a row's begin and end
     TARGETS,  # address of real[BATCH_SIZE, stride of the last layer]; SMALL: of real[AHEAD, LANES]
     INPUT_DELTA,  # address of real[BATCH_SIZE, INPUTS_STRIDE]: dLoss/dx; 0: not wanted
     ROW_LOSSES,  # address of float64[BATCH_SIZE]
@@ -88,7 +94,7 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     SYSTEM_CALL,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
     FUTEX,  # the number of Linux's system call of this name, which is its first argument; 0: it takes none
     HEADER,  # words in a header
-) = range(63)
+) = range(69)
 
 # --- places where ranks meet, a cache line apart
 ARRIVALS = 0  # how often a rank has come to a meeting

@@ -6,6 +6,7 @@ from .layout import (
     ACTIVATIONS,
     BACKWARD,
     BATCH_SIZE,
+    COLUMNS,
     CONSTANTS,
     DELTA,
     DELTA_DIVISOR,
@@ -36,6 +37,7 @@ from .layout import (
     UPDATE_FIRST,
     VALUE_DIVISOR,
     WEIGHTED_SUMS,
+    WEIGHTS,
     WIDTH,
     X_GATHER,
     X_ROW,
@@ -49,12 +51,17 @@ from .matvec import input_gradient_of_row, weighted_sums_of_row
 from .samples import load_samples, load_targets
 from .simd import accumulate, at, call, doubles, flush_subnormals, reals, restore_subnormals
 from .single import input_gradient_of_single, weighted_sums_of_single
+from .sparse import load_sparse, sparse_finite, sparse_sums
+from .weighting import weigh
 
 # --- phases, for rows `first` ... `first + rows - 1` of the batch
 
 
 def forward(plan, first, rows):
     """Weighted sums and activations of every layer, from INPUTS."""
+    if plan[COLUMNS] != 0:
+        forward_sparse(plan, first, rows)
+        return
     stride = plan[INPUTS_STRIDE]
     forward_from(plan, at(reals(plan[INPUTS]), first * stride), stride, first, rows)
 
@@ -63,8 +70,24 @@ def forward_from(plan, a, stride, first, rows):
     """The same from samples that are `stride` apart."""
     if rows == 1:  # then it is the only one of the batch
         forward_row(plan, a)
-        return
-    for l in range(plan[LAYERS]):
+    else:
+        forward_layers(plan, 0, a, stride, first, rows)
+
+
+def forward_sparse(plan, first, rows):
+    """The same from sparse samples."""
+    layer = layer_record(plan, 0)
+    stride = layer[STRIDE]
+    z, a = at(reals(layer[WEIGHTED_SUMS]), first * stride), at(reals(layer[ACTIVATIONS]), first * stride)
+    sparse_sums(plan, first, rows)
+    if layer[FORWARD] != 0:
+        call(layer[FORWARD], z, a, rows, layer[FAN_OUT], stride, doubles(layer[ACTIVATION_SETTINGS]))
+    forward_layers(plan, 1, a, stride, first, rows)
+
+
+def forward_layers(plan, first_layer, a, stride, first, rows):
+    """Layers from some one on, from what it is given."""
+    for l in range(first_layer, plan[LAYERS]):
         layer = layer_record(plan, l)
         a_stride, stride = stride, layer[STRIDE]
         z = at(reals(layer[WEIGHTED_SUMS]), first * stride)
@@ -93,8 +116,8 @@ def forward_row(plan, a):
             call(layer[FORWARD], z, a, 1, layer[FAN_OUT], layer[STRIDE], doubles(layer[ACTIVATION_SETTINGS]))
 
 
-def loss(plan, first, rows, samples):
-    """Losses of rows; delta = the gradient of the mean over `samples` in the last layer."""
+def loss(plan, sample, first, rows, samples):
+    """Losses of rows, from `sample` on; delta = the gradient of the mean over `samples` in the last layer."""
     last = layer_record(plan, plan[LAYERS] - 1)
     stride = last[STRIDE]
     call(
@@ -102,6 +125,8 @@ def loss(plan, first, rows, samples):
         at(reals(last[DELTA]), first * stride), at(doubles(plan[ROW_LOSSES]), first),
         rows, last[FAN_OUT], stride, 1.0 / (samples * plan[DELTA_DIVISOR]), doubles(plan[LOSS_SETTINGS]),
     )  # fmt: skip
+    if plan[WEIGHTS] != 0:
+        weigh(plan, sample, first, rows, samples)
 
 
 def backward(plan, first, rows):
@@ -153,7 +178,7 @@ def loss_phase(plan, first, last):
     state = flush_subnormals()
     rows = last - first
     load_targets(plan, first, 0, rows)
-    loss(plan, 0, rows, plan[SAMPLES])
+    loss(plan, first, 0, rows, plan[SAMPLES])
     add_loss(plan, 0, loss_of_rows(plan, rows))
     restore_subnormals(state)
     return 0
@@ -204,6 +229,25 @@ def predict(plan, first, last):
     return first
 
 
+def predict_sparse(plan, first, last):
+    """`predict` for sparse samples."""
+    output = layer_record(plan, plan[LAYERS] - 1)
+    columns = output[FAN_OUT]
+    state = flush_subnormals()
+    going = True
+    while going and first < last:
+        rows = min(plan[BATCH_SIZE], last - first)
+        load_sparse(plan, first, 0, rows)
+        going = plan[STOP_AT_NONFINITE] == 0 or sparse_finite(plan, rows)
+        if going:
+            forward_sparse(plan, 0, rows)
+            target = at(reals(plan[OUTPUT]), first * columns)
+            copy_rows(rows, columns, reals(output[ACTIVATIONS]), output[STRIDE], target, columns)
+            first += rows
+    restore_subnormals(state)
+    return first
+
+
 def evaluate(plan, first, last):
     """Add the loss of samples first ... last - 1 to LOSSES[0]; divided, so that all samples make the mean."""
     state = flush_subnormals()
@@ -233,7 +277,7 @@ def forward_and_loss(plan, sample, first, rows, samples):
     load_samples(plan, sample, first, rows)
     load_targets(plan, sample, first, rows)
     forward(plan, first, rows)
-    loss(plan, first, rows, samples)
+    loss(plan, sample, first, rows, samples)
 
 
 def loss_of_rows(plan, rows):

@@ -16,6 +16,7 @@ from .interface import SOURCE_DTYPES, Kernel
 from .levels import LEVELS
 from .losses import LOSSES, divisor, target_columns
 from .optimizers import Optimizer
+from .sparse_rows import Samples, SparseRows
 from .specialize import tile_shape
 
 try:
@@ -29,7 +30,7 @@ except ImportError:
 
 
 Array = np.ndarray[Any, np.dtype[Any]]
-READABLE = {np.dtype(name): "uint8" if name == "bool" else name for name in (*SOURCE_DTYPES, "bool")}
+READABLE = {np.dtype(name): "uint8" if name == "bool" else name for name in (*SOURCE_DTYPES, "float16", "bool")}
 """How kernels name the number types, in this machine's byte order, that they read where they lie."""
 
 NO_SETTINGS = np.zeros(1)  # for functions that do not look there
@@ -87,11 +88,19 @@ class Plan:
     """A plan for `batch_size` rows, with its scratch.
 
     loss: the loss that the last layer feeds; None: outputs are wanted. Losses on logits see the last layer's weighted
-    sums, and need neither its activation nor the derivative.
+    sums, and need neither its activation nor the derivative. nonzeros: as many values as `room` says a batch of sparse
+    samples has; None: samples are dense.
     """
 
-    def __init__(self, library: Library, model: Model, batch_size: int, loss: str | Function | None = None) -> None:
-        self.library, self.model = library, model
+    def __init__(
+        self,
+        library: Library,
+        model: Model,
+        batch_size: int,
+        loss: str | Function | None = None,
+        nonzeros: int | None = None,
+    ) -> None:
+        self.library, self.model, self.nonzeros = library, model, nonzeros
         shape = tile_shape(model.dtype, LEVELS[library.level])
         self._lanes, self._panel = shape["LANES"], shape["PANEL"]
         layers = len(model.sizes) - 1
@@ -106,7 +115,12 @@ class Plan:
         self[layout.RANKS] = 1
         self._lay_out_layers(batch_size)
         self[layout.INPUTS_STRIDE] = self._stride(model.sizes[0])
-        self[layout.INPUTS] = self._scratch(batch_size * self._stride(model.sizes[0]))
+        if nonzeros is None:
+            self[layout.INPUTS] = self._scratch(batch_size * self._stride(model.sizes[0]))
+        else:
+            self[layout.INPUTS] = self._scratch(nonzeros)
+            self[layout.BATCH_COLUMNS] = np.empty(nonzeros, np.int64)
+            self[layout.BATCH_PLACES] = np.empty(2 * batch_size, np.int64)
         if loss is not None:
             self._feed(loss, batch_size)
 
@@ -130,10 +144,16 @@ class Plan:
     def call(self, kernel: str, first: int, last: int) -> int:
         return self.library.call(kernel, self, first, last)
 
-    def read_samples(self, X: Array) -> None:
+    def read_samples(self, X: Samples) -> None:
         """Take samples from X, (n, features), as it lies in memory."""
         self[layout.SAMPLES] = len(X)
-        self._read(X, layout.X, layout.X_ROW, layout.X_COLUMN, layout.X_GATHER)
+        if isinstance(X, SparseRows):
+            self._read(X.values[:, np.newaxis], layout.X, layout.X_ROW, layout.X_COLUMN, layout.X_GATHER)
+            self[layout.COLUMNS], self[layout.STARTS] = X.columns, X.starts
+            address = self.library.address(f"gather_columns_{X.columns.dtype.name}", self.model.dtype)
+            self[layout.COLUMNS_GATHER] = address
+        else:
+            self._read(X, layout.X, layout.X_ROW, layout.X_COLUMN, layout.X_GATHER)
 
     def read_targets(self, y: Array) -> None:
         """Take targets from y: (n, outputs), or (n,) integer labels."""
@@ -143,6 +163,10 @@ class Plan:
             self[layout.Y_GATHER] = self.library.address("gather_labels", self.model.dtype)
         else:
             self._read(y, layout.Y, layout.Y_ROW, layout.Y_COLUMN, layout.Y_GATHER)
+
+    def weigh_samples(self, weights: Array | None) -> None:
+        """Let them count by float64 weights, (n,), whose mean is 1; None: alike."""
+        self[layout.WEIGHTS] = 0 if weights is None else weights
 
     def optimize(self, optimizer: Optimizer) -> None:
         """Make the optimizer's steps."""
@@ -154,7 +178,7 @@ class Plan:
         self[layout.SETTINGS] = self._settings.reshape(-1)
         self.set(optimizer)
         part = (1 + max(self.model.sizes[:-1])) * self._panel
-        if self.words[layout.BATCH_SIZE] == 1 and self._fits_into_vectors():
+        if self.words[layout.BATCH_SIZE] == 1 and self.nonzeros is None and self._fits_into_vectors():
             self._stay_in_vectors()
             part = max(part, int(self.words[layout.PACKED_SIZE]))
         self[layout.PART] = self._scratch(part)
@@ -307,6 +331,15 @@ class Plan:
 
     def _scratch(self, count: int) -> Array:
         return scratch(count, self.model.dtype)
+
+
+def room(X: Samples, batch_size: int) -> int | None:
+    """Places for the values of any so many sparse samples, each of which begins at a whole vector."""
+    if not isinstance(X, SparseRows):
+        return None
+    vector = max(level.vector_bytes for level in LEVELS.values()) // 4
+    counts = -(-X.counts() // vector) * vector
+    return max(1, int(np.partition(counts, len(X) - batch_size)[len(X) - batch_size :].sum()))
 
 
 class Rank:

@@ -9,7 +9,8 @@ from functools import partial
 import numpy as np
 
 from . import layout
-from .plan import Array, Library, Model, Plan, Predictor, lies_readable
+from .plan import Array, Library, Model, Plan, Predictor, lies_readable, room
+from .sparse_rows import Samples, SparseRows
 from .threads import crew, most_threads
 
 CHUNK = 256  # rows at a time where the user sets no batch size
@@ -53,6 +54,14 @@ def may_stay(X: Array, model: Model) -> bool:
     return X.dtype == model.dtype and lies_readable(X) and column == X.itemsize and row % 4096 != 0
 
 
+def multiplications(model: Model, X: Samples) -> int:
+    """As many as it takes to predict. In the first layer, sparse samples want only those of the values they have."""
+    if not isinstance(X, SparseRows):
+        return len(X) * model.parameter_count
+    inputs, outputs = model.sizes[:2]
+    return len(X) * (model.parameter_count - inputs * outputs) + int(X.starts[-1] - X.starts[0]) * outputs
+
+
 class Parts:
     """An iterator that threads share."""
 
@@ -93,27 +102,42 @@ class Prediction:
         seats = self.workspace.seats
         return seats.shortcut(predictor, self.packed) if seats else predictor
 
-    def run(self, X: Array, output: Array, allow_nan: bool) -> bool:
+    def run(self, X: Samples, output: Array, allow_nan: bool) -> bool:
         """Fill `output`, (n, outputs), from X, (n, features).
 
         If not to allow them, numbers that are not finite as the model's dtype end it: the answer is then False, and
         some rows may be missing.
         """
-        rows = len(X) if lies_readable(X) else max(1, CONVERTED_AT_ONCE // X.shape[1])
-        if len(X) * self.model.parameter_count < SHARED or self.threads == 1:
+        whole = isinstance(X, SparseRows) or lies_readable(X)
+        rows = len(X) if whole else max(1, CONVERTED_AT_ONCE // X.shape[1])
+        if multiplications(self.model, X) < SHARED or self.threads == 1:
             return self._run_parts(X, output, allow_nan, iter(range(0, len(X), rows)), rows)
         with crew(min(self.threads or sys.maxsize, most_threads())) as team:
             rows = min(rows, max(CHUNK, len(X) // (PARTS * team.size)))
             parts = Parts(range(0, len(X), rows))
             return all(team.run(lambda rank: self._run_parts(X, output, allow_nan, parts, rows)))
 
-    def _run_parts(self, X: Array, output: Array, allow_nan: bool, parts: Iterator[int], rows: int) -> bool:
-        with self.workspace.plan(self.packed) as plan, np.errstate(over="ignore"):
+    def _run_parts(self, X: Samples, output: Array, allow_nan: bool, parts: Iterator[int], rows: int) -> bool:
+        with self._plan(X) as plan, np.errstate(over="ignore"):
             plan[layout.STOP_AT_NONFINITE] = not allow_nan
             return all(self._run(plan, X[first : first + rows], output[first : first + rows]) for first in parts)
 
-    def _run(self, plan: Plan, X: Array, output: Array) -> bool:
+    @contextmanager
+    def _plan(self, X: Samples) -> Iterator[Plan]:
+        if isinstance(X, SparseRows):  # its size depends on the samples
+            rows = min(len(X), CHUNK)
+            plan = Plan(self.workspace.library, self.model, rows, nonzeros=room(X, rows))
+            plan[layout.PACKED] = self.packed
+            yield plan
+        else:
+            with self.workspace.plan(self.packed) as plan:
+                yield plan
+
+    def _run(self, plan: Plan, X: Samples, output: Array) -> bool:
         plan.read_samples(X)
+        if isinstance(X, SparseRows):
+            plan[layout.OUTPUT] = output
+            return plan.call("predict_sparse", 0, len(X)) == len(X)
         if may_stay(X, self.model):
             plan[layout.X_GATHER] = 0
         plan[layout.OUTPUT] = output

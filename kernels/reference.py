@@ -20,6 +20,7 @@ from .losses import LOSSES, divisor
 from .plan import Array, Model, Predictor
 from .regularization import NOTHING
 from .simd import Pointer
+from .sparse_rows import Samples, SparseRows
 from .specialize import specialize
 from .training import Schedule
 
@@ -111,8 +112,20 @@ def through_activation(model: Model, layer: int, source: Array, delta: Array) ->
     return np.stack(columns, axis=1)
 
 
-def loss_and_delta(model: Model, output: Array, source: Array, y: Array, divisor: int) -> tuple[float, Array]:
-    """The sum of the loss over samples and outputs, and dLoss/dz of the last layer for a loss of sum / divisor."""
+def loss_and_delta(
+    model: Model,
+    output: Array,
+    source: Array,
+    y: Array,
+    divisor: int,
+    weights: Array | None = None,
+    mean_weight: float = 1.0,
+) -> tuple[float, Array]:
+    """The sum of the loss over samples and outputs, and dLoss/dz of the last layer for a loss of sum / divisor.
+
+    With weights, the sum is that of each sample's loss times its weight, and the divisor is to be multiplied by the
+    mean of those of the batch, or of all samples.
+    """
     row = row_of(LOSSES, model.loss)
     value, settings = _function(model.dtype, row, row.value), numbers_of(LOSSES, model.loss)
     if row.derivative is None:
@@ -127,7 +140,16 @@ def loss_and_delta(model: Model, output: Array, source: Array, y: Array, divisor
         total, delta = value(*arguments), derivative(*arguments) / np.dtype(model.dtype).type(divisor)
     if not row.on_logits:
         delta = through_activation(model, -1, source, delta)
+    if weights is not None:
+        total, delta = weigh(total, weights), weigh(delta, weights / mean_weight if mean_weight else weights)
     return float(np.sum(total, dtype=np.float64)), delta
+
+
+def weigh(values: Array, weights: Array) -> Array:
+    """Values of samples, times their weights; a weight of zero removes any value."""
+    weights = weights.reshape(-1, *[1] * (values.ndim - 1))
+    weighted: Array = np.where(weights > 0, values * weights.astype(values.dtype), values.dtype.type(0))
+    return weighted
 
 
 def backpropagate(
@@ -146,6 +168,11 @@ def backpropagate(
     return gradient, delta
 
 
+def dense_rows(X: Samples, dtype: str, chosen: Any = slice(None)) -> Array:
+    """All samples, or some, as an array of this type."""
+    return X.dense(dtype, chosen) if isinstance(X, SparseRows) else X[chosen].astype(dtype)
+
+
 class ReferenceExecutor:
     """What `executor.Executor` does."""
 
@@ -159,29 +186,29 @@ class ReferenceExecutor:
     def prediction(self, threads: int | None = None) -> "ReferencePrediction":
         return ReferencePrediction(self.model, self.parameters.copy())
 
-    def predict(self, X: Array) -> Array:
+    def predict(self, X: Samples) -> Array:
         output = np.empty((len(X), self.model.sizes[-1]), self.model.dtype)
         self.prediction().run(X, output, allow_nan=True)
         return output
 
-    def evaluate(self, X: Array, y: Array) -> float:
-        return self.gradient(X, y)[0]
+    def evaluate(self, X: Samples, y: Array, weights: Array | None = None) -> float:
+        return self.gradient(X, y, weights)[0]
 
-    def evaluation(self, X: Array, y: Array) -> Callable[[], float]:
-        return partial(self.evaluate, X, y)
+    def evaluation(self, X: Samples, y: Array, weights: Array | None = None) -> Callable[[], float]:
+        return partial(self.evaluate, X, y, weights)
 
-    def gradient(self, X: Array, y: Array) -> tuple[float, Array]:
-        loss, gradient, _ = self._gradients(X, y)
+    def gradient(self, X: Samples, y: Array, weights: Array | None = None) -> tuple[float, Array]:
+        loss, gradient, _ = self._gradients(X, y, weights)
         return loss, gradient
 
-    def input_gradient(self, X: Array, y: Array) -> Array:
+    def input_gradient(self, X: Samples, y: Array) -> Array:
         return self._gradients(X, y)[2]
 
-    def _gradients(self, X: Array, y: Array) -> tuple[float, Array, Array]:
+    def _gradients(self, X: Samples, y: Array, weights: Array | None = None) -> tuple[float, Array, Array]:
         with np.errstate(all="ignore"):
             activations, sources = forward(self.model, self.parameters, self.rows(X), self.loss.on_logits)
             divisor = len(X) * self.loss_divisor()
-            total, delta = loss_and_delta(self.model, activations[-1], sources[-1], self.targets(y), divisor)
+            total, delta = loss_and_delta(self.model, activations[-1], sources[-1], self.targets(y), divisor, weights)
             return total / divisor, *backpropagate(self.model, self.parameters, activations, sources, delta)
 
     def backward(self, X: Array, output_gradient: Array) -> tuple[Array, Array]:
@@ -191,12 +218,18 @@ class ReferenceExecutor:
             return backpropagate(self.model, self.parameters, activations, sources, delta)
 
     def training(
-        self, X: Array, y: Array, state: Array, schedule: Schedule, average: Array | None = None
+        self,
+        X: Samples,
+        y: Array,
+        state: Array,
+        schedule: Schedule,
+        average: Array | None = None,
+        weights: Array | None = None,
     ) -> "ReferenceTraining":
-        return ReferenceTraining(self, X, y, state, schedule, average)
+        return ReferenceTraining(self, X, y, state, schedule, average, weights)
 
-    def rows(self, X: Array) -> Array:
-        return X.astype(self.model.dtype)
+    def rows(self, X: Samples, chosen: Any = slice(None)) -> Array:
+        return dense_rows(X, self.model.dtype, chosen)
 
     def targets(self, y: Array) -> Array:
         if y.ndim == 1:
@@ -223,9 +256,9 @@ class ReferencePrediction:
     def shortcut(self, predictor: Predictor) -> Predictor:
         return predictor
 
-    def run(self, X: Array, output: Array, allow_nan: bool) -> bool:
+    def run(self, X: Samples, output: Array, allow_nan: bool) -> bool:
         with np.errstate(all="ignore"):
-            rows = X.astype(self.model.dtype)
+            rows = dense_rows(X, self.model.dtype)
             finite = allow_nan or bool(np.isfinite(rows).all())
             if finite:
                 output[...] = forward(self.model, self._parameters, rows)[0][-1]
@@ -238,13 +271,15 @@ class ReferenceTraining:
     def __init__(
         self,
         executor: ReferenceExecutor,
-        X: Array,
+        X: Samples,
         y: Array,
         state: Array,
         schedule: Schedule,
         average: Array | None = None,
+        weights: Array | None = None,
     ) -> None:
         self._executor, self._X, self._y, self._schedule = executor, X, executor.targets(y), schedule
+        self._weights = weights
         self._canonical_state, self._state, self._parameters = state, state.copy(), executor.parameters.copy()
         self._order = list(range(len(X)))
         self.steps_per_epoch = -(-len(X) // schedule.batch_size)
@@ -269,12 +304,12 @@ class ReferenceTraining:
             shuffle = _formulas(model.dtype)["shuffle"]
             shuffle(schedule.shuffle_key, schedule.first_epoch + epoch, self._order, len(self._order))
         rows = self._order[batch * schedule.batch_size : (batch + 1) * schedule.batch_size]
-        X, logits = self._executor.rows(self._X[rows]), self._executor.loss.on_logits
+        X, logits = self._executor.rows(self._X, rows), self._executor.loss.on_logits
         activations, sources = forward(model, self._parameters, X, logits)
-        divisor = self._executor.loss_divisor()
-        total, delta = loss_and_delta(
-            model, activations[-1], sources[-1], self._y[rows], len(rows) * (schedule.delta_divisor or divisor)
-        )
+        divisor, weights = self._executor.loss_divisor(), None if self._weights is None else self._weights[rows]
+        mean_weight = 1.0 if weights is None or len(rows) == len(self._X) else float(weights.mean())
+        samples = len(rows) * (schedule.delta_divisor or divisor)
+        total, delta = loss_and_delta(model, activations[-1], sources[-1], self._y[rows], samples, weights, mean_weight)
         self.losses[epoch] += total / (len(self._X) * divisor)
         if schedule.stop_at_nonfinite and not np.isfinite(total):
             return False

@@ -14,6 +14,7 @@ from .layout import (
     BATCH_SIZE,
     CANONICAL,
     CANONICAL_STEP,
+    COLUMNS,
     DELTA,
     FAN_IN,
     FAN_OUT,
@@ -77,6 +78,8 @@ def run(plan, first_step, last_step):
             if rows == 1 and alone:
                 if plan[SMALL] != 0 and plan[UPDATE_FIRST] == 0:
                     going = step_on_vectors(plan, epoch, first, number, step == first_step)
+                elif plan[COLUMNS] != 0:
+                    going = take_step(plan, epoch, first, 1, number)
                 else:
                     going = step_on_row(plan, epoch, first, number)
             else:
@@ -107,7 +110,7 @@ def step_on_row(plan, epoch, sample, number):
     load_samples(plan, sample, 0, 1)
     load_targets(plan, sample, 0, 1)
     forward_row(plan, reals(plan[INPUTS]))
-    loss(plan, 0, 1, 1)
+    loss(plan, sample, 0, 1, 1)
     value = doubles(plan[ROW_LOSSES])[0]
     add_loss(plan, epoch, value)
     if plan[STOP_AT_NONFINITE] != 0 and value - value != 0.0:

@@ -11,6 +11,7 @@ from . import layout
 from .optimizers import Optimizer
 from .plan import Array, Library, Model, Plan
 from .regularization import NOTHING, Regularization
+from .sparse_rows import Samples
 from .threads import crew
 
 
@@ -51,11 +52,19 @@ class Schedule:
 class TrainingPlan(Plan):
     """A plan to train with, and what it works in. The next training of its kind may use it again."""
 
-    def __init__(self, library: Library, model: Model, parameters: Array, batch_size: int, schedule: Schedule) -> None:
-        super().__init__(library, model, batch_size, model.loss)
+    def __init__(
+        self,
+        library: Library,
+        model: Model,
+        parameters: Array,
+        schedule: Schedule,
+        batch_size: int,
+        nonzeros: int | None,
+    ) -> None:
+        super().__init__(library, model, batch_size, model.loss, nonzeros)
         self._delta_divisor = int(self.words[layout.DELTA_DIVISOR])
         self._optimizer = schedule.optimizer
-        self._parameters = self[layout.CANONICAL] = self._arrays[-5] = parameters
+        self._parameters = self[layout.CANONICAL] = parameters
         self._parameters_address = int(self.words[layout.CANONICAL])
         self.trail = np.empty((0, len(parameters)), model.dtype)
         self._packed = self[layout.PACKED] = self.packed()
@@ -64,6 +73,7 @@ class TrainingPlan(Plan):
         size = self._packed.size
         self._packed_state = [state[slot * size : (slot + 1) * size] for slot in range(slots)]
         self.optimize(schedule.optimizer)
+        self._small = bool(self.words[layout.SMALL])
         self._order = np.empty(0, np.int64)
         self._changed_settings = False
         self.nbytes = sum(array.nbytes for array in self.arrays())
@@ -73,17 +83,27 @@ class TrainingPlan(Plan):
         """The mean norm of each epoch's gradients, if it is wanted."""
         return self._arrays.get(layout.NORMS)
 
-    def suits(self, samples: int, schedule: Schedule) -> bool:
+    def suits(self, schedule: Schedule, batch_size: int, nonzeros: int | None) -> bool:
         """Whether it can be used again for this."""
-        same_rows = self.words[layout.BATCH_SIZE] == min(samples, schedule.batch_size)
+        same_rows = self.words[layout.BATCH_SIZE] == batch_size and self.nonzeros == nonzeros
         return bool(same_rows and self._optimizer.formula is schedule.optimizer.formula)
 
-    def begin(self, X: Array, y: Array, state: Array, schedule: Schedule, average: Array | None = None) -> None:
+    def begin(
+        self,
+        X: Samples,
+        y: Array,
+        state: Array,
+        schedule: Schedule,
+        average: Array | None = None,
+        weights: Array | None = None,
+    ) -> None:
         """Read from these arrays; start from the parameters, and the optimizer's state, as they are now."""
         self.read_samples(X)
         self.read_targets(y)
+        self.weigh_samples(weights)
         self.losses = self[layout.LOSSES] = np.zeros(schedule.epochs)
         words = self.words
+        words[layout.SMALL] = self._small and weights is None
         words[layout.STEPS] = -(-len(X) // schedule.batch_size)
         words[layout.STEPS_DONE] = words[layout.STOPPED] = 0
         words[layout.FIRST_EPOCH], words[layout.FIRST_UPDATE] = schedule.first_epoch, schedule.first_update
@@ -103,6 +123,7 @@ class TrainingPlan(Plan):
             self._regularize(schedule, average)
         self.call("pack", self._parameters_address, words[layout.PACKED])
         if schedule.trail or len(self.trail):
+            self._arrays[-5] = self._parameters
             self.trail = np.empty((schedule.epochs if schedule.trail else 0, len(self._parameters)), self.model.dtype)
             words[layout.CANONICAL_STEP] = self.trail.strides[0] if schedule.trail else 0
             self[layout.CANONICAL] = self.trail if schedule.trail else self._parameters
@@ -215,6 +236,8 @@ class Training:
         """Let go of all arrays; there is no more to come."""
         plan = self._plan
         del self._plan
-        plan.release(layout.X, layout.Y, layout.RATES, layout.AVERAGE)
+        plan.release(
+            layout.X, layout.Y, layout.WEIGHTS, layout.COLUMNS, layout.STARTS, layout.RATES, layout.AVERAGE
+        )  # fmt: skip
         self._changed()
         self._done(plan)

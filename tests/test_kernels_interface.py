@@ -20,6 +20,7 @@ from fastmlp.kernels.losses import LOSSES
 from fastmlp.kernels.optimizer_formulas import FORMULAS
 from fastmlp.kernels.optimizers import Adam
 from fastmlp.kernels.simd import Constant, Polynomial
+from fastmlp.kernels.sparse_rows import SparseRows
 from fastmlp.kernels.specialize import bind, clone, specialize, tile_shape
 
 ENTRIES = [name for name, kernel in KERNELS.items() if kernel.arguments[0] == "plan"]
@@ -38,7 +39,7 @@ def test_names_are_unique_among_modules():
 
 def test_the_table_has_a_kernel_for_every_row():
     rows = {f"optimizer_{name}" for name in FORMULAS} | {f"loss_{name}" for name in LOSSES}
-    rows |= {f"gather_{dtype}" for dtype in SOURCE_DTYPES}
+    rows |= {f"gather_{dtype}" for dtype in (*SOURCE_DTYPES, "float16")}
     for name, row in ACTIVATIONS.items():
         rows |= {f"activation_{name}"} if row.forward else set()
         rows |= {f"derivative_{name}"} if row.derivative else set()
@@ -134,6 +135,8 @@ def arguments_of(kernel, dtype):
         memory[:] = generator.uniform(least, 0.9, len(memory))
         return memory
 
+    if kernel.name.startswith("gather_columns"):
+        return [np.array([4, 1, 2, 3, 0], kernel.arguments[0]), 1, 4, 3, np.zeros(4, np.int64)]
     if kernel.name.startswith("gather"):
         source = np.array([[4, 1, 2, 3, 0]] * 3, kernel.arguments[0])
         return [source.reshape(-1), 5, 1, 0, 0, 3, 5, reals(), 16]
@@ -168,7 +171,10 @@ def test_every_kernel_does_the_same_with_and_without_a_compiler(fast_backend, dt
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_every_entry_runs(kernel_backend, dtype, name):
-    plan = plan_to_train(kernel_backend, classifier(dtype), Adam(), 9)
+    network = classifier(dtype)
+    if name == "predict_sparse":
+        network.X = SparseRows(np.ones(23), np.zeros(23, np.int32), np.arange(24), 6)
+    plan = plan_to_train(kernel_backend, network, Adam(), 9)
     plan[layout.OUTPUT] = np.empty((23, 3), dtype)
     if name in ("pack", "unpack"):
         canonical, packed = np.ones(plan.model.parameter_count, dtype), plan.packed()
@@ -181,4 +187,4 @@ def test_every_entry_runs(kernel_backend, dtype, name):
     else:
         for phase in ("forward", "loss"):  # what backward needs
             plan.call(phase, 0, 1)
-        assert plan.call(name, 0, 1) == (1 if name in ("run", "predict") else 0)
+        assert plan.call(name, 0, 1) == (1 if name in ("run", "predict", "predict_sparse") else 0)

@@ -10,7 +10,7 @@ from fastmlp.kernels import layout
 from fastmlp.kernels.executor import CHUNK
 from fastmlp.kernels.interface import SOURCE_DTYPES
 from fastmlp.kernels.optimizers import SGD, Adam
-from fastmlp.kernels.plan import Plan
+from fastmlp.kernels.plan import Plan, room
 from fastmlp.kernels.training import Schedule
 
 OPTIMIZERS = optimizers(learning_rate=0.05)
@@ -26,7 +26,7 @@ def regressor(dtype, samples=23):
 
 def plan_to_train(backend, network, optimizer, rows):
     """A plan like that of a training, with every word filled in by hand."""
-    plan = Plan(backend.library, network.model, rows, network.model.loss)
+    plan = Plan(backend.library, network.model, rows, network.model.loss, room(network.X, rows))
     plan.read_samples(network.X)
     plan.read_targets(network.y)
     plan[layout.LOSSES] = np.zeros(9)
@@ -259,3 +259,18 @@ def test_gather_labels(kernel_backend, dtype):
         target = np.full((3, 4), -1, dtype)
         call(kernel_backend, "gather_labels", dtype, labels, 2, 0, address, 0, 3, 3, target.reshape(-1), 4)
         assert target.tolist() == [[*row, -1] for row in expected]
+
+
+@pytest.mark.parametrize("column_stride", [1, 2])
+def test_gather_every_number_that_float16_has(kernel_backend, dtype, column_stride):
+    """Zeros, subnormal numbers and infinities to the bit; what is NaN stays NaN of the same sign."""
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    expected = every[::column_stride].astype(dtype)
+    target = aligned(len(expected), dtype)
+    arguments = 0, column_stride, 0, 0, 1, len(expected), target, len(expected)
+    call(kernel_backend, "gather_float16", dtype, every, *arguments)
+    numbers = ~np.isnan(expected)
+    assert numbers.sum() == {1: 2**16 - 2 * 1023, 2: 2**15 - 2 * 511}[column_stride]
+    assert target[numbers].tobytes() == expected[numbers].tobytes()
+    assert np.isnan(target[~numbers]).all()
+    assert (np.signbit(target) == np.signbit(expected)).all()

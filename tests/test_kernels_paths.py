@@ -40,11 +40,11 @@ def taken(monkeypatch):
     return names
 
 
-def train(sizes, batch_size, threads=1, update_first=False):
+def train(sizes, batch_size, threads=1, update_first=False, weights=None):
     network = case(sizes, "tanh", "identity", "mean_squared_error", "float32", 33)
     who = network.executor(Backend("interpreted", Interpreted(LEVEL)))
     schedule = Schedule(SGD(0.1), batch_size, 1, shuffle_key=1, update_first=update_first)
-    training = who.training(network.X, network.y, network.state(SGD()), schedule)
+    training = who.training(network.X, network.y, network.state(SGD()), schedule, None, weights)
     training.run(0, training.steps_per_epoch, threads)
     return who
 
@@ -70,6 +70,16 @@ def test_small_networks_stay_in_vectors(taken):
 def test_updates_layer_by_layer_do_not(taken):
     train((3, 4, 2), 1, update_first=True)
     assert "step_on_row" in taken
+    assert "step_on_vectors" not in taken
+
+
+def test_weights_are_paid_for_only_when_there_are_any(taken):
+    train((3, 4, 2), 1)
+    train((3, 4, 2), 11)
+    assert "weigh" not in taken
+    taken.clear()
+    train((3, 4, 2), 1, weights=np.ones(33))
+    assert {"step_on_row", "weigh"} <= taken
     assert "step_on_vectors" not in taken
 
 

@@ -104,7 +104,7 @@ def test_only_what_kernels_cannot_read_is_cut_into_parts(kernel_backend, dtype, 
     monkeypatch.setattr(prediction.Plan, "call", lambda *arguments: calls.append(arguments[3]) or call(*arguments))
     for X, expected in [
         (network.X.astype("f4"), [8]), (network.X[::-1], [8]), (network.X > 0, [8]),
-        (network.X.astype("f2"), [3, 3, 2]), (network.X.astype(">f8"), [3, 3, 2]),
+        (network.X.astype("f2"), [8]), (network.X.astype(">f2"), [3, 3, 2]), (network.X.astype(">f8"), [3, 3, 2]),
     ]:  # fmt: skip
         calls.clear()
         assert current.run(X, output, allow_nan=False)

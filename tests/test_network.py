@@ -60,6 +60,7 @@ def test_signatures():
         "shuffle": True, "seed": None, "verbose": False, "validation_data": None, "validation_fraction": None,
         "metrics": None, "monitor": None, "patience": None, "min_delta": 0.0, "restore_best": False,
         "target_loss": None, "time_limit": None, "callbacks": None, "resume": False, "gradient_norms": False,
+        "sample_weight": None, "class_weight": None,
     }  # fmt: skip
     positional = ["self", "X", "y", "epochs", "learning_rate", "batch_size"]
     assert [name for name, p in parameters.items() if p.kind != p.KEYWORD_ONLY] == positional

@@ -2,11 +2,13 @@
 
 from typing import Any, NamedTuple
 
-from . import validation
+from . import sparse, validation
 from .core import Core
 from .kernels.plan import Array
+from .kernels.sparse_rows import Samples
 from .predictor import Predictor, predict, predictor
 from .vector import ParameterVector, parameter_vector
+from .weights import normalized, weights_of_samples
 
 
 class Gradients(NamedTuple):
@@ -25,6 +27,7 @@ class Computation(Core):
         Parameters
         ----------
         X : array (n_samples, features), or (features,) for one sample
+            Or a sparse matrix or array of SciPy's in CSR format.
         allow_nan : bool, default False
             Let NaN and infinity through: outputs that depend on them become NaN or infinite where the formulas say so.
 
@@ -77,15 +80,19 @@ class Computation(Core):
         """
         return predictor(self._executor.prediction(self._threads).apart(), self.backend, self._backend_asked)
 
-    def evaluate(self, X: Any, y: Any) -> float:
+    def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The loss on these samples.
 
         Parameters
         ----------
         X : array (n_samples, features)
+            Or a sparse matrix or array of SciPy's in CSR format, of which only the values that it holds are read.
         y : array (n_samples, outputs)
             Or (n_samples,) where there is one output. For categorical cross-entropy: integer labels (n_samples,), or
-            rows of probabilities. For losses with several outputs for a target: (n_samples, targets).
+            rows of probabilities.
+        sample_weight : array (n_samples,), default None
+            What each sample counts, from 0 on: the loss is the sum of weights times losses of samples, divided by the
+            sum of weights. None: all count alike.
 
         Returns
         -------
@@ -94,7 +101,8 @@ class Computation(Core):
         Raises
         ------
         ValueError, TypeError
-            If X or y is not such an array of finite numbers, or a label or probability is out of range.
+            If X or y is not such an array of finite numbers, or a label or probability is out of range; if a weight is
+            negative or not finite, or all are 0.
 
         Examples
         --------
@@ -103,16 +111,18 @@ class Computation(Core):
         >>> network.parameters = [2, 1]  # 2 x + 1
         >>> network.evaluate([[0], [1]], [0, 0])  # the mean of 1^2 and 3^2
         5.0
+        >>> network.evaluate([[0], [1]], [0, 0], sample_weight=[3, 1])  # (3 * 1^2 + 1 * 3^2) / 4
+        3.0
         """
-        X, y = self._checked(X, y)
-        return self._executor.evaluate(X, y)
+        X, y, weights = self._weighted(X, y, sample_weight)
+        return self._executor.evaluate(X, y, weights)
 
-    def gradient(self, X: Any, y: Any) -> ParameterVector:
+    def gradient(self, X: Any, y: Any, sample_weight: Any = None) -> ParameterVector:
         """The gradient of the loss on these samples with respect to the parameters.
 
         Parameters
         ----------
-        X, y
+        X, y, sample_weight
             As in `evaluate`.
 
         Returns
@@ -133,8 +143,8 @@ class Computation(Core):
         >>> network.gradient([[3]], [0]).tolist()  # 2 (2 * 3 + 1) * 3, 2 (2 * 3 + 1)
         [42.0, 14.0]
         """
-        X, y = self._checked(X, y)
-        return parameter_vector(self._executor.gradient(X, y)[1], self.layer_sizes)
+        X, y, weights = self._weighted(X, y, sample_weight)
+        return parameter_vector(self._executor.gradient(X, y, weights)[1], self.layer_sizes)
 
     def backward(self, X: Any, output_gradient: Any) -> Gradients:
         """Backpropagate a gradient that is given: for objectives that are no function of the table.
@@ -173,3 +183,18 @@ class Computation(Core):
     def _checked(self, X: Any, y: Any) -> tuple[Array, Array]:
         X = validation.samples(X, self.layer_sizes[0], self.dtype)
         return X, validation.targets(y, len(X), self._model)
+
+    def _weighted(
+        self, X: Any, y: Any, sample_weight: Any, class_weight: Any = None
+    ) -> tuple[Samples, Array, Array | None]:
+        """Samples, which may be sparse, targets and weights as executors want them."""
+        X, y, weights = self._checked_chunk(X, y, sample_weight, class_weight)
+        return X, y, normalized(weights)
+
+    def _checked_chunk(
+        self, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
+    ) -> tuple[Samples, Array, Array | None]:
+        """The same with weights as they were given."""
+        X = sparse.samples(X, self.layer_sizes[0], self.dtype)
+        y = validation.targets(y, len(X), self._model)
+        return X, y, weights_of_samples(sample_weight, class_weight, y, self._model)

@@ -18,6 +18,7 @@ from .kernels.errors import require
 from .kernels.optimizers import Optimizer
 from .kernels.plan import Array
 from .kernels.reference import ReferenceTraining
+from .kernels.sparse_rows import Samples
 from .kernels.training import Schedule, Training
 from .vector import parameter_vector
 
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 
 
 @lru_cache
-def shuffle_key(entropy: int) -> int:
-    """63 bits that fix the orders of samples."""
-    sequence = np.random.SeedSequence(entropy, spawn_key=(SHUFFLE,))
+def shuffle_key(entropy: int, *chunk: int) -> int:
+    """63 bits that fix the orders of samples, of a chunk of them if it has a number."""
+    sequence = np.random.SeedSequence(entropy, spawn_key=(SHUFFLE, *chunk))
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
@@ -72,6 +73,8 @@ class Learning(Inspection):
         callbacks: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
         resume: bool = False,
         gradient_norms: bool = False,
+        sample_weight: Any = None,
+        class_weight: Any = None,
     ) -> History:
         """Minimize the loss by steps on minibatches.
 
@@ -82,7 +85,7 @@ class Learning(Inspection):
         ----------
         X, y
             As in `evaluate`. They are read batch by batch where they lie, and never copied whole if they are plain
-            arrays of integers or of float32 or float64.
+            arrays of integers, booleans or of float16, float32 or float64, memory maps among them.
         epochs : int
             How many times to go through all samples.
         learning_rate : float, schedule or callable, default None
@@ -155,6 +158,12 @@ class Learning(Inspection):
         gradient_norms : bool, default False
             Keep the mean norm of each epoch's gradients, over all parameters, in the history: after `clip_value`, and
             before `clip_norm`.
+        sample_weight : array (n_samples,), default None
+            As in `evaluate`. A step's loss and gradient are divided by the sum of its own samples' weights.
+        class_weight : dict or "balanced", default None
+            Weights of classes 0, 1, ..., by which those of their samples are multiplied; classes that are not named
+            have 1. "balanced": inversely proportional to how many samples of the class there are. Targets must be
+            labels, one-hot rows, or zeros and ones for a single output.
 
         Returns
         -------
@@ -188,7 +197,7 @@ class Learning(Inspection):
         """
         if self._watched:
             raise RuntimeError("train must not be called by callbacks of the same network's training")
-        X, y = self._checked(X, y)
+        X, y, weights = self._weighted(X, y, sample_weight, class_weight)
         epochs = validation.positive_integer("epochs", epochs)
         changing = validation.schedule(learning_rate)
         chosen = validation.optimizer(optimizer, learning_rate, changing)
@@ -215,8 +224,9 @@ class Learning(Inspection):
                 patience, min_delta, restore_best, target_loss, time_limit, callbacks,
             )  # fmt: skip
         if not isinstance(chosen, Optimizer):
+            validation.batch_size(batch_size, len(X), chosen)
             require(unwatched, "optimizer", "one of the kernels' for training that is monitored", optimizer)
-            return self._train_by_lbfgs(X, y, epochs, chosen, validation.penalty_of_lbfgs(wishes), watch)
+            return self._train_by_lbfgs(X, y, epochs, chosen, validation.penalty_of_lbfgs(wishes), watch, weights)
         if watch is not None:
             if watch.done:
                 self._history = watch.history
@@ -233,9 +243,16 @@ class Learning(Inspection):
         schedule = Schedule(
             chosen, size, epochs, key, self._epochs, self._updates, regularization=wishes, rates=rates
         )  # fmt: skip
-        return self._train(X, y, schedule, watch)
+        return self._train(X, y, schedule, watch, weights)
 
-    def _train(self, X: Array, y: Array, schedule: Schedule, watch: "Watcher | None") -> History:
+    def _train(
+        self,
+        X: Samples,
+        y: Array,
+        schedule: Schedule,
+        watch: "Watcher | None" = None,
+        weights: Array | None = None,
+    ) -> History:
         history = watch.history if watch is not None else History([])
         before, best = len(history.loss), None
         average = None
@@ -243,7 +260,7 @@ class Learning(Inspection):
             if self._average is None:
                 self._average = self._parameters.copy()
             average = self._average
-        work = self._executor.training(X, y, self._state, schedule, average)
+        work = self._executor.training(X, y, self._state, schedule, average, weights)
         # of a step, roughly; 2000 for what it costs however small it is
         operations = 6 * self._model.parameter_count * schedule.batch_size + 2000
         threads = training.threads_for(operations, self._threads)
@@ -299,8 +316,15 @@ class Learning(Inspection):
         self._optimizer = optimizer
 
     def _train_by_lbfgs(
-        self, X: Array, y: Array, epochs: int, settings: "LBFGS", l2: float, watch: "Watcher | None"
-    ) -> History:  # fmt: skip
+        self,
+        X: Samples,
+        y: Array,
+        epochs: int,
+        settings: "LBFGS",
+        l2: float,
+        watch: "Watcher | None",
+        weights: Array | None,
+    ) -> History:
         from . import lbfgs
 
         history = watch.history if watch is not None else History([])
@@ -314,7 +338,7 @@ class Learning(Inspection):
             with np.errstate(over="ignore"):
                 self._parameters[...] = x
             self._executor.changed()
-            loss[0], gradient = self._executor.gradient(X, y)
+            loss[0], gradient = self._executor.gradient(X, y, weights)
             penalty = np.asarray(penalized) * x
             return loss[0] + float(penalty @ x) / 2, gradient + penalty
 

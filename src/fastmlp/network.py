@@ -15,10 +15,10 @@ from .kernels.functions import Function, from_record, to_record
 from .kernels.losses import LOSSES
 from .kernels.optimizers import OPTIMIZERS
 from .kernels.plan import Array
-from .learning import Learning
+from .streaming import Streaming
 
 
-class NeuralNetwork(Learning):
+class NeuralNetwork(Streaming):
     """A multilayer perceptron.
 
     Each layer computes f(a @ weights + biases) from the activations `a` of the layer before it.

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from . import validation
+from . import sparse, validation
 from .kernels.backends import backend as find_backend
 from .kernels.functions import name_of
 from .kernels.plan import Array, Model
@@ -67,7 +67,8 @@ class Predictor:
         Parameters
         ----------
         X : array (n_samples, features), or (features,) for one sample
-            Fastest where it is a plain array of float32 or float64.
+            Fastest where it is a plain array of float32 or float64. Or a sparse matrix or array of SciPy's in CSR
+            format.
         out : array (n_samples, outputs), or (outputs,) for one sample, default None
             Where to put them: a C-contiguous array of the network's dtype, which may share memory with X. If X is not
             finite, some rows may have been written. None: a new array.
@@ -109,7 +110,10 @@ def predict(
     """What a predictor returns, whatever it is given."""
     model = prediction.model
     # whether numbers are finite shows when they are read
-    one, X = validation.one_or_many(X, model.sizes[0], model.dtype, allow_nan=True)
+    if validation.is_sparse(X):
+        one, X = False, sparse.sparse_rows(X, model.sizes[0])
+    else:
+        one, X = validation.one_or_many(X, model.sizes[0], model.dtype, allow_nan=True)
     rows = (len(X), model.sizes[-1])
     shape = rows[1:] if one else rows
     if out is None:
@@ -117,9 +121,11 @@ def predict(
     else:
         validation.output("out", out, shape, model.dtype)
     target = np.asarray(out).reshape(rows)
-    written = np.empty_like(target) if np.may_share_memory(X, target) else target  # as if all of X were read first
+    written = (
+        np.empty_like(target) if np.may_share_memory(sparse.flat(X), target) else target
+    )  # as if all of X were read first
     if not prediction.run(X, written, allow_nan):
-        validation.require_finite("X", X, model.dtype)
+        sparse.require_finite(X, model.dtype)
         raise ValueError(f"X must be finite as {model.dtype}, got other numbers while it was read")
     if written is not target:
         target[...] = written

@@ -3,7 +3,8 @@
 import dataclasses
 import math
 import operator
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -267,6 +268,8 @@ def numbers(argument: str, value: Any) -> Array:
     """An array of real numbers of any shape, as it lies in memory."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{argument} must be an array without a mask, got a masked array")
+    if is_sparse(value):
+        raise TypeError(f"{argument} must be a dense array, got a sparse one: {argument}.toarray() makes one")
     try:
         array = np.asarray(value)
     except ValueError:
@@ -274,6 +277,12 @@ def numbers(argument: str, value: Any) -> Array:
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{argument} must be an array of real numbers, got dtype {array.dtype}")
     return array
+
+
+def is_sparse(value: Any) -> bool:
+    """Whether it is one of SciPy's sparse matrices or arrays: then somebody has imported it."""
+    sparse = sys.modules.get("scipy.sparse") if type(value) is not np.ndarray else None
+    return sparse is not None and bool(sparse.issparse(value))
 
 
 def samples(X: Any, features: int, dtype: str, argument: str = "X", allow_nan: bool = False) -> Array:
@@ -311,16 +320,10 @@ def targets(y: Any, n_samples: int, model: Model) -> Array:
     restriction = TARGET_KINDS[kind]
     if restriction:
         rule, broken = restriction
-        outside = broken(array)
-        require(not outside.any(), "y", f"{rule} for loss '{row.name}'", _first(array, outside))
+        require_each("y", array, f"{rule} for loss '{row.name}'", lambda part: ~broken(part))
     if kind == "classes":
-        wrong = np.abs(array.sum(axis=1, dtype=np.float64) - 1) > 1e-3
-        require(
-            not wrong.any(),
-            "y",
-            "integer labels, or rows of probabilities that sum to 1",
-            array[np.argmax(wrong)].tolist(),
-        )
+        rule = "integer labels, or rows of probabilities that sum to 1"
+        require_each("y", array, rule, lambda part: np.abs(part.sum(axis=1, dtype=np.float64) - 1) <= 1e-3)
     return array
 
 
@@ -330,8 +333,7 @@ def _labels(y: Array, n_samples: int, classes: int) -> Array:
             f"y must be integer labels 0 ... {classes - 1}, or rows of {classes} probabilities, got dtype {y.dtype}"
         )
     _require_shape("y", y, y.shape == (n_samples,), f"({n_samples},) or ({n_samples}, {classes})")
-    outside = (y < 0) | (y >= classes)
-    require(not outside.any(), "y", f"labels from 0 to {classes - 1}", _first(y, outside))
+    require_each("y", y, f"labels from 0 to {classes - 1}", lambda part: (part >= 0) & (part < classes))
     return y.astype(np.int64)
 
 
@@ -372,21 +374,46 @@ def output(argument: str, value: Any, shape: tuple[int, ...], dtype: str) -> Non
 
 def require_finite(argument: str, array: Array, dtype: str) -> None:
     """Refuse NaN and numbers that are infinite as `dtype`, saying where."""
+    place = first_nonfinite(array, dtype)
+    if place is not None:
+        complain_of(argument, array[place], place, dtype)
+
+
+def first_nonfinite(array: Array, dtype: str) -> tuple[int, ...] | None:
+    """Where the first is; None: there is none."""
     if array.dtype.kind in "iub" or _few_and_finite(array, dtype):
-        return
-    rows = max(1, CHECKED_AT_ONCE // max(1, array[:1].size))
-    for start in range(0, len(array), rows):
+        return None
+    for start, rows in _parts(array):
         with np.errstate(over="ignore", invalid="ignore"):
-            part = array[start : start + rows].astype(dtype, copy=False)
+            part = rows.astype(dtype, copy=False)
             if np.isfinite(part.sum()):  # which NaN and infinity survive, and which is quicker than looking at each
                 continue
         finite = np.isfinite(part)
         if not finite.all():
             place = np.unravel_index(np.argmin(finite), finite.shape)
-            at = (start + int(place[0]), *(int(i) for i in place[1:]))
-            value = array[at]
-            rule = "finite" if not np.isfinite(value) else f"finite as {dtype}"
-            raise ValueError(f"{argument} must be {rule}, got {value} at {argument}[{', '.join(map(str, at))}]")
+            return (start + int(place[0]), *(int(i) for i in place[1:]))
+    return None
+
+
+def complain_of(argument: str, value: Any, place: tuple[int, ...], dtype: str) -> NoReturn:
+    """Refuse a number that is not finite, at least as this type."""
+    rule = "finite" if not np.isfinite(value) else f"finite as {dtype}"
+    raise ValueError(f"{argument} must be {rule}, got {value} at {argument}[{', '.join(map(str, place))}]")
+
+
+def _parts(array: Array) -> Iterator[tuple[int, Array]]:
+    """Rows of an array, which may be larger than memory, and the number of the first."""
+    rows = max(1, CHECKED_AT_ONCE // max(1, array[:1].size))
+    for start in range(0, len(array), rows):
+        yield start, array[start : start + rows]
+
+
+def require_each(argument: str, array: Array, rule: str, holds: Callable[[Array], Array]) -> None:
+    """Refuse the first number, or row, for which something does not hold."""
+    for _, part in _parts(array):
+        right = holds(part)
+        if not right.all():
+            require(False, argument, rule, part[np.unravel_index(np.argmin(right), right.shape)].tolist())
 
 
 def _few_and_finite(array: Array, dtype: str) -> bool:
@@ -402,7 +429,3 @@ def _require_shape(argument: str, array: Array, right: bool, shape: str) -> None
 
 def _refuse_shape(argument: str, array: Array, shape: str) -> NoReturn:
     raise ValueError(f"{argument} must be of shape {shape}, got {array.shape}")
-
-
-def _first(values: Array, where: Array) -> Any:
-    return values[np.unravel_index(np.argmax(where), where.shape)].item()

@@ -1,0 +1,50 @@
+"""Sparse samples as kernels read them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """Rows with values in some columns: those of row i lie from starts[i] to starts[i + 1] - 1. All else is zero.
+
+    `starts` are int64 of their own; `columns`, int32 or int64, and `values` may lie in what the user holds.
+    """
+
+    values: Array
+    columns: Array
+    starts: Array
+    features: int
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self), self.features
+
+    def __getitem__(self, rows: slice) -> "SparseRows":
+        """Rows that follow each other, where they lie."""
+        first, last, _ = rows.indices(len(self))
+        return SparseRows(self.values, self.columns, self.starts[first : max(first, last) + 1], self.features)
+
+    def counts(self) -> Array:
+        """How many values each row has."""
+        counts: Array = np.diff(self.starts)
+        return counts
+
+    def dense(self, dtype: str, chosen: Any = slice(None)) -> Array:
+        """All rows, or some in a given order, with their zeros."""
+        rows = np.arange(len(self))[chosen]
+        dense = np.zeros((len(rows), self.features), dtype)
+        for target, row in zip(dense, rows, strict=True):
+            part = slice(self.starts[row], self.starts[row + 1])
+            np.add.at(target, self.columns[part], self.values[part].astype(dtype))
+        return dense
+
+
+Samples = Array | SparseRows

@@ -1,0 +1,62 @@
+"""Checks of sparse samples: what scipy.sparse calls CSR, matrices and arrays."""
+
+from typing import Any
+
+import numpy as np
+
+from . import validation
+from .kernels.errors import require
+from .kernels.interface import COLUMN_DTYPES
+from .kernels.plan import Array
+from .kernels.sparse_rows import Samples, SparseRows
+
+
+def samples(X: Any, features: int, dtype: str, allow_nan: bool = False) -> Samples:
+    """Samples as (n_samples, features), dense or sparse."""
+    if not validation.is_sparse(X):
+        return validation.samples(X, features, dtype, allow_nan=allow_nan)
+    rows = sparse_rows(X, features)
+    if not allow_nan:
+        require_finite(rows, dtype)
+    return rows
+
+
+def sparse_rows(X: Any, features: int) -> SparseRows:
+    """Samples as they lie in a CSR matrix or array."""
+    if X.format != "csr":
+        raise TypeError(
+            f"X must be an array or a sparse matrix in CSR format, got {X.format.upper()}: X.tocsr() makes one"
+        )
+    if X.ndim != 2 or X.shape[1] != features or X.shape[0] == 0:
+        raise ValueError(f"X must be of shape (n_samples, {features}), got {X.shape}")
+    values = validation.numbers("X", X.data)
+    starts, columns = np.array(X.indptr, np.int64), X.indices
+    if columns.dtype.name not in COLUMN_DTYPES or not columns.dtype.isnative:
+        columns = columns.astype(np.int64)
+    # SciPy takes the three arrays as they are given, and kernels follow them
+    whole = min(len(values), len(columns))
+    rule = "a CSR matrix whose indptr goes from 0 up to the number of values"
+    right = len(starts) == X.shape[0] + 1 and starts[0] == 0 and starts[-1] <= whole and (np.diff(starts) >= 0).all()
+    require(bool(right), "X", rule, X.indptr)
+    rule = f"a CSR matrix whose indices are from 0 to {features - 1}"
+    count = int(starts[-1])
+    columns = np.ascontiguousarray(columns[:count])
+    validation.require_each("X", columns, rule, lambda part: (part >= 0) & (part < features))
+    return SparseRows(np.ascontiguousarray(values[:count]), columns, starts, features)
+
+
+def require_finite(X: Samples, dtype: str) -> None:
+    """`validation.require_finite`, which says where in the matrix."""
+    if not isinstance(X, SparseRows):
+        validation.require_finite("X", X, dtype)
+        return
+    place = validation.first_nonfinite(X.values, dtype)
+    if place is not None:
+        (k,) = place
+        row = int(np.searchsorted(X.starts, k, side="right")) - 1
+        validation.complain_of("X", X.values[k], (row, int(X.columns[k])), dtype)
+
+
+def flat(X: Samples) -> Array:
+    """The numbers that there are."""
+    return X.values if isinstance(X, SparseRows) else X

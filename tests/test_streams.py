@@ -1,0 +1,269 @@
+"""Training on chunks: the steps that training on all of them together makes, and errors that undo nothing."""
+
+import copy
+
+import numpy as np
+import pytest
+from test_memory import peak
+
+import fastmlp
+
+SAMPLES, BATCH = 60, 5
+
+
+def made(backend=None, dtype="float64", loss="mean_squared_error"):
+    return fastmlp.NeuralNetwork([4, 6, 2], "tanh", loss=loss, dtype=dtype, seed=3, backend=backend)
+
+
+def data(loss="mean_squared_error"):
+    generator = np.random.default_rng(8)
+    X = generator.normal(size=(SAMPLES, 4))
+    if loss == "categorical_cross_entropy":
+        return X, generator.integers(2, size=SAMPLES)
+    return X, generator.normal(size=(SAMPLES, 2))
+
+
+def chunks(*columns, ends=(10, 15, 40, 60)):
+    """Of sizes that are multiples of BATCH."""
+    return [tuple(c[a:b] for c in columns) for a, b in zip((0, *ends), ends, strict=False)]
+
+
+OPTIONS = {"learning_rate": 0.02, "batch_size": BATCH, "optimizer": "adam"}
+
+
+def bits(network):
+    return network.parameters.tobytes(), network._state.tobytes(), network._updates, network._epochs
+
+
+@pytest.mark.parametrize("loss", ["mean_squared_error", "categorical_cross_entropy"])
+def test_the_bits_of_training_on_all_at_once(backend, dtype, loss):
+    X, y = data(loss)
+    stream, whole = made(backend.name, dtype, loss), made(backend.name, dtype, loss)
+    expected = whole.train(X, y, 3, shuffle=False, **OPTIONS)
+    history = stream.train_stream(chunks(X, y), 3, **OPTIONS)
+    assert bits(stream) == bits(whole)
+    np.testing.assert_allclose(history.loss, expected.loss, rtol=64 * np.finfo(dtype).eps)
+    other = made(backend.name, dtype, loss)
+    other.train_stream(chunks(X, y, ends=(12, 60)), 3, **OPTIONS)
+    assert bits(other) != bits(whole)
+
+
+def test_training_goes_on_from_one_call_to_the_next(backend):
+    X, y = data()
+    parts, whole = made(backend.name), made(backend.name)
+    whole.train(X, y, 4, shuffle=False, **OPTIONS)
+    parts.train_stream(chunks(X, y), 1, **OPTIONS)
+    parts.train(X, y, 2, shuffle=False, **OPTIONS)
+    parts.train_stream(iter(chunks(X, y)), **OPTIONS)
+    assert bits(parts) == bits(whole)
+
+
+def test_weights_of_chunks(backend):
+    """Steps and losses as if all came at once: within rounding, since weights are made relative to other means."""
+    X, y = data()
+    weights = np.random.default_rng(2).integers(1, 5, SAMPLES) / 2
+    weights[20:30] *= 100  # chunks count as much as their weights do
+    stream, whole = made(backend.name), made(backend.name)
+    expected = whole.train(X, y, 2, shuffle=False, sample_weight=weights, **OPTIONS)
+    history = stream.train_stream(chunks(X, y, weights), 2, **OPTIONS)
+    np.testing.assert_allclose(stream.parameters, whole.parameters, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-12)
+    unweighted = made(backend.name).train_stream(chunks(X, y), 2, **OPTIONS)
+    assert abs(np.subtract(unweighted.loss, history.loss)).max() > 1e-3
+
+
+def test_chunks_with_weights_and_without_and_classes(backend):
+    X, y = data("categorical_cross_entropy")
+    loss = "categorical_cross_entropy"
+    stream, whole = made(backend.name, loss=loss), made(backend.name, loss=loss)
+    weights = np.ones(SAMPLES)
+    weights[:30] = 0.25
+    mixed = [(X[:30], y[:30], weights[:30]), [X[30:], y[30:]]]
+    history = stream.train_stream(mixed, class_weight={1: 3}, **OPTIONS)
+    expected = whole.train(X, y, 1, shuffle=False, sample_weight=weights, class_weight={1: 3}, **OPTIONS)
+    np.testing.assert_allclose(stream.parameters, whole.parameters, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-12)
+
+
+def test_shuffling_within_chunks(backend):
+    """Each chunk in an order of its own, another in each epoch; the same for the same seed."""
+    X, y = data()
+
+    def trained(**options):
+        network = made(backend.name)
+        return network.train_stream(chunks(X, y, ends=(30, 60)), 2, **OPTIONS, **options), bits(network)
+
+    assert trained(shuffle=True)[1] == trained(shuffle=True)[1] != trained()[1]
+    assert trained(shuffle=True, seed=1)[1] == trained(shuffle=True, seed=1)[1] != trained(shuffle=True)[1]
+
+
+def test_orders_of_chunks_differ(monkeypatch):
+    keys = []
+    network = made("reference")
+    train = network._train
+
+    def spy(X, y, schedule, **options):
+        keys.append((schedule.shuffle_key, schedule.first_epoch))
+        return train(X, y, schedule, **options)
+
+    monkeypatch.setattr(network, "_train", spy)
+    network.train_stream(chunks(*data()), 2, shuffle=True, **OPTIONS)
+    assert len(set(keys)) == 8
+    assert [epoch for _, epoch in keys] == [0] * 4 + [1] * 4
+
+
+def test_the_end_of_a_chunk_is_a_smaller_batch(backend):
+    X, y = data()
+    stream, steps = made(backend.name), made(backend.name)
+    stream.train_stream([(X[:8], y[:8]), (X[8:11], y[8:11])], **OPTIONS)
+    for rows in (slice(0, 5), slice(5, 8), slice(8, 11)):
+        steps.train(X[rows], y[rows], 1, **OPTIONS, shuffle=False)
+    assert bits(stream)[:3] == bits(steps)[:3]
+    assert (stream._epochs, steps._epochs) == (1, 3)
+
+
+def test_a_callable_is_called_for_each_epoch_and_chunks_are_made_one_by_one():
+    X, y = data()
+    events, network = [], made()
+
+    def stream():
+        events.append("begin")
+        for chunk in chunks(X, y):
+            events.append(network._updates)
+            yield chunk
+
+    network.train_stream(stream, 2, **OPTIONS)
+    assert events == ["begin", 0, 2, 3, 8, "begin", 12, 14, 15, 20]
+
+
+def test_one_chunk_is_in_memory_at_a_time(fast_backend):
+    network = fastmlp.NeuralNetwork([100, 2], seed=1, backend=fast_backend.name)
+
+    def stream():
+        for seed in range(5):
+            generator = np.random.default_rng(seed)
+            yield generator.random((10_000, 100)), generator.random((10_000, 2))  # 8 megabytes
+
+    assert 8e6 < peak(lambda: network.train_stream(stream, 2)) < 12e6
+    kept = []
+    assert peak(lambda: network.train_stream(lambda: (kept.append(c) or c for c in stream()))) > 30e6
+
+
+def test_verbose(capsys):
+    history = made("reference").train_stream(chunks(*data()), 2, verbose=True, **OPTIONS)
+    lines = [f"Epoch {i + 1}/2, loss: {loss:.6f}" for i, loss in enumerate(history.loss)]
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+# --- errors
+
+
+@pytest.mark.parametrize("bad", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda X, y: (X[:, :3], y), r"X must be of shape \(n_samples, 4\), got \(\d+, 3\), in chunk"),
+        (lambda X, y: (X * np.nan, y), r"X must be finite, got nan at X\[0, 0\], in chunk"),
+        (lambda X, y: (X, y[1:]), r"y must be of shape .*, in chunk"),
+        (lambda X, y: (X[:0], y[:0]), r"X must be of shape .*, got \(0, 4\), in chunk"),
+        (
+            lambda X, y: (X, y, -np.ones(len(X))),
+            r"sample_weight must be finite numbers from 0 on, got -1.0 .*, in chunk",
+        ),
+        (lambda X, y: (X, y, np.zeros(len(X))), r"sample_weight must be above 0 for some sample, .*, in chunk"),
+        (lambda X, y: X, r"chunks must be of \(X, y\) or \(X, y, sample_weight\), got array.*, in chunk"),
+        (lambda X, y: (X,), r"chunks must be of \(X, y\) or \(X, y, sample_weight\), got \(array.*, in chunk"),
+    ],
+)
+def test_a_bad_chunk_leaves_the_network_as_after_the_one_before(backend, bad, spoil, message):
+    good = chunks(*data())
+    network, expected = made(backend.name), made(backend.name)
+    for who in (network, expected):
+        who.train(*good[0], 1, **OPTIONS)
+    if bad > 1:
+        expected.train_stream(good[: bad - 1], **OPTIONS)
+    with pytest.raises((ValueError, TypeError), match=f"{message} {bad} of epoch 1$"):
+        network.train_stream([*good[: bad - 1], spoil(*good[bad - 1]), *good[bad:]], **OPTIONS)
+    assert bits(network)[:3] == bits(expected)[:3]
+
+
+def test_a_bad_first_chunk_changes_nothing_not_even_the_optimizer():
+    X, y = data()
+    network = made()
+    network.train(X, y, 1, **OPTIONS)
+    before = bits(network)
+    with pytest.raises(ValueError, match="in chunk 1 of epoch 1"):
+        network.train_stream([(X[:, :2], y)], optimizer="sgd")
+    assert bits(network) == before
+
+
+def test_errors_of_the_iterable_itself_pass_with_a_note():
+    X, y = data()
+    network, expected = made(), made()
+
+    def broken():
+        yield X[:10], y[:10]
+        raise OSError("disk on fire")
+
+    with pytest.raises(OSError, match="disk on fire") as caught:
+        network.train_stream(broken(), **OPTIONS)
+    assert caught.value.__notes__ == ["This was chunk 2 of epoch 1: parameters are as the chunk before has left them."]
+    expected.train_stream([(X[:10], y[:10])], **OPTIONS)
+    assert bits(network)[:3] == bits(expected)[:3]
+
+
+def test_a_chunk_that_diverges(backend):
+    X, y = data()
+    network, expected = made(backend.name), made(backend.name)
+    sgd = {"learning_rate": 0.1, "batch_size": BATCH}
+    with pytest.raises(fastmlp.DivergenceError) as caught:
+        network.train_stream([(X[:10], y[:10]), (X[10:], y[10:] * 1e200)], **sgd)
+    assert "This was chunk 2 of epoch 1" in caught.value.__notes__[0]
+    expected.train_stream([(X[:10], y[:10])], **sgd)
+    assert network.parameters.tobytes() == expected.parameters.tobytes()
+    network.train_stream([(X[:10], y[:10])], **sgd)
+
+
+@pytest.mark.parametrize(
+    ("stream", "epochs", "message"),
+    [
+        (iter([]), 2, "chunks must be an iterable that begins anew, or a callable that returns one, for more than one"),
+        (3, 1, "chunks must be an iterable or a callable that returns one, got 3"),
+        (lambda: 3, 1, "chunks must return an iterable, got 3"),
+        ([], 1, "chunks must be one or more in an epoch, got none in epoch 1"),
+    ],
+)
+def test_what_is_no_stream(stream, epochs, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        made().train_stream(stream, epochs)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "epochs must be"),
+        ({"batch_size": 0}, "batch_size must be"),
+        ({"optimizer": "none"}, "optimizer must be one of"),
+        ({"learning_rate": -1}, "learning_rate must be"),
+        ({"shuffle": 1}, "shuffle must be"),
+        ({"verbose": 1}, "verbose must be"),
+        ({"seed": -1}, "seed must be"),
+        ({"class_weight": "balanced"}, "class_weight must be None or a dict of classes' weights, got 'balanced'"),
+    ],
+)
+def test_bad_options_before_the_first_chunk_is_made(options, message):
+    def never():
+        raise AssertionError
+
+    with pytest.raises((ValueError, TypeError), match=message):
+        made().train_stream(never, **options)
+
+
+def test_copies_go_on_alike():
+    X, y = data()
+    network = made()
+    network.train_stream(chunks(X, y), **OPTIONS)
+    twin = copy.deepcopy(network)
+    for who in (network, twin):
+        who.train_stream(chunks(X, y), shuffle=True, **OPTIONS)
+    assert bits(network) == bits(twin)
