@@ -25,24 +25,20 @@ def uniform(variance: Callable[[int, int], float], generator: Generator, inputs:
 
 
 def he(inputs: int, outputs: int) -> float:
-    # K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015: keeps the variance through ReLU
     return 2.0 / inputs
 
 
 def glorot(inputs: int, outputs: int) -> float:
-    # X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010
     return 2.0 / (inputs + outputs)
 
 
 def lecun(inputs: int, outputs: int) -> float:
-    # Y. LeCun, L. Bottou, G. Orr, K.-R. Müller, "Efficient backprop", 1998, equation 16: keeps the variance of sums
     return 1.0 / inputs
 
 
 def orthogonal(generator: Generator, inputs: int, outputs: int) -> Array:
-    # A. Saxe, J. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
-    # networks", ICLR 2014. The signs make Q uniform over orthogonal matrices: F. Mezzadri, "How to generate random
-    # matrices from the classical compact groups", Notices of the AMS 54, 2007.
+    # the signs make Q uniform over orthogonal matrices: F. Mezzadri, "How to generate random matrices from the
+    # classical compact groups", Notices of the AMS 54, 2007
     Q, R = np.linalg.qr(generator.normal(size=(max(inputs, outputs), min(inputs, outputs))))
     Q = Q * np.where(np.diag(R) < 0, -1.0, 1.0)
     return Q if inputs >= outputs else Q.T
@@ -59,26 +55,39 @@ class Initializer:
     name: str
     weights: Callable[[Generator, int, int], Array]
     variance: str  # of a weight, for people
+    source: str = ""
     biases: Callable[[Generator, int], Array] | None = None  # None: zeros
 
+
+_HE = 'K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015: keeps the variance through ReLU'
+_GLOROT = (
+    'X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010'
+)
+_LECUN = (
+    'Y. LeCun, L. Bottou, G. Orr, K.-R. Müller, "Efficient backprop", 1998, equation 16: keeps the variance of sums'
+)
+_ORTHOGONAL = (
+    'A. Saxe, J. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural '
+    'networks", ICLR 2014'
+)
 
 INITIALIZERS = {
     initializer.name: initializer
     for initializer in (
-        Initializer("he_normal", partial(normal, he), "2 / inputs"),
-        Initializer("he_uniform", partial(uniform, he), "2 / inputs"),
-        Initializer("glorot_normal", partial(normal, glorot), "2 / (inputs + outputs)"),
-        Initializer("glorot_uniform", partial(uniform, glorot), "2 / (inputs + outputs)"),
-        Initializer("lecun_normal", partial(normal, lecun), "1 / inputs"),
-        Initializer("lecun_uniform", partial(uniform, lecun), "1 / inputs"),
-        Initializer("orthogonal", orthogonal, "1 / max(inputs, outputs)"),
+        Initializer("he_normal", partial(normal, he), "2 / inputs", _HE),
+        Initializer("he_uniform", partial(uniform, he), "2 / inputs", _HE),
+        Initializer("glorot_normal", partial(normal, glorot), "2 / (inputs + outputs)", _GLOROT),
+        Initializer("glorot_uniform", partial(uniform, glorot), "2 / (inputs + outputs)", _GLOROT),
+        Initializer("lecun_normal", partial(normal, lecun), "1 / inputs", _LECUN),
+        Initializer("lecun_uniform", partial(uniform, lecun), "1 / inputs", _LECUN),
+        Initializer("orthogonal", orthogonal, "1 / max(inputs, outputs)", _ORTHOGONAL),
         Initializer("zeros", zeros, "0"),
         # those of introductions that write networks by hand
         Initializer(
             "standard_normal",
             partial(normal, lambda inputs, outputs: 1.0),
             "1",
-            lambda generator, outputs: generator.normal(size=outputs),
+            biases=lambda generator, outputs: generator.normal(size=outputs),
         ),
         Initializer("small_normal", partial(normal, lambda inputs, outputs: 0.01**2), "0.0001"),
     )

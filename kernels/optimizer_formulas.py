@@ -256,25 +256,70 @@ class Formula:
 
     name: str
     update: Callable[..., None]
+    text: str  # for people: w are the parameters, g is the gradient, t = 1, 2, ... the number of the update
     slots: tuple[str, ...] = ()  # names of the vectors of its state
     prepare: Callable[..., None] | None = None
     prepared: int = 0  # numbers that `prepare` leaves
 
 
 _MOMENTS = ("first_moment", "second_moment")
+_MEANS = "m = beta1 * m + (1 - beta1) * g; v = beta2 * v + (1 - beta2) * g^2; "
 _TABLE = (
-    Formula("sgd", sgd),
-    Formula("momentum", momentum, ("velocity",)),
-    Formula("nesterov", nesterov, ("velocity",)),
-    Formula("adam", adam, _MOMENTS, adam_corrections, 2),
-    Formula("adamw", adamw, _MOMENTS, adamw_corrections, 3),
-    Formula("nadam", nadam, _MOMENTS, nadam_corrections, 5),
-    Formula("radam", radam, _MOMENTS, radam_corrections, 2),
-    Formula("rmsprop", rmsprop, ("squares",)),
-    Formula("rmsprop_momentum", rmsprop_momentum, ("squares", "velocity")),
-    Formula("adagrad", adagrad, ("squares",)),
-    Formula("adadelta", adadelta, ("squares", "squared_steps")),
-    Formula("lion", lion, ("moment",)),
-    Formula("rprop", rprop, ("signs", "steps")),
-)
+    Formula("sgd", sgd, "w -= learning_rate * g"),
+    Formula("momentum", momentum, "v = momentum * v + g; w -= learning_rate * v", ("velocity",)),
+    Formula(
+        "nesterov", nesterov, "v = momentum * v + g; w -= learning_rate * (g + momentum * v)", ("velocity",),
+    ),
+    Formula(
+        "adam", adam,
+        _MEANS + "w -= learning_rate * m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon)",
+        _MOMENTS, adam_corrections, 2,
+    ),
+    Formula(
+        "adamw", adamw,
+        _MEANS + "w -= learning_rate * (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon) + weight_decay * w)",
+        _MOMENTS, adamw_corrections, 3,
+    ),
+    Formula(
+        "nadam", nadam,
+        _MEANS + "mu(t) = beta1 * (1 - 0.96^(t * momentum_decay) / 2); p(t) = mu(1) * ... * mu(t); "
+        "w -= learning_rate * ((1 - mu(t)) / (1 - p(t)) * g + mu(t + 1) / (1 - p(t + 1)) * m) / "
+        "(sqrt(v / (1 - beta2^t)) + epsilon)",
+        _MOMENTS, nadam_corrections, 5,
+    ),
+    Formula(
+        "radam", radam,
+        _MEANS + "L = 2 / (1 - beta2) - 1; n = L - 2 * t * beta2^t / (1 - beta2^t); "
+        "s = (n - 4) * (n - 2) * L / ((L - 4) * (L - 2) * n) * (1 - beta2^t); "
+        "w -= learning_rate * m / (1 - beta1^t) * (sqrt(s) / (sqrt(v) + epsilon) if n > 5 else 1)",
+        _MOMENTS, radam_corrections, 2,
+    ),
+    Formula(
+        "rmsprop", rmsprop, "v = alpha * v + (1 - alpha) * g^2; w -= learning_rate * g / (sqrt(v) + epsilon)",
+        ("squares",),
+    ),
+    Formula(
+        "rmsprop_momentum", rmsprop_momentum,
+        "v = alpha * v + (1 - alpha) * g^2; u = momentum * u + g / (sqrt(v) + epsilon); w -= learning_rate * u",
+        ("squares", "velocity"),
+    ),
+    Formula("adagrad", adagrad, "v += g^2; w -= learning_rate * g / (sqrt(v) + epsilon)", ("squares",)),
+    Formula(
+        "adadelta", adadelta,
+        "v = rho * v + (1 - rho) * g^2; s = sqrt(u + epsilon) / sqrt(v + epsilon) * g; "
+        "u = rho * u + (1 - rho) * s^2; w -= learning_rate * s",
+        ("squares", "squared_steps"),
+    ),
+    Formula(
+        "lion", lion,
+        "w -= learning_rate * (sign(beta1 * m + (1 - beta1) * g) + weight_decay * w); m = beta2 * m + (1 - beta2) * g",
+        ("moment",),
+    ),
+    Formula(
+        "rprop", rprop,
+        "s *= grow where the sign of g stays, s *= shrink where it turns, from smallest to largest; "
+        "w -= s * sign(g), but not where it turns",
+        ("signs", "steps"),
+    ),
+)  # fmt: skip
 FORMULAS = {formula.name: formula for formula in _TABLE}

@@ -14,6 +14,7 @@ class Optimizer(Settings):
     """What all optimizers share."""
 
     name: ClassVar[str]
+    variants: ClassVar[tuple[str, ...]] = ()  # formulas that other settings than the defaults lead to
     full_batch: ClassVar[bool] = False  # whether all samples must be in one batch
     learning_rate: float
 
@@ -69,6 +70,7 @@ class SGD(Optimizer):
     """
 
     name = "sgd"
+    variants = ("momentum", "nesterov")
     learning_rate: float = setting(0.01, POSITIVE)
     momentum: float = setting(0.0, FRACTION)
     nesterov: bool = setting(False, FLAG)
@@ -236,6 +238,7 @@ class RMSprop(Optimizer):
     """
 
     name = "rmsprop"
+    variants = ("rmsprop_momentum",)
     learning_rate: float = setting(0.01, POSITIVE)
     alpha: float = setting(0.99, FRACTION)
     epsilon: float = setting(1e-8, POSITIVE)

@@ -58,20 +58,26 @@ class Metric:
     name: str
     function: MetricFunction
     greater_is_better: bool
-    targets: tuple[str, ...] | None = None  # of the losses that it suits (see `kernels.losses.Loss`); None: all
+    targets: tuple[str, ...] | None = None  # of the losses that it suits (see `kernels.losses.LossRow`); None: all
+    formula: str = ""  # of targets y and outputs a
+    source: str = ""
 
 
-AMOUNTS = ("real numbers", "probabilities")
+AMOUNTS, ANSWERS = ("real numbers", "probabilities"), ("classes", "probabilities")
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", accuracy, True, ("classes", "probabilities")),
-        Metric("balanced_accuracy", balanced_accuracy, True, ("classes", "probabilities")),
-        Metric("r2", r2, True, AMOUNTS),
-        Metric("mean_absolute_error", mean_absolute_error, False, AMOUNTS),
-        Metric("root_mean_squared_error", root_mean_squared_error, False, AMOUNTS),
+        Metric("accuracy", accuracy, True, ANSWERS, "the share of answers that are right"),
+        Metric(
+            "balanced_accuracy", balanced_accuracy, True, ANSWERS, "the mean, over classes, of the accuracy in each",
+            'K. Brodersen, C. Ong, K. Stephan, J. Buhmann, "The balanced accuracy and its posterior distribution", '
+            "ICPR 2010",
+        ),
+        Metric("r2", r2, True, AMOUNTS, "1 - sum (a - y)^2 / sum (y - mean y)^2, in the mean over outputs"),
+        Metric("mean_absolute_error", mean_absolute_error, False, AMOUNTS, "mean |a - y|"),
+        Metric("root_mean_squared_error", root_mean_squared_error, False, AMOUNTS, "sqrt(mean (a - y)^2)"),
     )
-}
+}  # fmt: skip
 TAKEN = ("epoch", "loss", "validation_loss", "learning_rate", "seconds")  # names of a history's other columns
 
 

@@ -8,7 +8,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -37,6 +37,8 @@ RULES[SHARE] = lambda v: 0 < v <= 1
 @dataclass(frozen=True)
 class RateSchedule(Settings):
     """What all schedules share. Epochs are counted from 0, and as the optimizer's updates make them."""
+
+    formula: ClassVar[str]  # of the rate, for people
 
     def rates(self, updates: Array, steps_per_epoch: int) -> Array:
         """The rates of these updates, whose numbers count from 0."""
@@ -71,6 +73,7 @@ class StepDecay(RateSchedule):
     StepDecay(learning_rate=0.1, every=5, factor=0.1)
     """
 
+    formula = "learning_rate * factor^floor(epoch / every)"
     learning_rate: float = setting(0.01, POSITIVE)
     every: int = setting(10, FROM_1)
     factor: float = setting(0.1, SHARE)
@@ -96,6 +99,7 @@ class ExponentialDecay(RateSchedule):
     ExponentialDecay(learning_rate=0.1, factor=0.95)
     """
 
+    formula = "learning_rate * factor^epoch"
     learning_rate: float = setting(0.01, POSITIVE)
     factor: float = setting(0.99, SHARE)
 
@@ -119,6 +123,7 @@ class InverseScaling(RateSchedule):
     InverseScaling(learning_rate=0.1, power=0.5)
     """
 
+    formula = "learning_rate / update^power"
     learning_rate: float = setting(0.01, POSITIVE)
     power: float = setting(0.5, NOT_NEGATIVE)
 
@@ -152,6 +157,9 @@ class Cosine(RateSchedule):
     Cosine(learning_rate=0.1, epochs=50, lowest=0.0, restarts=False, growth=1.0)
     """
 
+    formula = (
+        "lowest + (learning_rate - lowest) * (1 + cos(pi * part)) / 2, where part of the half wave, 0 to 1, is over"
+    )
     learning_rate: float = setting(0.01, POSITIVE)
     epochs: int = setting(10, FROM_1)
     lowest: float = setting(0.0, NOT_NEGATIVE)
@@ -198,6 +206,11 @@ class OneCycle(RateSchedule):
     OneCycle(learning_rate=0.1, epochs=30, rising=0.3, first=25.0, last=10000.0)
     """
 
+    formula = (
+        "low + (learning_rate - low) * (1 - cos(pi * part)) / 2 with low = learning_rate / first while it rises, then "
+        "end + (learning_rate - end) * (1 + cos(pi * part)) / 2 with end = low / last, where part of the rise or the "
+        "fall, from 0 to 1, is over"
+    )
     learning_rate: float = setting(0.01, POSITIVE)
     epochs: int = setting(10, FROM_1)
     rising: float = setting(0.3, INNER_FRACTION)
@@ -225,6 +238,10 @@ class WarmUp(RateSchedule):
     epochs : float, default 1
         How long it takes. The k-th of its n updates has k / n of the rate.
 
+    References
+    ----------
+    P. Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017, section 2.2.
+
     Examples
     --------
     >>> import fastmlp
@@ -232,6 +249,7 @@ class WarmUp(RateSchedule):
     WarmUp(then=ExponentialDecay(learning_rate=0.1, factor=0.99), epochs=5.0)
     """
 
+    formula = "min(1, update / (epochs * steps_per_epoch)) * then"
     then: float | RateSchedule | Callable[[int], float] = 0.01
     epochs: float = setting(1.0, POSITIVE)
 
@@ -292,6 +310,7 @@ class ReduceOnPlateau(RateSchedule):
     ReduceOnPlateau(learning_rate=0.1, factor=0.1, patience=5, threshold=0.0001, lowest=0.0)
     """
 
+    formula = "max(lowest, learning_rate * factor^n) after n waits in vain"
     learning_rate: float = setting(0.01, POSITIVE)
     factor: float = setting(0.1, SHARE)
     patience: int = setting(10, FROM_0)
