@@ -4,8 +4,8 @@
 
 Unlike times, they do not depend on what else the machine does. PATH is a folder with the package, such as that of
 `pip install --target PATH .`; without one, fastmlp is the installed one. Each training row of the comparison is run by
-one thread for one epoch and for more, each in a process: the difference is that of the steps, with all that `train` does
-for them. Of two paths, the exit status is 1 if the second has more than --limit percent more in a row.
+one thread for one epoch and for more, each in a process: the difference is that of the steps, with all that `train`
+does for them. Of two paths, the exit status is 1 if the second has more than --limit percent more in a row.
 
 Needs Linux with valgrind, which shows programs a CPU with AVX2 and without AVX-512: on x86-64, kernels are those of
 level x86-64-v3.

@@ -3,10 +3,10 @@
     python benchmarks/parity.py PATH [--seed 0] [--float32-activation tanh]
 
 PATH is as for mnist.py. In float64, three epochs with relu must agree to 1e-6, and in float32 the first 200 steps to
-1e-4: beyond that, optimizers that divide by small gradients amplify rounding. tanh, because relu has a kink: once in
-some thousand steps a weighted sum is so near to zero that rounding decides whether a neuron takes part, and Adam's kin
-make whole steps of that. PyTorch has no Lion: its other side is NumPy, by the paper's formula. The exit status is 1 if a
-bound is missed.
+1e-4: beyond that, optimizers that divide by small gradients amplify rounding. tanh, because relu has a kink: now and
+then a weighted sum is so near to zero that rounding decides whether a neuron takes part, and Adam's kin make whole
+steps of that. PyTorch has no Lion: its other side is NumPy, by the paper's formula. The exit status is 1 if a bound is
+missed.
 
 fastmlp trains twice: with a call for each step, whose losses are compared one by one, and with a call for each epoch,
 as users do, whose mean loss is compared with the mean of the steps of the other side.
@@ -178,7 +178,8 @@ def main() -> None:
             found = differences(course, options.seed, optimizer, other, X.astype(course.dtype), y)
             kept = found.of_steps <= course.bound and found.of_epochs <= course.bound  # NaN is not
             missed |= not kept
-            loss, bound = f"{found.first:.4f} -> {found.last:.4f}", f"{course.bound:.0e}{'' if kept else ', **missed**'}"
+            loss = f"{found.first:.4f} -> {found.last:.4f}"
+            bound = f"{course.bound:.0e}{'' if kept else ', **missed**'}"
             rows.append([
                 name, side, course.dtype, course.activation, f"{found.steps:,}", loss, f"{found.of_steps:.1e}",
                 f"{found.of_epochs:.1e}", bound,
