@@ -6,9 +6,11 @@ import numpy as np
 import oracle
 import pytest
 from cases import PAIRINGS, case
+from custom_functions import squared, squared_derivative, swish, swish_derivative
 from test_training import everything, table
 from test_validation import refusal
 
+import fastmlp
 from fastmlp import NeuralNetwork
 from fastmlp.kernels import reference
 
@@ -213,3 +215,27 @@ def test_numbers_that_cannot_be():
         assert refusal(network.permutation_importance, X, y, seed=wrong) == "seed"
     for wrong in ("accuracy", 3, ["r2"]):
         assert refusal(network.permutation_importance, X, y, metric=wrong) == "metric"
+
+
+# --- functions that are more than names
+
+
+def test_gradients_are_checked_with_the_settings_of_functions():
+    network = NeuralNetwork(
+        [3, 4, 2], fastmlp.LeakyReLU(0.3), loss=fastmlp.Huber(0.1), dtype="float64", seed=0, backend="reference"
+    )
+    X, y = table()
+    check = network.gradient_check(X, y)
+    assert check.max_relative_error < 1e-6
+    assert np.isclose(network.gradient(X, y), check.backpropagated, rtol=1e-12, atol=0).any()  # not another network's
+
+
+def test_functions_of_users_are_looked_into():
+    own = fastmlp.Activation(swish, swish_derivative, "own")
+    network = NeuralNetwork(
+        [3, 4, 2], own, loss=fastmlp.Loss(squared, squared_derivative, "mine"), dtype="float64", backend="reference"
+    )
+    assert network.gradient_check(*table()).max_relative_error < 1e-6
+    loss, _, layer, *_ = network.summary().splitlines()
+    assert loss == "loss mine, float64"
+    assert " own " in layer

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from custom_functions import squared, squared_derivative
 from test_history import halving
 from test_training import everything, table
 
@@ -101,6 +102,25 @@ def test_own_metrics():
     assert len(seen) == 3
     np.testing.assert_array_equal(seen[-1][0], y[:7])
     np.testing.assert_array_equal(seen[-1][1], network.predict(X[:7]))
+
+
+OWN = fastmlp.Loss(squared, squared_derivative, "own")
+
+
+@pytest.mark.parametrize(
+    ("loss", "metric"), [(fastmlp.CategoricalCrossEntropy(0.1), "accuracy"), (fastmlp.Huber(2), "r2"), (OWN, "r2")]
+)
+def test_metrics_and_splits_with_losses_that_are_more_than_names(loss, metric):
+    X, y = table(30)
+    network = fresh(loss, backend="reference")
+    history = network.train(X, y, 2, metrics=metric, validation_fraction=0.2)
+    assert len(history.metrics[metric]) == 2
+    assert len(network.permutation_importance(X, y, repeats=1, metric=metric).mean) == 3
+
+
+def test_a_metric_that_does_not_suit_names_the_loss():
+    with pytest.raises(ValueError, match=r"for loss 'huber', got 'accuracy'$"):
+        fresh(fastmlp.Huber(2)).train(*table(), 1, metrics="accuracy")
 
 
 def test_a_metric_that_returns_no_number_is_named():

@@ -168,7 +168,7 @@ class Inspection(Computation):
         X, y = self._checked(X, y)
         most = validation.positive_integer("most", most)
         generator = self._generator(CHECK, seed)
-        model = Model(self.layer_sizes, self.activations, self.loss, "float64")
+        model = Model(self.layer_sizes, self._model.activations, self._model.loss, "float64")
         executor = self._backend.executor(model, self._parameters.astype(np.float64))
         _, gradient = executor.gradient(X, y)
         count = len(gradient)
@@ -257,9 +257,9 @@ class Inspection(Computation):
             return 1, self._executor.evaluate
         from .metrics import metric_of, value_of
 
-        chosen = metric_of(metric, self.loss, "metric")
+        chosen = metric_of(metric, self._model.loss, "metric")
         sign = -1 if chosen.greater_is_better else 1
-        return sign, lambda X, y: value_of(chosen, y, self._executor.predict(X), self.loss)
+        return sign, lambda X, y: value_of(chosen, y, self._executor.predict(X), self._model.loss)
 
     def _generator(self, stream: int, seed: Any) -> "np.random.Generator":
         given = validation.seed(seed)
@@ -286,7 +286,7 @@ class Inspection(Computation):
         """
         names = ["layer", "inputs", "neurons", "activation", "parameters", "bytes", "FLOPs"]
         rows: list[list[Any]] = []
-        for (weights, biases), activation in zip(self._live().layers, self._model.activations, strict=True):
+        for (weights, biases), activation in zip(self._live().layers, self.activations, strict=True):
             count = weights.size + biases.size
             rows.append([len(rows), *weights.shape, activation, count, count * weights.itemsize, 2 * weights.size])
         rows.append(["total", "", "", "", *(sum(row[column] for row in rows) for column in (4, 5, 6))])

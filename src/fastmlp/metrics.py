@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .kernels.errors import one_of, require, shortened
+from .kernels.functions import Function, name_of, row_of
 from .kernels.losses import LOSSES
 from .kernels.plan import Array
 
@@ -81,7 +82,7 @@ METRICS = {
 TAKEN = ("epoch", "loss", "validation_loss", "learning_rate", "seconds")  # names of a history's other columns
 
 
-def metrics(value: Any, loss: str) -> list[Metric]:
+def metrics(value: Any, loss: str | Function) -> list[Metric]:
     """Check the argument: names of the table, functions, or a list of them."""
     chosen = [metric_of(one, loss) for one in (value if isinstance(value, list | tuple) else [value])]
     names = [one.name for one in chosen]
@@ -90,11 +91,11 @@ def metrics(value: Any, loss: str) -> list[Metric]:
     return chosen
 
 
-def metric_of(value: Any, loss: str, argument: str = "metrics") -> Metric:
+def metric_of(value: Any, loss: str | Function, argument: str = "metrics") -> Metric:
     """Check one metric."""
-    kind = LOSSES[loss].targets
+    kind = row_of(LOSSES, loss).targets
     suited = [name for name, row in METRICS.items() if row.targets is None or kind in row.targets]
-    rule = f"{one_of(suited)}, or a function, for loss '{loss}'"
+    rule = f"{one_of(suited)}, or a function, for loss '{name_of(loss)}'"
     if callable(value):
         name = getattr(value, "__name__", type(value).__name__)
         return Metric(name, value, bool(getattr(value, "greater_is_better", True)))
@@ -104,7 +105,7 @@ def metric_of(value: Any, loss: str, argument: str = "metrics") -> Metric:
     return METRICS[value]
 
 
-def value_of(metric: Metric, y: Array, outputs: Array, loss: str) -> float:
+def value_of(metric: Metric, y: Array, outputs: Array, loss: str | Function) -> float:
     """The metric's value for targets as `validation.targets` leaves them.
 
     Raises
@@ -112,7 +113,7 @@ def value_of(metric: Metric, y: Array, outputs: Array, loss: str) -> float:
     TypeError
         If a user's function returns no number.
     """
-    if metric.targets is not None and LOSSES[loss].targets == "classes" and y.ndim == 2:
+    if metric.targets is not None and row_of(LOSSES, loss).targets == "classes" and y.ndim == 2:
         y = y.argmax(axis=1)  # rows of probabilities
     value = metric.function(y, outputs)
     try:

@@ -10,6 +10,7 @@ from . import validation
 from .history import History
 from .kernels.errors import one_of, require, shortened
 from .kernels.executor import Executor
+from .kernels.functions import row_of
 from .kernels.losses import LOSSES
 from .kernels.plan import Array, Model
 from .kernels.reference import ReferenceExecutor
@@ -113,7 +114,7 @@ def validation_of(
         rule = "a number above 0 and below 1"
         share = validation.real_number("validation_fraction", fraction)
         require(0 < share < 1, "validation_fraction", rule, fraction)
-        codes = classes_of(y, LOSSES[model.loss].targets)
+        codes = classes_of(y, row_of(LOSSES, model.loss).targets)
         kept, held = split_rows(len(X), share, np.random.default_rng(entropy), codes)
         rule = f"such that some of {len(X)} samples are held out and some are not"
         require(len(kept) > 0 and len(held) > 0, "validation_fraction", rule, fraction)
