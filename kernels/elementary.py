@@ -1,4 +1,4 @@
-"""Exponential, logarithm, tanh and error function: formulas without branches, tables and library calls, for vectors.
+"""Exponential, logarithm, tanh, error function, cosine: formulas without branches, tables and library calls.
 
 exp, expm1 and tanh write x = n ln 2 + r with a whole n and |r| <= ln 2 / 2, and log the reverse: x = 2^n (1 + f) with
 1/sqrt 2 <= 1 + f < sqrt 2. Adding 1.5 * 2^23 (float64: 2^52), where neighboring floats lie 1 apart, rounds to a whole
@@ -14,6 +14,8 @@ Largest errors in units in the last place, over all float32 and 10^7 float64 inp
 A result below the smallest normal number may come out as zero; log takes an argument below it for zero. The
 polynomials are minimax in the relative error, by Remez's algorithm (python benchmarks/accuracy.py --coefficients).
 """
+
+from math import factorial, pi
 
 from .simd import Constant, Polynomial, absolute, copy_sign, from_bits, real, select, to_bits
 
@@ -185,3 +187,19 @@ def erfc(x):
     scale = real(1) / (y + real(3))
     tail = exp_of_minus_square(y) * ERFC((y - real(3)) * scale) * scale
     return select(x < real(0), real(2) - tail, tail)
+
+
+# --- the circle
+
+# sin(pi t / 2) / t and cos(pi t / 2) as functions of t^2 on [0, 1/4]: Taylor's series as far as the numbers see it
+_SINE = [(-1) ** k * (pi / 2) ** (2 * k + 1) / factorial(2 * k + 1) for k in reversed(range(8))]
+_COSINE = [(-1) ** k * (pi / 2) ** (2 * k) / factorial(2 * k) for k in reversed(range(9))]
+SINE = Polynomial(float32=_SINE[-5:], float64=_SINE)
+COSINE = Polynomial(float32=_COSINE[-5:], float64=_COSINE)
+
+
+def cosine_and_sine(t):
+    """Of 2 pi t, |t| <= 1/2: of a quarter of the angle, doubled twice. Off by at most 12 times the last place of 1."""
+    s = t * SINE(t * t)
+    s, c = real(2) * s * COSINE(t * t), real(1) - real(2) * s * s
+    return real(1) - real(2) * s * s, real(2) * s * c

@@ -20,6 +20,7 @@ from typing import Any
 from . import (
     activations,
     descent,
+    disturbed,
     elementary,
     layout,
     losses,
@@ -57,6 +58,7 @@ MODULES = (
     descent,
     regularized,
     weighting,
+    disturbed,
     network,
     small,
     steps,

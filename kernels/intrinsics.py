@@ -35,7 +35,8 @@ def vocabulary(dtype: str, level: Level) -> dict[str, Any]:
         "load": load(shape["LANES"]), "load_anywhere": load(shape["LANES"], aligned=False),
         "store": store(shape["LANES"]), "load_first": load_first(shape["LANES"]),
         "store_first": store_first(shape["LANES"]), "to_reals": to_reals(number, shape["LANES"]),
-        "spread": spread_lanes(shape["LANES"]), "lanes_below": compare_lanes(number, shape["LANES"], "<"),
+        "spread": spread_lanes(shape["LANES"]), "numbers_from": numbers_from(shape["LANES"]),
+        "lanes_below": compare_lanes(number, shape["LANES"], "<"),
         "lane_is": compare_lanes(number, shape["LANES"], "=="),
         "sum_lanes": sum_lanes, "largest_lane": largest_lane,
         "fetch_add": fetch_add, "fetch": fetch, "pause": PAUSE[level.machine],
@@ -303,6 +304,18 @@ def spread_lanes(lanes):
         return Vector(x, lanes)(x), codegen
 
     return spread_number
+
+
+def numbers_from(lanes):
+    @intrinsic
+    def count_lanes(typingctx, n):
+        def codegen(context, builder, signature, arguments):
+            numbers = ir.Constant(ir.VectorType(arguments[0].type, lanes), list(range(lanes)))
+            return builder.add(spread(builder, arguments[0], lanes), numbers)
+
+        return Vector(types.int64, lanes)(types.int64), codegen
+
+    return count_lanes
 
 
 def compare_lanes(number, lanes, comparison):

@@ -66,6 +66,14 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     AVERAGE,  # address of the packed running average of the parameters
     SQUARES,  # address of float64[PACKED_SIZE / LANES] for the squares of the gradient; 0: no norm is wanted
     NORMS,  # address of float64[epochs], the gradient's mean norm; 0: not wanted
+    # disturbance: see `disturbed.py`
+    DISTURBED,  # 1: samples or activations are
+    DISTURBANCE_KEY,
+    NOISE,  # address of float64: the standard deviation of the samples' noise; 0: there is none
+    INPUT_DROPS,  # of 2^32 inputs, so many are dropped
+    INPUT_MASK,  # address of real[BATCH_SIZE, INPUTS_STRIDE]: what inputs were multiplied by
+    EPOCH,  # own, written by `run`: how many epochs have gone before
+    POSITION,  # own, written by `run`: that of the batch's first sample in the epoch
     # loss
     LOSS,  # address of the loss function
     LOSS_OF_VECTOR,  # SMALL: address of the loss of each output, a function of vectors of outputs and targets
@@ -94,7 +102,7 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     SYSTEM_CALL,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
     FUTEX,  # the number of Linux's system call of this name, which is its first argument; 0: it takes none
     HEADER,  # words in a header
-) = range(69)
+) = range(76)
 
 # --- places where ranks meet, a cache line apart
 ARRIVALS = 0  # how often a rank has come to a meeting
@@ -116,15 +124,18 @@ AHEAD = 16  # samples that small networks gather at a time
     STRIDE,  # numbers from one row of the outputs to the next
     CANONICAL_OFFSET,
     PACKED_OFFSET,
-    WEIGHTED_SUMS,  # address of real[BATCH_SIZE, STRIDE]: z; ACTIVATIONS itself unless the derivative is one of z
-    ACTIVATIONS,  # address of real[BATCH_SIZE, STRIDE]
+    WEIGHTED_SUMS,  # address of real[BATCH_SIZE, STRIDE]: z; ACTIVATED itself unless the derivative is one of z
+    ACTIVATED,  # address of real[BATCH_SIZE, STRIDE]: what the activation function makes, before any of it is dropped
+    ACTIVATIONS,  # address of real[BATCH_SIZE, STRIDE]: what goes on to the next layer; ACTIVATED itself if all of it
+    DROPS,  # of 2^32 activations, so many are dropped
+    MASK,  # address of real[BATCH_SIZE, STRIDE]: what they were multiplied by
     DELTA,  # address of real[BATCH_SIZE, STRIDE]: dLoss/da, then dLoss/dz in its place
     FORWARD,  # address of the activation function; 0: identity
     BACKWARD,  # address of the function that multiplies delta by its derivative; 0: nothing to do
     ACTIVATION_OF_VECTOR,  # SMALL: address of the function that makes a and da/dz of a vector z; 0: identity
     ACTIVATION_SETTINGS,  # address of float64: what these functions take; 0: nothing
     RECORD,  # words in a record
-) = range(16)
+) = range(19)
 
 
 def layer_record(plan, layer):

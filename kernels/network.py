@@ -1,7 +1,9 @@
 """A network's work on rows of samples: the phases, and the entries that call them and join them."""
 
 from .descent import descend, gradient_of_layers, prepare_update, update
+from .disturbed import disturb_samples, drop_activations, drop_delta
 from .layout import (
+    ACTIVATED,
     ACTIVATION_SETTINGS,
     ACTIVATIONS,
     BACKWARD,
@@ -10,6 +12,8 @@ from .layout import (
     CONSTANTS,
     DELTA,
     DELTA_DIVISOR,
+    DISTURBED,
+    DROPS,
     FAN_IN,
     FAN_OUT,
     FORWARD,
@@ -68,7 +72,7 @@ def forward(plan, first, rows):
 
 def forward_from(plan, a, stride, first, rows):
     """The same from samples that are `stride` apart."""
-    if rows == 1:  # then it is the only one of the batch
+    if rows == 1 and plan[DISTURBED] == 0:  # then it is the only one of the batch
         forward_row(plan, a)
     else:
         forward_layers(plan, 0, a, stride, first, rows)
@@ -78,10 +82,13 @@ def forward_sparse(plan, first, rows):
     """The same from sparse samples."""
     layer = layer_record(plan, 0)
     stride = layer[STRIDE]
-    z, a = at(reals(layer[WEIGHTED_SUMS]), first * stride), at(reals(layer[ACTIVATIONS]), first * stride)
+    z, a = at(reals(layer[WEIGHTED_SUMS]), first * stride), at(reals(layer[ACTIVATED]), first * stride)
     sparse_sums(plan, first, rows)
     if layer[FORWARD] != 0:
         call(layer[FORWARD], z, a, rows, layer[FAN_OUT], stride, doubles(layer[ACTIVATION_SETTINGS]))
+    if layer[DROPS] != 0:
+        drop_activations(plan, 0, first, rows)
+        a = at(reals(layer[ACTIVATIONS]), first * stride)
     forward_layers(plan, 1, a, stride, first, rows)
 
 
@@ -96,9 +103,12 @@ def forward_layers(plan, first_layer, a, stride, first, rows):
             weighted_sums_of_single(rows, a, a_stride, weights, layer[FAN_IN], z, stride)
         else:
             weighted_sums(rows, a, a_stride, weights, layer[FAN_IN], layer[WIDTH], z, stride)
-        a = at(reals(layer[ACTIVATIONS]), first * stride)
+        a = at(reals(layer[ACTIVATED]), first * stride)
         if layer[FORWARD] != 0:
             call(layer[FORWARD], z, a, rows, layer[FAN_OUT], stride, doubles(layer[ACTIVATION_SETTINGS]))
+        if layer[DROPS] != 0:
+            drop_activations(plan, l, first, rows)
+            a = at(reals(layer[ACTIVATIONS]), first * stride)
 
 
 def forward_row(plan, a):
@@ -136,6 +146,8 @@ def backward(plan, first, rows):
         layer = layer_record(plan, l)
         inputs, outputs, width, stride = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH], layer[STRIDE]
         delta = at(reals(layer[DELTA]), first * stride)
+        if layer[DROPS] != 0:
+            drop_delta(layer, first, rows)
         if layer[BACKWARD] != 0:
             of = at(reals(layer[WEIGHTED_SUMS]), first * stride)
             call(layer[BACKWARD], of, delta, rows, outputs, stride, doubles(layer[ACTIVATION_SETTINGS]))
@@ -276,6 +288,8 @@ def gradient(plan, first, last):
 def forward_and_loss(plan, sample, first, rows, samples):
     load_samples(plan, sample, first, rows)
     load_targets(plan, sample, first, rows)
+    if plan[DISTURBED] != 0:
+        disturb_samples(plan, first, rows)
     forward(plan, first, rows)
     loss(plan, sample, first, rows, samples)
 

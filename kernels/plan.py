@@ -258,7 +258,8 @@ class Plan:
             packed += width * height
         self[layout.PACKED_SIZE] = packed
         self._arrays[-3] = self._rows_of_layers(layout.ACTIVATIONS, batch_size)
-        self._records[:, layout.WEIGHTED_SUMS] = self._records[:, layout.ACTIVATIONS]
+        for word in (layout.WEIGHTED_SUMS, layout.ACTIVATED):
+            self._records[:, word] = self._records[:, layout.ACTIVATIONS]
         self._lay_out_settings()
 
     def _lay_out_settings(self) -> None:

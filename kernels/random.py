@@ -13,7 +13,8 @@ def philox(key, c0, c1, c2, c3):
     """Four random words of 32 bits from a key of 64 bits and a counter of four words."""
     k0, k1 = key & WORD, (key >> 32) & WORD
     for _ in range(10):
-        p0, p1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2  # may wrap around in int64: the masks below recover the halves
+        # may wrap around in int64: the masks recover the halves, and let a compiler see that 32 bits are multiplied
+        p0, p1 = 0xD2511F53 * (c0 & WORD), 0xCD9E8D57 * (c2 & WORD)
         c0, c1, c2, c3 = ((p1 >> 32) & WORD) ^ c1 ^ k0, p1 & WORD, ((p0 >> 32) & WORD) ^ c3 ^ k1, p0 & WORD
         k0, k1 = (k0 + 0x9E3779B9) & WORD, (k1 + 0xBB67AE85) & WORD
     return c0, c1, c2, c3

@@ -6,7 +6,7 @@ here.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -15,9 +15,12 @@ import numpy as np
 from . import simd
 from .activations import ACTIVATIONS
 from .custom import plainly
+from .disturbance import Disturbance, drops
+from .disturbed import PLACE_OF_INPUTS, PLACE_OF_LAYERS, PLACE_OF_NOISE
 from .functions import numbers_of, row_of
 from .losses import LOSSES, divisor
 from .plan import Array, Model, Predictor
+from .random import WORD
 from .regularization import NOTHING
 from .simd import Pointer
 from .sparse_rows import Samples, SparseRows
@@ -36,7 +39,7 @@ def _formulas(dtype: str) -> dict[str, Any]:
         "load": Pointer.__getitem__, "store": Pointer.__setitem__,
         "lanes_below": lambda n: n > 0, "sum_lanes": lambda v: v, "largest_lane": lambda v: v,
         "absolute": np.abs, "copy_sign": np.copysign, "maximum": np.maximum, "accumulate": np.add,
-        "quotient": simd.quotient, "polynomial": simd.polynomial,
+        "quotient": simd.quotient, "polynomial": simd.polynomial, "to_reals": lambda v: v.astype(number),
     }  # fmt: skip
     namespace = specialize(dtype, vocabulary)
     namespace |= {
@@ -47,6 +50,7 @@ def _formulas(dtype: str) -> dict[str, Any]:
         "log1p": np.log1p,
         "tanh": np.tanh,
         "erfc": lambda x: _erfc(x).astype(dtype),
+        "cosine_and_sine": lambda t: (np.cos(number(2 * np.pi) * t), np.sin(number(2 * np.pi) * t)),
     }
     return namespace
 
@@ -71,17 +75,21 @@ def layers(model: Model, vector: Array) -> list[tuple[Array, Array]]:
     return views
 
 
-def forward(model: Model, parameters: Array, X: Array, logits: bool = False) -> tuple[list[Array], list[Array]]:
+def forward(
+    model: Model, parameters: Array, X: Array, logits: bool = False, masks: Sequence[Array] = ()
+) -> tuple[list[Array], list[Array]]:
     """X and the activations of every layer; of the last one, its weighted sums if logits are wanted.
 
-    Then what the derivatives are given in terms of: activations or weighted sums, for each layer.
+    Then what the derivatives are given in terms of: activations or weighted sums, for each layer. Masks are what the
+    activations of hidden layers are multiplied by after that.
     """
     activations, sources = [X], []
     for l, (weights, biases) in enumerate(layers(model, parameters)):
         z = activations[-1] @ weights + biases
         last = l == len(model.activations) - 1
-        activations.append(z if last and logits else activate(model, l, z))
-        sources.append(z if row_of(ACTIVATIONS, model.activations[l]).of_sums else activations[-1])
+        a = z if last and logits else activate(model, l, z)
+        sources.append(z if row_of(ACTIVATIONS, model.activations[l]).of_sums else a)
+        activations.append(a * masks[l] if masks and not last else a)
     return activations, sources
 
 
@@ -153,7 +161,12 @@ def weigh(values: Array, weights: Array) -> Array:
 
 
 def backpropagate(
-    model: Model, parameters: Array, activations: list[Array], sources: list[Array], delta: Array
+    model: Model,
+    parameters: Array,
+    activations: list[Array],
+    sources: list[Array],
+    delta: Array,
+    masks: Sequence[Array] = (),
 ) -> tuple[Array, Array]:
     """Gradients with respect to the parameters and the inputs, from dLoss/dz of the last layer."""
     gradient = np.empty(len(parameters), model.dtype)
@@ -164,13 +177,52 @@ def backpropagate(
         bias_gradient[...] = delta.sum(axis=0)
         delta = delta @ weights.T
         if l > 0:
-            delta = through_activation(model, l - 1, sources[l - 1], delta)
+            delta = through_activation(model, l - 1, sources[l - 1], delta * masks[l - 1] if masks else delta)
     return gradient, delta
 
 
 def dense_rows(X: Samples, dtype: str, chosen: Any = slice(None)) -> Array:
     """All samples, or some, as an array of this type."""
     return X.dense(dtype, chosen) if isinstance(X, SparseRows) else X[chosen].astype(dtype)
+
+
+class Draws:
+    """The random words of `disturbed.py` for samples at positions of an epoch, and what is made of them."""
+
+    def __init__(self, dtype: str, key: int, epoch: int, positions: Array) -> None:
+        self._dtype, self._key, self._epoch, self._positions = dtype, key, epoch, positions[:, np.newaxis]
+
+    def _words(self, place: int, columns: int) -> Array:
+        """(4, samples, columns): of the four samples that share a counter."""
+        epoch = self._epoch
+        counter = np.arange(columns), self._positions >> 2, epoch & WORD, ((epoch >> 32 << 16) + place) & WORD
+        return np.stack(np.broadcast_arrays(*_formulas(self._dtype)["philox"](self._key, *counter)))
+
+    def _own(self, four: Array) -> Array:
+        """Each sample's of the four."""
+        return np.asarray(np.choose(self._positions % 4, four))
+
+    def mask(self, place: int, columns: int, probability: float) -> Array:
+        dropped, number = drops(probability), np.dtype(self._dtype).type
+        kept = number(1 / (1 - dropped * 2.0**-32))
+        return np.asarray(np.where(self._own(self._words(place, columns)) >= dropped, kept, number(0)))
+
+    def noise(self, columns: int, deviation: float) -> Array:
+        u, v, w, x = self._words(PLACE_OF_NOISE, columns)
+        normal = _formulas(self._dtype)["normal_pair"]
+        return np.asarray(self._own(np.stack([*normal(u, v), *normal(w, x)])) * np.dtype(self._dtype).type(deviation))
+
+    def disturb(self, X: Array, wishes: Disturbance) -> Array:
+        if wishes.input_noise:
+            X = X + self.noise(X.shape[1], wishes.input_noise)
+        if wishes.input_dropout:
+            X = X * self.mask(PLACE_OF_INPUTS, X.shape[1], wishes.input_dropout)
+        return X
+
+    def masks(self, sizes: Sequence[int], wishes: Disturbance) -> list[Array]:
+        """Of the hidden layers; empty if there is no dropout."""
+        layers = enumerate(zip(sizes[1:], wishes.dropout, strict=False))
+        return [self.mask(PLACE_OF_LAYERS + l, columns, probability) for l, (columns, probability) in layers]
 
 
 class ReferenceExecutor:
@@ -305,7 +357,11 @@ class ReferenceTraining:
             shuffle(schedule.shuffle_key, schedule.first_epoch + epoch, self._order, len(self._order))
         rows = self._order[batch * schedule.batch_size : (batch + 1) * schedule.batch_size]
         X, logits = self._executor.rows(self._X, rows), self._executor.loss.on_logits
-        activations, sources = forward(model, self._parameters, X, logits)
+        first = batch * schedule.batch_size
+        positions = np.arange(first, first + len(rows))
+        draws = Draws(model.dtype, schedule.disturbance_key, schedule.first_epoch + epoch, positions)
+        X, masks = draws.disturb(X, schedule.disturbance), draws.masks(model.sizes, schedule.disturbance)
+        activations, sources = forward(model, self._parameters, X, logits, masks)
         divisor, weights = self._executor.loss_divisor(), None if self._weights is None else self._weights[rows]
         mean_weight = 1.0 if weights is None or len(rows) == len(self._X) else float(weights.mean())
         samples = len(rows) * (schedule.delta_divisor or divisor)
@@ -317,7 +373,7 @@ class ReferenceTraining:
         if schedule.update_first:
             self._update_layer_by_layer(activations, sources, delta, update_number)
         else:
-            gradient, _ = backpropagate(model, self._parameters, activations, sources, delta)
+            gradient, _ = backpropagate(model, self._parameters, activations, sources, delta, masks)
             if schedule.regularization == NOTHING:
                 self._update(slice(None), gradient, update_number)
             else:

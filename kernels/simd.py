@@ -273,6 +273,11 @@ def spread(x):
     return np.full(LANES, x)
 
 
+def numbers_from(n):
+    """The int64 n, n + 1, ... in the lanes."""
+    return np.arange(n, n + LANES)
+
+
 def lanes_below(n):
     """True in the lanes 0 ... n - 1: in none if n is negative, in all if it is large."""
     return np.arange(LANES) < n

@@ -16,6 +16,8 @@ from .layout import (
     CANONICAL_STEP,
     COLUMNS,
     DELTA,
+    DISTURBED,
+    EPOCH,
     FAN_IN,
     FAN_OUT,
     FIRST_EPOCH,
@@ -28,6 +30,7 @@ from .layout import (
     PACKED_OFFSET,
     PACKED_SIZE,
     PART,
+    POSITION,
     RANK,
     RANKS,
     REGULARIZATION,
@@ -68,7 +71,7 @@ def run(plan, first_step, last_step):
     first = (first_step - epoch * plan[STEPS]) * batch_size
     state = flush_subnormals()
     step = first_step
-    alone = plan[RANKS] == 1 and plan[REGULARIZATION] == 0
+    alone = plan[RANKS] == 1 and plan[REGULARIZATION] == 0 and plan[DISTURBED] == 0
     going = True
     while going and step < last_step:
         rows, number = min(batch_size, samples - first), plan[FIRST_UPDATE] + step + 1
@@ -151,6 +154,8 @@ def take_step(plan, epoch, sample, rows, number):
     first, last = share_of_rows(plan, rows)
     if plan[UPDATE_FIRST] != 0:
         prepare_update(plan, number)
+    if plan[DISTURBED] != 0:
+        plan[EPOCH], plan[POSITION] = plan[FIRST_EPOCH] + epoch, sample
     if first < last:
         forward_and_loss(plan, sample + first, first, last - first, rows)
         backward(plan, first, last - first)

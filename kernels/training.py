@@ -8,11 +8,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from . import layout
+from .activations import ACTIVATIONS
+from .disturbance import UNDISTURBED, Disturbance, drops
+from .functions import row_of
 from .optimizers import Optimizer
 from .plan import Array, Library, Model, Plan
 from .regularization import NOTHING, Regularization
 from .sparse_rows import Samples
 from .threads import crew
+
+MASKS, ACTIVATED = -5, -6  # keys of arrays that layers' records lead to
 
 
 class Rates(Protocol):
@@ -47,6 +52,8 @@ class Schedule:
     trail: bool = False  # keep the parameters of every epoch
     regularization: Regularization = NOTHING
     rates: Rates | None = None  # None: the optimizer's own
+    disturbance: Disturbance = UNDISTURBED
+    disturbance_key: int = 0  # 63 bits
 
 
 class TrainingPlan(Plan):
@@ -121,9 +128,11 @@ class TrainingPlan(Plan):
         self._changed_settings = False
         if schedule.regularization is not NOTHING or words[layout.REGULARIZATION]:
             self._regularize(schedule, average)
+        if schedule.disturbance is not UNDISTURBED or words[layout.DISTURBED]:
+            self._disturb(schedule)
         self.call("pack", self._parameters_address, words[layout.PACKED])
         if schedule.trail or len(self.trail):
-            self._arrays[-5] = self._parameters
+            self._arrays[-7] = self._parameters
             self.trail = np.empty((schedule.epochs if schedule.trail else 0, len(self._parameters)), self.model.dtype)
             words[layout.CANONICAL_STEP] = self.trail.strides[0] if schedule.trail else 0
             self[layout.CANONICAL] = self.trail if schedule.trail else self._parameters
@@ -152,6 +161,36 @@ class TrainingPlan(Plan):
             self[layout.AVERAGE] = self.packed()
             self.pack(average, self._arrays[layout.AVERAGE])
         self.nbytes = sum(array.nbytes for array in self.arrays())
+
+    def _disturb(self, schedule: Schedule) -> None:
+        wishes, words, records = schedule.disturbance, self.words, self._records
+        self.release(layout.NOISE, layout.INPUT_MASK)
+        for record in records:  # as they are without dropout
+            if record[layout.WEIGHTED_SUMS] == record[layout.ACTIVATED]:
+                record[layout.WEIGHTED_SUMS] = record[layout.ACTIVATIONS]
+            record[layout.ACTIVATED] = record[layout.ACTIVATIONS]
+            record[layout.DROPS] = 0
+        words[layout.DISTURBED] = wishes != UNDISTURBED
+        words[layout.DISTURBANCE_KEY], words[layout.INPUT_DROPS] = schedule.disturbance_key, drops(wishes.input_dropout)
+        rows = int(words[layout.BATCH_SIZE])
+        if wishes.input_noise:
+            self[layout.NOISE] = np.array([wishes.input_noise])
+        if wishes.input_dropout:
+            self[layout.INPUT_MASK] = self._scratch(rows * int(words[layout.INPUTS_STRIDE]))
+        if wishes.dropout:
+            self._drop(wishes.dropout, rows)
+        self.nbytes = sum(array.nbytes for array in self.arrays())
+
+    def _drop(self, probabilities: tuple[float, ...], rows: int) -> None:
+        self._arrays[MASKS] = self._rows_of_layers(layout.MASK, rows)
+        self._arrays[ACTIVATED] = self._rows_of_layers(layout.ACTIVATED, rows)
+        layers = zip(self._records, self.model.activations, (*probabilities, 0.0), strict=True)
+        for record, activation, probability in layers:
+            record[layout.DROPS] = drops(probability)
+            if record[layout.DROPS] and record[layout.BACKWARD] and not row_of(ACTIVATIONS, activation).of_sums:
+                record[layout.WEIGHTED_SUMS] = record[layout.ACTIVATED]  # the derivative is one of undropped numbers
+            else:
+                record[layout.ACTIVATED] = record[layout.ACTIVATIONS]
 
     def rate(self, first_update: int, rates: Array) -> None:
         """Use these learning rates from this update on."""

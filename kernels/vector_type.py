@@ -58,6 +58,8 @@ ARITHMETIC = {  # the operator's instruction for floats, and for integers
     operator.add: ("fadd", "add"),
     operator.sub: ("fsub", "sub"),
     operator.mul: ("fmul", "mul"),
+    operator.and_: (None, "and_"),
+    operator.xor: (None, "xor"),
     operator.truediv: ("fdiv", None),
     operator.lshift: (None, "shl"),
     operator.rshift: (None, "ashr"),

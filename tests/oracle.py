@@ -478,3 +478,74 @@ def shuffle(key, epoch, count):
         chosen = ((high << 32 | low) * (last + 1)) >> 64
         order[last], order[chosen] = order[chosen], order[last]
     return order
+
+
+# --- noise and dropout
+
+
+def disturbing_word(key, epoch, place, position, column):
+    """Of 32 bits, for a column of the sample at a position in its epoch; places: noise 0, inputs 1, layers 2, 3, ..."""
+    counter = column, position // 4, epoch % 2**32, (epoch >> 32) * 2**16 + place
+    return philox((key % 2**32, key >> 32), counter)[position % 4]
+
+
+def mask(key, epoch, place, positions, columns, probability):
+    """0 with this probability, in steps of 2^-32, else what keeps the mean."""
+    limit = int(probability * 2**32)
+    words = [[disturbing_word(key, epoch, place, i, j) for j in range(columns)] for i in positions]
+    return np.where(np.array(words) >= limit, 1 / (1 - limit / 2**32), 0)
+
+
+def normal(key, epoch, position, column):
+    """By G. Box and M. Muller, from the words of an even position and the odd one after it."""
+    even = position - position % 2
+    u, v = (disturbing_word(key, epoch, 0, i, column) for i in (even, even + 1))
+    radius, angle = np.sqrt(-2 * np.log((u + 0.5) / 2**32)), 2 * np.pi * (v / 2**32 - 0.5)
+    return radius * (np.sin(angle) if position % 2 else np.cos(angle))
+
+
+def noise(key, epoch, positions, columns, deviation):
+    return deviation * np.array([[normal(key, epoch, i, j) for j in range(columns)] for i in positions])
+
+
+def disturbed_loss_and_gradient(
+    sizes, activations, loss, vector, X, y, key, epoch, positions, input_noise=0.0, input_dropout=0.0, dropout=()
+):
+    """Of samples at these positions of an epoch."""
+    layers, hidden = split(sizes, vector), len(sizes) - 2
+    masks = [mask(key, epoch, 2 + l, positions, sizes[1 + l], p) for l, p in enumerate(dropout or [0] * hidden)]
+    a = X + (noise(key, epoch, positions, sizes[0], input_noise) if input_noise else 0)
+    a = a * mask(key, epoch, 1, positions, sizes[0], input_dropout)
+    inputs, zs = [], []
+    for l, (weights, biases) in enumerate(layers):
+        inputs.append(a)
+        zs.append(a @ weights + biases)
+        a = activation(activations[l]).forward(zs[-1])
+        if l < hidden:
+            a = a * masks[l]
+    gradient, parts = loss_of(loss).gradient(a, y), []
+    for l in reversed(range(len(layers))):
+        if l < hidden:
+            gradient = gradient * masks[l]
+        delta = activation(activations[l]).backward(zs[l], gradient)
+        parts.insert(0, (inputs[l].T @ delta, delta.sum(axis=0)))
+        gradient = delta @ layers[l][0].T
+    return loss_of(loss).value(a, y), join(parts)
+
+
+def train_disturbed(
+    sizes, activations, loss, vector, X, y, state, update, batch_size, epochs, key, first_epoch=0, **disturbance
+):
+    """Parameters, and the loss of each epoch, from samples in their order."""
+    losses, t = [], 0
+    for epoch in range(first_epoch, first_epoch + epochs):
+        losses.append(0.0)
+        for first in range(0, len(X), batch_size):
+            positions = range(first, min(first + batch_size, len(X)))
+            loss_of_batch, gradient = disturbed_loss_and_gradient(
+                sizes, activations, loss, vector, X[positions], y[positions], key, epoch, positions, **disturbance
+            )
+            losses[-1] += loss_of_batch * len(positions) / len(X)
+            t += 1
+            vector, state = update(vector, state, gradient, t)
+    return vector, losses

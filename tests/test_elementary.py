@@ -231,3 +231,15 @@ def test_results_stay_in_range(form):
     assert (np.abs(functions["tanh"](x)) <= 1).all()
     sigmoid = functions["sigmoid"](x)
     assert ((sigmoid >= 0) & (sigmoid <= 1)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_cosine_and_sine(dtype):
+    t = np.concatenate([np.linspace(-0.5, 0.5, 100001), [1e-30, -1e-30]]).astype(dtype)
+    angle, bound = 2 * np.pi * t.astype(np.float64), 12 * np.finfo(dtype).eps
+    for name, planted in [("SINE", 0), ("SINE", 1e-4), ("COSINE", 1e-4)]:
+        value = getattr(elementary, name)
+        numbers = {d: [*getattr(value, d)[:-1], getattr(value, d)[-1] * (1 + planted)] for d in DTYPES}
+        cosine, sine = array_functions(dtype, **{name: type(value)(**numbers)})["cosine_and_sine"](t)
+        assert max(abs(cosine - np.cos(angle)).max(), abs(sine - np.sin(angle)).max()) <= bound or planted
+        assert abs(sine - np.sin(angle)).max() > bound or not planted

@@ -57,6 +57,7 @@ def test_signatures():
     assert defaults == {
         "learning_rate": None, "batch_size": None, "optimizer": "sgd", "l1": 0.0, "l2": 0.0, "weight_decay": 0.0,
         "clip_value": None, "clip_norm": None, "max_norm": None, "ema_decay": None, "rate_factors": None,
+        "dropout": 0.0, "input_dropout": 0.0, "input_noise": 0.0,
         "shuffle": True, "seed": None, "verbose": False, "validation_data": None, "validation_fraction": None,
         "metrics": None, "monitor": None, "patience": None, "min_delta": 0.0, "restore_best": False,
         "target_loss": None, "time_limit": None, "callbacks": None, "resume": False, "gradient_norms": False,

@@ -94,6 +94,21 @@ def test_orders_and_splits_go_on(options):
     assert whole(train(train(fresh(seed=5), 5, **options), 10, resume=True, **options)) != expected
 
 
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "options",
+    [{"dropout": 0.5}, {"dropout": [0.25], "input_dropout": 0.1, "input_noise": 0.2, "shuffle": False}],
+    ids=str,
+)
+def test_dropout_and_noise_go_on(options, way, backend, dtype, tmp_path):
+    expected = whole(train(fresh(dtype=dtype, backend=backend.name), 10, **options))
+    network = WAYS[way](train(fresh(dtype=dtype, backend=backend.name), 5, **options), tmp_path / "model.npz")
+    assert whole(train(network, 10, resume=True, **options)) == expected
+    assert whole(train(fresh(dtype=dtype, backend=backend.name, seed=5), 10, **options)) != expected
+    again = train(train(fresh(dtype=dtype, backend=backend.name), 5, **options), 5, **options)  # on its own account
+    assert everything(again) == expected[0]
+
+
 @given(
     st.integers(1, 24), st.sampled_from([None, 2, 5]), st.booleans(), st.sampled_from(["sgd", "adam"]),
     st.sampled_from(list(WAYS)),

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from .resuming import Snapshot
     from .schedules import Seen
 
-WEIGHTS, SHUFFLE, SPLIT, PERMUTATION, CHECK = range(5)  # streams of random numbers drawn from a network's seed
+# streams of random numbers drawn from a network's seed
+WEIGHTS, SHUFFLE, SPLIT, PERMUTATION, CHECK, DISTURBANCE = range(6)
 
 
 class Core:

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from . import training, validation
-from .core import SHUFFLE
+from .core import DISTURBANCE, SHUFFLE
 from .history import History
 from .inspection import Inspection
+from .kernels.disturbance import UNDISTURBED
 from .kernels.errors import require
 from .kernels.optimizers import Optimizer
 from .kernels.plan import Array
 from .kernels.reference import ReferenceTraining
-from .kernels.sparse_rows import Samples
+from .kernels.sparse_rows import Samples, SparseRows
 from .kernels.training import Schedule, Training
 from .vector import parameter_vector
 
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
 
 
 @lru_cache
-def shuffle_key(entropy: int, *chunk: int) -> int:
-    """63 bits that fix the orders of samples, of a chunk of them if it has a number."""
-    sequence = np.random.SeedSequence(entropy, spawn_key=(SHUFFLE, *chunk))
+def key_of(entropy: int, *stream: int) -> int:
+    """63 bits that fix a stream of random numbers in the kernels."""
+    sequence = np.random.SeedSequence(entropy, spawn_key=stream)
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
@@ -58,6 +59,9 @@ class Learning(Inspection):
         max_norm: float | None = None,
         ema_decay: float | None = None,
         rate_factors: Sequence[float] | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        input_dropout: float = 0.0,
+        input_noise: float = 0.0,
         shuffle: bool = True,
         seed: int | None = None,
         verbose: bool = False,
@@ -115,10 +119,18 @@ class Learning(Inspection):
             later calls.
         rate_factors : sequence of float, default None
             By what the learning rate of each layer is multiplied; 0 freezes a layer.
+        dropout : float or sequence of float, default 0
+            The probability, below 1, with which each activation of a hidden layer is dropped in a step: set to zero,
+            the others being multiplied by 1 / (1 - dropout), so that the mean stays. One for all hidden layers, or one
+            for each. Only training does so, and its losses are those of what is left; nothing else sees it.
+        input_dropout : float, default 0
+            The same for features of samples.
+        input_noise : float, default 0
+            The standard deviation of the Gaussian noise that every sample gets, drawn anew in every epoch.
         shuffle : bool, default True
             Draw a new order of the samples for every epoch.
         seed : int, default None
-            Fixes those orders. None: the network's own seed does.
+            Fixes those orders, and what is dropped and the noise. None: the network's own seed does.
         verbose : bool, default False
             Print a line for every epoch.
         validation_data : pair of arrays, default None
@@ -208,8 +220,9 @@ class Learning(Inspection):
         )
         if validation.flag("gradient_norms", gradient_norms):
             wishes = dataclasses.replace(wishes, gradient_norms=True)
+        disturbance = validation.disturbance(len(self.activations) - 1, dropout, input_dropout, input_noise)
         entropy = self._entropy if (given := validation.seed(seed)) is None else given
-        key = shuffle_key(entropy) if validation.flag("shuffle", shuffle) else None
+        key = key_of(entropy, SHUFFLE) if validation.flag("shuffle", shuffle) else None
         unwatched = (
             resume is False and restore_best is False and callbacks is None and metrics is None
             and validation_data is None and validation_fraction is None and monitor is None and patience is None
@@ -226,6 +239,7 @@ class Learning(Inspection):
         if not isinstance(chosen, Optimizer):
             validation.batch_size(batch_size, len(X), chosen)
             require(unwatched, "optimizer", "one of the kernels' for training that is monitored", optimizer)
+            validation.undisturbed_for_lbfgs(disturbance)
             return self._train_by_lbfgs(X, y, epochs, chosen, validation.penalty_of_lbfgs(wishes), watch, weights)
         if watch is not None:
             if watch.done:
@@ -235,13 +249,16 @@ class Learning(Inspection):
                 return watch.history
             epochs -= watch.history.epochs
         size = validation.batch_size(batch_size, len(X), chosen)
+        if isinstance(X, SparseRows):
+            validation.undisturbed_inputs(disturbance)
         going_on = self._goes_on(chosen)
         rates = None
         if changing is not None:
             rates = self._course(changing, epochs, -(-len(X) // size), going_on)
         self._adopt(chosen, going_on)
         schedule = Schedule(
-            chosen, size, epochs, key, self._epochs, self._updates, regularization=wishes, rates=rates
+            chosen, size, epochs, key, self._epochs, self._updates, regularization=wishes, rates=rates,
+            disturbance=disturbance, disturbance_key=0 if disturbance is UNDISTURBED else key_of(entropy, DISTURBANCE),
         )  # fmt: skip
         return self._train(X, y, schedule, watch, weights)
 

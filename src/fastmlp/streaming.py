@@ -3,13 +3,14 @@
 from typing import Any
 
 from . import streams, validation
+from .core import SHUFFLE
 from .history import History
 from .kernels.errors import require
 from .kernels.optimizers import Optimizer
 from .kernels.plan import Array
 from .kernels.sparse_rows import Samples
 from .kernels.training import Schedule
-from .learning import Learning, shuffle_key
+from .learning import Learning, key_of
 from .training import ALL_TRAINED
 from .weights import normalized
 
@@ -97,7 +98,7 @@ class Streaming(Learning):
             for number, chunk in streams.numbered(begin, epoch + 1):
                 with streams.refused(number, epoch + 1):
                     X, y, weights = self._checked_chunk(*streams.parts(chunk), class_weight)
-                key = shuffle_key(entropy, number) if shuffle else None
+                key = key_of(entropy, SHUFFLE, number) if shuffle else None
                 with streams.noted(number, epoch + 1):
                     part = self._train_chunk(X, y, normalized(weights), chosen, batch_size, key)
                 counted = float(len(X) if weights is None else weights.sum())

@@ -12,6 +12,7 @@ import numpy as np
 
 from .kernels import custom, functions
 from .kernels.activations import ACTIVATIONS
+from .kernels.disturbance import UNDISTURBED, Disturbance, probabilities
 from .kernels.errors import one_of, require, shortened
 from .kernels.functions import Function, Variant, numbers_of, row_of
 from .kernels.initializers import INITIALIZERS, Initializer
@@ -198,6 +199,27 @@ def regularization(layers: int, rate_factors: Any, *wishes: Any) -> Regularizati
 def _regularization(*wishes: Any) -> Regularization:
     chosen = Regularization(*wishes)
     return NOTHING if chosen == NOTHING else chosen
+
+
+def disturbance(hidden: int, dropout: Any, input_dropout: Any, input_noise: Any) -> Disturbance:
+    """What is to happen to samples and activations at random."""
+    if all(type(value) is float and value == 0.0 for value in (dropout, input_dropout, input_noise)):
+        return UNDISTURBED
+    chosen = Disturbance(input_noise, input_dropout, probabilities(dropout, hidden))
+    return UNDISTURBED if chosen == UNDISTURBED else chosen
+
+
+def undisturbed_inputs(wishes: Disturbance) -> None:
+    """Sparse samples would be sparse no more."""
+    require(wishes.input_noise == 0, "input_noise", "0 for sparse samples", wishes.input_noise)
+    require(wishes.input_dropout == 0, "input_dropout", "0 for sparse samples", wishes.input_dropout)
+
+
+def undisturbed_for_lbfgs(wishes: Disturbance) -> None:
+    """The check that an optimizer gets the same gradients whenever it asks for them."""
+    for f in dataclasses.fields(wishes):
+        value = getattr(wishes, f.name)
+        require(value == f.default, f.name, f"{f.default} for optimizer 'lbfgs'", value)
 
 
 _known_regularization = lru_cache(typed=True)(_regularization)
