@@ -11,10 +11,11 @@ four words of a counter are for four samples in a row.
 
 from .elementary import cosine_and_sine, log
 from .layout import (
-    ACTIVATED,
     ACTIVATIONS,
     DELTA,
     DISTURBANCE_KEY,
+    DROPOUT,
+    DROPOUT_RECORD,
     DROPS,
     EPOCH,
     FAN_IN,
@@ -27,6 +28,7 @@ from .layout import (
     NOISE,
     POSITION,
     STRIDE,
+    UNDROPPED,
     layer_record,
 )
 from .random import WORD, philox
@@ -34,6 +36,7 @@ from .simd import (
     LANES,
     at,
     doubles,
+    integers,
     lanes_below,
     load,
     numbers_from,
@@ -60,32 +63,44 @@ def disturb_samples(plan, first, rows):
     if plan[INPUT_DROPS] != 0:
         mask = at(reals(plan[INPUT_MASK]), first * stride)
         draw_mask(plan, PLACE_OF_INPUTS, plan[POSITION] + first, rows, columns, plan[INPUT_DROPS], mask, stride)
-        multiply_rows(rows * stride, mask, x, x)
+        multiply_rows(rows * stride, mask, x)
+
+
+def dropout_record(plan, l):
+    return at(integers(plan[DROPOUT]), l * DROPOUT_RECORD)
 
 
 def drop_activations(plan, l, first, rows):
     stay_apart()
-    layer = layer_record(plan, l)
-    stride = layer[STRIDE]
-    mask = at(reals(layer[MASK]), first * stride)
-    draw_mask(
-        plan, PLACE_OF_LAYERS + l, plan[POSITION] + first, rows, layer[FAN_OUT], layer[DROPS], mask, stride
-    )  # fmt: skip
-    activated, a = at(reals(layer[ACTIVATED]), first * stride), at(reals(layer[ACTIVATIONS]), first * stride)
-    multiply_rows(rows * stride, mask, activated, a)
+    layer, dropout = layer_record(plan, l), dropout_record(plan, l)
+    if dropout[DROPS] != 0:
+        stride = layer[STRIDE]
+        a, mask = at(reals(layer[ACTIVATIONS]), first * stride), at(reals(dropout[MASK]), first * stride)
+        if dropout[UNDROPPED] != 0:
+            keep_rows(rows * stride, a, at(reals(dropout[UNDROPPED]), first * stride))
+        position = plan[POSITION] + first
+        draw_mask(plan, PLACE_OF_LAYERS + l, position, rows, layer[FAN_OUT], dropout[DROPS], mask, stride)
+        multiply_rows(rows * stride, mask, a)
 
 
-def drop_delta(layer, first, rows):
+def drop_delta(plan, l, first, rows):
     """dLoss/da of all activations from that of those that went on."""
-    stride = layer[STRIDE]
-    delta = at(reals(layer[DELTA]), first * stride)
-    multiply_rows(rows * stride, at(reals(layer[MASK]), first * stride), delta, delta)
+    layer, dropout = layer_record(plan, l), dropout_record(plan, l)
+    if dropout[DROPS] != 0:
+        stride = layer[STRIDE]
+        delta = at(reals(layer[DELTA]), first * stride)
+        multiply_rows(rows * stride, at(reals(dropout[MASK]), first * stride), delta)
 
 
-def multiply_rows(count, mask, source, target):
+def keep_rows(count, source, target):
+    for i in range(0, count, LANES):
+        store(target, i, load(source, i))
+
+
+def multiply_rows(count, mask, values):
     """A product, not a choice: what is not finite must be noticed, dropped or not."""
     for i in range(0, count, LANES):
-        store(target, i, load(source, i) * load(mask, i))
+        store(values, i, load(values, i) * load(mask, i))
 
 
 def draw_mask(plan, place, position, rows, columns, drops, mask, stride):

@@ -72,6 +72,7 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     NOISE,  # address of float64: the standard deviation of the samples' noise; 0: there is none
     INPUT_DROPS,  # of 2^32 inputs, so many are dropped
     INPUT_MASK,  # address of real[BATCH_SIZE, INPUTS_STRIDE]: what inputs were multiplied by
+    DROPOUT,  # address of int64[LAYERS, DROPOUT_RECORD]; 0: no layer drops any
     EPOCH,  # own, written by `run`: how many epochs have gone before
     POSITION,  # own, written by `run`: that of the batch's first sample in the epoch
     # loss
@@ -102,7 +103,7 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     SYSTEM_CALL,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
     FUTEX,  # the number of Linux's system call of this name, which is its first argument; 0: it takes none
     HEADER,  # words in a header
-) = range(76)
+) = range(77)
 
 # --- places where ranks meet, a cache line apart
 ARRIVALS = 0  # how often a rank has come to a meeting
@@ -124,18 +125,24 @@ AHEAD = 16  # samples that small networks gather at a time
     STRIDE,  # numbers from one row of the outputs to the next
     CANONICAL_OFFSET,
     PACKED_OFFSET,
-    WEIGHTED_SUMS,  # address of real[BATCH_SIZE, STRIDE]: z; ACTIVATED itself unless the derivative is one of z
-    ACTIVATED,  # address of real[BATCH_SIZE, STRIDE]: what the activation function makes, before any of it is dropped
-    ACTIVATIONS,  # address of real[BATCH_SIZE, STRIDE]: what goes on to the next layer; ACTIVATED itself if all of it
-    DROPS,  # of 2^32 activations, so many are dropped
-    MASK,  # address of real[BATCH_SIZE, STRIDE]: what they were multiplied by
+    WEIGHTED_SUMS,  # address of real[BATCH_SIZE, STRIDE]: z; ACTIVATIONS itself unless the derivative is one of z
+    ACTIVATIONS,  # address of real[BATCH_SIZE, STRIDE]
     DELTA,  # address of real[BATCH_SIZE, STRIDE]: dLoss/da, then dLoss/dz in its place
     FORWARD,  # address of the activation function; 0: identity
     BACKWARD,  # address of the function that multiplies delta by its derivative; 0: nothing to do
     ACTIVATION_OF_VECTOR,  # SMALL: address of the function that makes a and da/dz of a vector z; 0: identity
     ACTIVATION_SETTINGS,  # address of float64: what these functions take; 0: nothing
     RECORD,  # words in a record
-) = range(19)
+) = range(16)
+
+
+# --- what a layer drops: apart from its record, whose 16 words make addresses quick to compute
+(
+    DROPS,  # of 2^32 activations, so many are dropped
+    MASK,  # address of real[BATCH_SIZE, STRIDE]: what they were multiplied by
+    UNDROPPED,  # address of real[BATCH_SIZE, STRIDE], WEIGHTED_SUMS too: activations as they were; 0: not wanted
+    DROPOUT_RECORD,  # words in a record
+) = range(4)
 
 
 def layer_record(plan, layer):

@@ -3,7 +3,6 @@
 from .descent import descend, gradient_of_layers, prepare_update, update
 from .disturbed import disturb_samples, drop_activations, drop_delta
 from .layout import (
-    ACTIVATED,
     ACTIVATION_SETTINGS,
     ACTIVATIONS,
     BACKWARD,
@@ -13,7 +12,7 @@ from .layout import (
     DELTA,
     DELTA_DIVISOR,
     DISTURBED,
-    DROPS,
+    DROPOUT,
     FAN_IN,
     FAN_OUT,
     FORWARD,
@@ -82,13 +81,12 @@ def forward_sparse(plan, first, rows):
     """The same from sparse samples."""
     layer = layer_record(plan, 0)
     stride = layer[STRIDE]
-    z, a = at(reals(layer[WEIGHTED_SUMS]), first * stride), at(reals(layer[ACTIVATED]), first * stride)
+    z, a = at(reals(layer[WEIGHTED_SUMS]), first * stride), at(reals(layer[ACTIVATIONS]), first * stride)
     sparse_sums(plan, first, rows)
     if layer[FORWARD] != 0:
         call(layer[FORWARD], z, a, rows, layer[FAN_OUT], stride, doubles(layer[ACTIVATION_SETTINGS]))
-    if layer[DROPS] != 0:
+    if plan[DROPOUT] != 0:
         drop_activations(plan, 0, first, rows)
-        a = at(reals(layer[ACTIVATIONS]), first * stride)
     forward_layers(plan, 1, a, stride, first, rows)
 
 
@@ -103,12 +101,11 @@ def forward_layers(plan, first_layer, a, stride, first, rows):
             weighted_sums_of_single(rows, a, a_stride, weights, layer[FAN_IN], z, stride)
         else:
             weighted_sums(rows, a, a_stride, weights, layer[FAN_IN], layer[WIDTH], z, stride)
-        a = at(reals(layer[ACTIVATED]), first * stride)
+        a = at(reals(layer[ACTIVATIONS]), first * stride)
         if layer[FORWARD] != 0:
             call(layer[FORWARD], z, a, rows, layer[FAN_OUT], stride, doubles(layer[ACTIVATION_SETTINGS]))
-        if layer[DROPS] != 0:
+        if plan[DROPOUT] != 0:
             drop_activations(plan, l, first, rows)
-            a = at(reals(layer[ACTIVATIONS]), first * stride)
 
 
 def forward_row(plan, a):
@@ -146,8 +143,8 @@ def backward(plan, first, rows):
         layer = layer_record(plan, l)
         inputs, outputs, width, stride = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH], layer[STRIDE]
         delta = at(reals(layer[DELTA]), first * stride)
-        if layer[DROPS] != 0:
-            drop_delta(layer, first, rows)
+        if plan[DROPOUT] != 0:
+            drop_delta(plan, l, first, rows)
         if layer[BACKWARD] != 0:
             of = at(reals(layer[WEIGHTED_SUMS]), first * stride)
             call(layer[BACKWARD], of, delta, rows, outputs, stride, doubles(layer[ACTIVATION_SETTINGS]))

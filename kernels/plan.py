@@ -257,9 +257,8 @@ class Plan:
             canonical += inputs * outputs + outputs
             packed += width * height
         self[layout.PACKED_SIZE] = packed
-        self._arrays[-3] = self._rows_of_layers(layout.ACTIVATIONS, batch_size)
-        for word in (layout.WEIGHTED_SUMS, layout.ACTIVATED):
-            self._records[:, word] = self._records[:, layout.ACTIVATIONS]
+        self._arrays[-3] = self._rows_of_layers(self._records[:, layout.ACTIVATIONS], batch_size)
+        self._records[:, layout.WEIGHTED_SUMS] = self._records[:, layout.ACTIVATIONS]
         self._lay_out_settings()
 
     def _lay_out_settings(self) -> None:
@@ -274,12 +273,12 @@ class Plan:
         for record, start in zip(self._records, starts, strict=False):
             record[layout.ACTIVATION_SETTINGS] = data_address(settings) + start * settings.itemsize
 
-    def _rows_of_layers(self, word: int, batch_size: int) -> Array:
-        """Room for a row of every layer's outputs for each sample, its address in each layer's record."""
+    def _rows_of_layers(self, addresses: Array, batch_size: int) -> Array:
+        """Room for a row of every layer's outputs for each sample; fills in each layer's address."""
         rows = self._scratch(batch_size * int(self._records[:, layout.STRIDE].sum()))
         address = data_address(rows)
-        for record in self._records:
-            record[word] = address
+        for l, record in enumerate(self._records):
+            addresses[l] = address
             address += batch_size * int(record[layout.STRIDE]) * rows.itemsize
         return rows
 
@@ -302,7 +301,7 @@ class Plan:
         self[layout.TARGET_COLUMNS] = target_columns(loss, model.sizes[-1])
         self[layout.VALUE_DIVISOR] = self[layout.DELTA_DIVISOR] = divisor(loss, model.sizes[-1])
         self[layout.TARGETS] = self._scratch(batch_size * int(last[layout.STRIDE]))
-        self._arrays[-4] = self._rows_of_layers(layout.DELTA, batch_size)
+        self._arrays[-4] = self._rows_of_layers(self._records[:, layout.DELTA], batch_size)
         self[layout.ROW_LOSSES] = np.empty(batch_size)
         self[layout.TRANSPOSED] = self._scratch(int(self._records[:, layout.WIDTH].max()) * self._panel)
         constants = self._scratch(self._panel + 1)

@@ -17,7 +17,7 @@ from .regularization import NOTHING, Regularization
 from .sparse_rows import Samples
 from .threads import crew
 
-MASKS, ACTIVATED = -5, -6  # keys of arrays that layers' records lead to
+MASKS, UNDROPPED = -5, -6  # keys of arrays that records of dropout lead to
 
 
 class Rates(Protocol):
@@ -163,16 +163,15 @@ class TrainingPlan(Plan):
         self.nbytes = sum(array.nbytes for array in self.arrays())
 
     def _disturb(self, schedule: Schedule) -> None:
-        wishes, words, records = schedule.disturbance, self.words, self._records
-        self.release(layout.NOISE, layout.INPUT_MASK)
-        for record in records:  # as they are without dropout
-            if record[layout.WEIGHTED_SUMS] == record[layout.ACTIVATED]:
+        wishes, words, rows = schedule.disturbance, self.words, int(self.words[layout.BATCH_SIZE])
+        self.release(layout.NOISE, layout.INPUT_MASK, layout.DROPOUT)
+        for key in (MASKS, UNDROPPED):
+            self._arrays.pop(key, None)
+        for record, of_sums in zip(self._records, self._of_sums(), strict=True):  # as it is without dropout
+            if not of_sums:
                 record[layout.WEIGHTED_SUMS] = record[layout.ACTIVATIONS]
-            record[layout.ACTIVATED] = record[layout.ACTIVATIONS]
-            record[layout.DROPS] = 0
         words[layout.DISTURBED] = wishes != UNDISTURBED
         words[layout.DISTURBANCE_KEY], words[layout.INPUT_DROPS] = schedule.disturbance_key, drops(wishes.input_dropout)
-        rows = int(words[layout.BATCH_SIZE])
         if wishes.input_noise:
             self[layout.NOISE] = np.array([wishes.input_noise])
         if wishes.input_dropout:
@@ -182,15 +181,21 @@ class TrainingPlan(Plan):
         self.nbytes = sum(array.nbytes for array in self.arrays())
 
     def _drop(self, probabilities: tuple[float, ...], rows: int) -> None:
-        self._arrays[MASKS] = self._rows_of_layers(layout.MASK, rows)
-        self._arrays[ACTIVATED] = self._rows_of_layers(layout.ACTIVATED, rows)
-        layers = zip(self._records, self.model.activations, (*probabilities, 0.0), strict=True)
-        for record, activation, probability in layers:
-            record[layout.DROPS] = drops(probability)
-            if record[layout.DROPS] and record[layout.BACKWARD] and not row_of(ACTIVATIONS, activation).of_sums:
-                record[layout.WEIGHTED_SUMS] = record[layout.ACTIVATED]  # the derivative is one of undropped numbers
+        records = np.zeros((len(self._records), layout.DROPOUT_RECORD), np.int64)
+        records[:-1, layout.DROPS] = [drops(probability) for probability in probabilities]
+        self._arrays[MASKS] = self._rows_of_layers(records[:, layout.MASK], rows)
+        self._arrays[UNDROPPED] = self._rows_of_layers(records[:, layout.UNDROPPED], rows)
+        for layer, dropout, of_sums in zip(self._records, records, self._of_sums(), strict=True):
+            if dropout[layout.DROPS] and layer[layout.BACKWARD] and not of_sums:  # the derivative is one of these
+                layer[layout.WEIGHTED_SUMS] = dropout[layout.UNDROPPED]
             else:
-                record[layout.ACTIVATED] = record[layout.ACTIVATIONS]
+                dropout[layout.UNDROPPED] = 0
+        self[layout.DROPOUT] = records.reshape(-1)
+
+    def _of_sums(self) -> list[bool]:
+        """Of each layer, whether its weighted sums are kept for the derivative."""
+        layers = zip(self._records, self.model.activations, strict=True)
+        return [bool(record[layout.BACKWARD] and row_of(ACTIVATIONS, a).of_sums) for record, a in layers]
 
     def rate(self, first_update: int, rates: Array) -> None:
         """Use these learning rates from this update on."""

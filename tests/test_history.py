@@ -144,11 +144,11 @@ def test_columns_of_an_interrupted_training_are_as_long(monkeypatch):
     network = NeuralNetwork([2, 3, 1], seed=0, backend="reference")
     calls = []
 
-    def interrupted(self, X, y, evaluate=ReferenceExecutor.evaluate):
+    def interrupted(self, X, y, weights=None, evaluate=ReferenceExecutor.evaluate):
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return evaluate(self, X, y)
+        return evaluate(self, X, y, weights)
 
     monkeypatch.setattr(ReferenceExecutor, "evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt):

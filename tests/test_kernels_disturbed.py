@@ -306,8 +306,8 @@ def test_noise_is_the_oracles(backend, dtype):
     ("name", "planted"),
     [
         ("words_of_group", lambda right, plan, *rest: right(_same_epoch(plan), *rest)),
-        ("drop_delta", lambda right, layer, first, rows: None),
-        ("multiply_rows", lambda right, count, mask, a, b: right(count, _unscaled(mask, count), a, b)),
+        ("drop_delta", lambda right, plan, l, first, rows: None),
+        ("multiply_rows", lambda right, count, mask, values: right(count, _unscaled(mask, count), values)),
     ],
 )
 def test_errors_are_caught(level, monkeypatch, name, planted):

@@ -165,6 +165,19 @@ def test_training_with_weights(backend, batch_size):
         assert_close(actual, e, "float64")
 
 
+def test_dropout_of_layers_as_with_zeros_written_out(sparse, backend):
+    X, y = matrix(sparse), np.random.default_rng(1).normal(size=(30, 2))
+    networks = [made(backend.name) for _ in range(2)]
+    for network, samples in zip(networks, (X, X.toarray()), strict=True):
+        network.train(samples, y, 3, 0.05, 7, dropout=0.5)
+    np.testing.assert_allclose(networks[0].parameters, networks[1].parameters, rtol=0, atol=1e-4)
+    for options in ({"input_noise": 0.1}, {"input_dropout": 0.1}):
+        before = networks[0].parameters.tobytes()
+        with pytest.raises(ValueError, match=r"^input_(noise|dropout) must be 0 for sparse samples, got 0\.1$"):
+            networks[0].train(X, y, 1, **options)
+        assert networks[0].parameters.tobytes() == before
+
+
 @pytest.mark.parametrize("threads", [2, 3])
 @pytest.mark.parametrize("sizes", [(60, 40, 3), (60, 1)])
 def test_bits_do_not_depend_on_threads(kernel_backend, dtype, threads, sizes, monkeypatch):
