@@ -161,6 +161,8 @@ def targets(row: LossRow) -> str:
 
 
 def outputs(row: LossRow) -> str:
+    if row.targets == "classes":
+        return "1 for each class"
     count = row.outputs_per_target(numbers_of(LOSSES, row.name))
     return f"{count} by default" if row.settings and count > 1 else str(count)
 
