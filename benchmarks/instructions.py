@@ -28,32 +28,34 @@ from dataclasses import replace
 import sys, fastmlp
 from peers.fastmlp import training
 from workloads import ROWS
-workload = ROWS[int(sys.argv[1])].workload
-training(replace(workload, epochs=int(sys.argv[2])))[""].outcome()
+row, samples, epochs = map(int, sys.argv[1:])
+training(replace(ROWS[row].workload, samples=samples, epochs=epochs))[""].outcome()
 fastmlp.show_config()
 """
 
 
 def per_step(path: Path | None, row: Row) -> float:
-    workload = row.workload
-    more = epochs(workload)
-    steps = more * -(-workload.samples // workload.batch_size)
-    return (instructions(path, row, 1 + more) - instructions(path, row, 1)) / steps
+    batch_size, work = row.workload.batch_size, expected(row.workload)
+    samples = min(row.workload.samples, batch_size * ceil(ENOUGH / work))  # of large networks a few batches will do
+    steps = -(-samples // batch_size)
+    more = ceil(ENOUGH / (steps * work))
+    counts = [instructions(path, row, samples, epochs) for epochs in (1, 1 + more)]
+    return (counts[1] - counts[0]) / (more * steps)
 
 
-def epochs(workload: Workload) -> int:
-    """So many that there is enough to count, if a vector instruction does 16 operations and a step takes 500 more."""
-    return ceil(ENOUGH / (-(-workload.samples // workload.batch_size) * (workload.flops / 16 + 500)))
+def expected(workload: Workload) -> float:
+    """About so many in a step: a vector instruction does 16 operations, and there are 500 others."""
+    return workload.flops / 16 + 500
 
 
-def instructions(path: Path | None, row: Row, epochs: int) -> int:
-    """Of a whole process that trains for so many epochs."""
+def instructions(path: Path | None, row: Row, samples: int, epochs: int) -> int:
+    """Of a whole process that trains for so many epochs on so many samples."""
     environment = os.environ | {"FASTMLP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
     if path is not None:
         environment["PYTHONPATH"] = str(path.resolve())
     result = subprocess.run(
         ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", sys.executable, "-c",
-         PROGRAM, str(ROWS.index(row)), str(epochs)],
+         PROGRAM, str(ROWS.index(row)), str(samples), str(epochs)],
         env=environment, cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
     )  # fmt: skip
     counted = re.search(r"I +refs: +([\d,]+)", result.stderr)
