@@ -134,10 +134,11 @@ def _activations() -> list[Kernel]:
             elif function is not None:
                 kernels.append(Kernel(name, template, ACTIVATION, bound={"element": function}))
         if row.forward is not None and row.derivative is not None and not row.rowwise:
-            template = activations.WITH_DERIVATIVE[row.of_sums, bool(row.settings)]
+            both = activations.WITH_DERIVATIVE[row.of_sums, bool(row.settings)]
             bound = {"element": row.forward, "slope": row.derivative}
-            name = f"activation_{row.name}_of_vector"
-            kernels.append(Kernel(name, template, ("vector", "doubles"), "vectors", bound))
+            kernels.append(
+                Kernel(f"activation_{row.name}_of_vector", both, ("vector", "doubles"), "vectors", bound)
+            )  # fmt: skip
     return kernels
 
 
