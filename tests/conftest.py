@@ -12,6 +12,7 @@ in time only once.
 """
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -24,6 +25,12 @@ settings.load_profile("fastmlp")
 
 EXTENSION_REQUIRED = os.environ.get("FASTMLP_REQUIRE_EXTENSION") == "1"
 FAST = ["jit", "compiled"] if EXTENSION_REQUIRED or backends.extension_exists() else ["jit"]
+
+
+def pytest_configure(config):
+    """Workers of pytest-xdist ignore Ctrl-C, which some tests are about."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", params=["reference", "interpreted", *FAST])
