@@ -22,7 +22,7 @@ from fastmlp.kernels.optimizer_formulas import FORMULAS
 from fastmlp.kernels.optimizers import OPTIMIZERS
 from fastmlp.kernels.settings import Settings
 from fastmlp.lbfgs import LBFGS
-from fastmlp.metrics import METRICS, Metric
+from fastmlp.metrics import METRICS, Metric, suited_metrics
 
 NOTE = "<!-- Written by docs/tables.py: change the tables, not this file. -->"
 
@@ -243,8 +243,7 @@ def metrics() -> str:
 
 
 def losses_of(metric: Metric) -> list[str]:
-    kinds = metric.targets or TARGET_KINDS
-    return [row.name for row in LOSSES.values() if row.public and row.targets in kinds]
+    return [row.name for row in LOSSES.values() if row.public and metric.name in suited_metrics(row.name)]
 
 
 PAGES = {

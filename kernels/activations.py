@@ -265,10 +265,15 @@ def with_derivative_of_sums(z, settings):
     return element(z), slope(z)  # noqa: F821
 
 
+def with_derivative_of_sums_set(z, settings):
+    return element(z, settings), slope(z, settings)  # noqa: F821
+
+
 WITH_DERIVATIVE = {  # by whether the derivative is one of weighted sums, and whether there are settings
     (False, False): with_derivative,
     (False, True): with_derivative_set,
     (True, False): with_derivative_of_sums,
+    (True, True): with_derivative_of_sums_set,
 }
 
 

@@ -25,8 +25,14 @@ def callback(kernel: Kernel, dtype: str, level: Level, version: str = "") -> CFu
 
 
 def foreign(function: Any) -> Any:
-    """A function of a user, which may be compiled already."""
-    return function if hasattr(function, "py_func") else njit(error_model="numpy")(function)
+    """A function of a user, which may be compiled already, with the functions of its module that it calls."""
+    if not isinstance(function, FunctionType):
+        return function
+    code, names = function.__code__, function.__globals__
+    called = {name: names.get(name) for name in code.co_names}
+    helpers = {n: foreign(f) for n, f in called.items() if isinstance(f, FunctionType) and f is not function}
+    copy = FunctionType(code, names | helpers, function.__name__, function.__defaults__, function.__closure__)
+    return njit(error_model="numpy")(copy)
 
 
 @cache

@@ -26,8 +26,10 @@ class Activation(Function):
     """An activation function of your own.
 
     The functions are given one float and return one. Numba compiles them when they are first used: they may branch,
-    call functions of `math`, and other functions like them, and refer to numbers, which stay as they then were. They
-    are called for one number after the other, in float64.
+    call functions of `math`, and functions of their module that are like them, and refer to numbers, which stay as they
+    then were. They are called for one number after the other, in float64. Division by zero and overflow give infinity
+    or NaN; the backends "reference" and "interpreted" run them in Python, and take infinity for a result whenever
+    something overflows on the way, and NaN where Python raises something else.
 
     Parameters
     ----------
@@ -136,7 +138,7 @@ class Loss(Function):
 
 
 def plainly(function: Any) -> Callable[..., float]:
-    """A function of a user as Python runs it, with the numbers that compiled code has where Python raises."""
+    """A function of a user as Python runs it; where that raises, infinity or NaN."""
     plain = getattr(function, "py_func", function)
 
     def call(*numbers: Any) -> float:
@@ -160,7 +162,7 @@ def _free_name(name: Any, function: Any, table: Any) -> str:
     """The name asked for, or the function's."""
     if name is None:
         name = function.__name__ if function.__name__.isidentifier() else "custom"
-    rule = "a name that is not one of fastmlp's own"
+    rule = "an identifier that is none of fastmlp's own names"
     require(isinstance(name, str) and name.isidentifier() and name not in table, "name", rule, name)
     return str(name)
 

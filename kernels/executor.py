@@ -76,7 +76,7 @@ class Executor:
         plan, _ = self._plan(self.model.loss, X, y)
         inputs = np.empty((len(X), self.model.sizes[0]), self.model.dtype)
         plan.want_input_gradient(inputs)
-        self._canonical_gradient(plan, len(X))
+        plan.call("gradient", 0, len(X))
         return inputs
 
     def training(
@@ -100,7 +100,7 @@ class Executor:
 
     def _trained(self, plan: TrainingPlan) -> None:
         """Keep the plan for the next training, which may be short; a large one is soon made beside its work."""
-        self._training_plan = plan if plan.nbytes < KEPT else None
+        self._training_plan = plan if sum(array.nbytes for array in plan.arrays()) < KEPT else None
 
     def _plan(self, loss: str | Function, X: Samples, y: Array, weights: Array | None = None) -> tuple[Plan, Array]:
         rows = min(len(X), CHUNK)

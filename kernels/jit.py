@@ -68,8 +68,11 @@ def custom_address(kernel: Kernel, dtype: str, level: Level) -> int:
     try:
         compiled.compile()
     except Exception as error:  # whatever goes wrong in Numba
-        names = ", ".join(repr(function) for function in kernel.foreign.values())
-        raise TypeError(f"functions must be such that Numba compiles them, got {names}: {error}") from error
+        names = " and ".join(function.__name__ for function in kernel.foreign.values())
+        reason = " ".join(str(error).split("\n")[:2])
+        raise TypeError(
+            f"activations and losses must be functions that Numba compiles, got {names}: {reason}"
+        ) from error
     _kept.append(compiled)
     address: int = compiled.address
     return address

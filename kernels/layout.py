@@ -62,7 +62,7 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     RATES_FIRST,
     FACTORS,  # address of float64[LAYERS], by which learning rates are multiplied, 0 for frozen layers; 0: all are 1
     LOWEST_TRAINED,  # the first layer that is not frozen
-    REGULARIZATION,  # address of float64[WISHES], see `regularized.py`; 0: nothing but the optimizer's step
+    REGULARIZATION,  # address of float64[WISHES]; 0: nothing but the optimizer's step
     AVERAGE,  # address of the packed running average of the parameters
     SQUARES,  # address of float64[PACKED_SIZE / LANES] for the squares of the gradient; 0: no norm is wanted
     NORMS,  # address of float64[epochs], the gradient's mean norm; 0: not wanted
@@ -113,6 +113,9 @@ SLEEPERS = 24  # how many sleep
 NAP = 25  # seconds and nanoseconds after which a sleeper looks around
 PLACES = 32
 
+# --- places of the numbers at REGULARIZATION; 0: not wanted
+(L1, L2, WEIGHT_DECAY, CLIP_VALUE, CLIP_NORM, MAX_NORM, AVERAGE_DECAY, WISHES) = range(8)
+
 AHEAD = 16  # samples that small networks gather at a time
 
 # --- a layer's record
@@ -131,7 +134,7 @@ AHEAD = 16  # samples that small networks gather at a time
     FORWARD,  # address of the activation function; 0: identity
     BACKWARD,  # address of the function that multiplies delta by its derivative; 0: nothing to do
     ACTIVATION_OF_VECTOR,  # SMALL: address of the function that makes a and da/dz of a vector z; 0: identity
-    ACTIVATION_SETTINGS,  # address of float64: what these functions take; 0: nothing
+    ACTIVATION_SETTINGS,  # address of float64: what these functions take, if they take any
     RECORD,  # words in a record
 ) = range(16)
 

@@ -252,7 +252,7 @@ class LossRow:
     allowed: tuple[str, ...] | None = None  # output activations beside the default; None: any
     on_logits: bool = False  # works on the weighted sums, so that no other output activation will do
     mean_over: str = "outputs"  # and samples: "outputs", "targets" or "" for samples alone
-    targets: str = "real numbers"  # what y may be: a key of TARGETS
+    targets: str = "real numbers"  # what y may be: a key of TARGET_KINDS
     outputs_per_target: Callable[[list[float]], int] = lambda numbers: 1  # from the numbers of the settings
     settings: type[Variant] | None = None
     foreign: bool = False  # functions of users: plain Python, of float64

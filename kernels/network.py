@@ -307,7 +307,8 @@ def add_loss(plan, epoch, value):
 
 def backward_and_gradient(plan, sample, rows):
     backward(plan, 0, rows)
-    gradient_of_layers(plan, rows, sample > 0)
+    if plan[GRADIENT] != 0:
+        gradient_of_layers(plan, rows, sample > 0)
     if plan[INPUT_DELTA] != 0:
         features = layer_record(plan, 0)[FAN_IN]
         target = at(reals(plan[INPUT_GRADIENT]), sample * features)

@@ -318,7 +318,7 @@ class ReferencePrediction:
 
 
 class ReferenceTraining:
-    """What `executor.Training` does."""
+    """What `training.Training` does."""
 
     def __init__(
         self,

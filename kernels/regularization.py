@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from . import layout
 from .errors import require
 from .settings import NOT_NEGATIVE, POSITIVE, RULES, Settings, setting, to_float
 
@@ -31,8 +32,12 @@ class Regularization(Settings):
 
     @property
     def numbers(self) -> list[float]:
-        """In the order of the kernel's places: see `regularized.py`."""
-        return [getattr(self, f.name) or 0.0 for f in fields(self) if f.metadata]
+        """Where kernels look for them: see `layout.py`."""
+        numbers = [0.0] * layout.WISHES
+        numbers[layout.L1], numbers[layout.L2], numbers[layout.WEIGHT_DECAY] = self.l1, self.l2, self.weight_decay
+        numbers[layout.CLIP_VALUE], numbers[layout.CLIP_NORM] = self.clip_value or 0.0, self.clip_norm or 0.0
+        numbers[layout.MAX_NORM], numbers[layout.AVERAGE_DECAY] = self.max_norm or 0.0, self.ema_decay or 0.0
+        return numbers
 
     @property
     def needs_norm(self) -> bool:
@@ -48,8 +53,6 @@ NOTHING = Regularization()
 def factors(value: Any, layers: int) -> tuple[float, ...] | None:
     """The check of `rate_factors`; None where all are 1."""
     rule = f"None or {layers} finite numbers from 0 on, one for each layer, not all of them 0"
-    if value is None:
-        return None
     many = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes)
     numbers = [to_float(v) for v in value] if many else []
     fit = [v for v in numbers if v is not None and 0 <= v < math.inf]

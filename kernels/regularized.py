@@ -13,10 +13,16 @@ bits do not depend on the number of ranks.
 from .descent import gradient_of_part
 from .layout import (
     AVERAGE,
+    AVERAGE_DECAY,
+    CLIP_NORM,
+    CLIP_VALUE,
     FACTORS,
     GRADIENT,
     HEIGHT,
+    L1,
+    L2,
     LAYERS,
+    MAX_NORM,
     NORMS,
     OPTIMIZER,
     PACKED,
@@ -32,6 +38,7 @@ from .layout import (
     SQUARES,
     STATE,
     STEPS,
+    WEIGHT_DECAY,
     WIDTH,
     layer_record,
     panel_width,
@@ -57,9 +64,6 @@ from .simd import (
     store,
     sum_lanes,
 )
-
-(L1, L2, WEIGHT_DECAY, CLIP_VALUE, CLIP_NORM, MAX_NORM, AVERAGE_DECAY, WISHES) = range(8)
-"""Places of the numbers at REGULARIZATION; 0: not wanted."""
 
 
 def regularized_update(plan, epoch, rows):

@@ -27,8 +27,13 @@ class SparseRows:
     def shape(self) -> tuple[int, int]:
         return len(self), self.features
 
-    def __getitem__(self, rows: slice) -> "SparseRows":
-        """Rows that follow each other, where they lie."""
+    def __getitem__(self, rows: slice | Array) -> "SparseRows":
+        """Rows that follow each other, where they lie; or a copy of these."""
+        if not isinstance(rows, slice):
+            counts = self.counts()[rows]
+            starts = np.concatenate([[0], np.cumsum(counts)])
+            places = np.repeat(self.starts[rows] - starts[:-1], counts) + np.arange(starts[-1])
+            return SparseRows(self.values[places], self.columns[places], starts, self.features)
         first, last, _ = rows.indices(len(self))
         return SparseRows(self.values, self.columns, self.starts[first : max(first, last) + 1], self.features)
 

@@ -83,7 +83,6 @@ class TrainingPlan(Plan):
         self._small = bool(self.words[layout.SMALL])
         self._order = np.empty(0, np.int64)
         self._changed_settings = False
-        self.nbytes = sum(array.nbytes for array in self.arrays())
 
     @property
     def gradient_norms(self) -> Array | None:
@@ -92,7 +91,9 @@ class TrainingPlan(Plan):
 
     def suits(self, schedule: Schedule, batch_size: int, nonzeros: int | None) -> bool:
         """Whether it can be used again for this."""
-        same_rows = self.words[layout.BATCH_SIZE] == batch_size and self.nonzeros == nonzeros
+        if (nonzeros is None) != (self.nonzeros is None) or (nonzeros or 0) > (self.nonzeros or 0):
+            return False
+        same_rows = self.words[layout.BATCH_SIZE] == batch_size
         return bool(same_rows and self._optimizer.formula is schedule.optimizer.formula)
 
     def begin(
@@ -122,15 +123,16 @@ class TrainingPlan(Plan):
             if len(self._order) != len(X):
                 self._order = np.empty(len(X), np.int64)
             self[layout.ORDER], words[layout.KEY] = self._order, schedule.shuffle_key
-        if self._optimizer is not schedule.optimizer or self._changed_settings:
-            self.set(schedule.optimizer, schedule.regularization.rate_factors)
+        factors = schedule.regularization.rate_factors
+        if self._optimizer is not schedule.optimizer or self._changed_settings or factors is not None:
+            self.set(schedule.optimizer, factors)
             self._optimizer = schedule.optimizer
-        self._changed_settings = False
+        self._changed_settings = factors is not None
         if schedule.regularization is not NOTHING or words[layout.REGULARIZATION]:
             self._regularize(schedule, average)
         if schedule.disturbance is not UNDISTURBED or words[layout.DISTURBED]:
             self._disturb(schedule)
-        self.call("pack", self._parameters_address, words[layout.PACKED])
+        self.pack_parameters()
         if schedule.trail or len(self.trail):
             self._arrays[-7] = self._parameters
             self.trail = np.empty((schedule.epochs if schedule.trail else 0, len(self._parameters)), self.model.dtype)
@@ -138,6 +140,10 @@ class TrainingPlan(Plan):
             self[layout.CANONICAL] = self.trail if schedule.trail else self._parameters
         for canonical, packed in zip(state, self._packed_state, strict=True):
             self.pack(canonical, packed)
+
+    def pack_parameters(self) -> None:
+        """Begin, or go on, from the parameters as they are."""
+        self.call("pack", self._parameters_address, self.words[layout.PACKED])
 
     def _regularize(self, schedule: Schedule, average: Array | None) -> None:
         wishes, words, size = schedule.regularization, self.words, self._packed.size
@@ -149,8 +155,6 @@ class TrainingPlan(Plan):
         if wishes.rate_factors is not None:
             self[layout.FACTORS] = np.array(wishes.rate_factors)
             words[layout.LOWEST_TRAINED] = np.flatnonzero(wishes.rate_factors)[0]
-            self.set(schedule.optimizer, wishes.rate_factors)
-            self._changed_settings = True
         if wishes.needs_norm:
             self[layout.SQUARES] = np.zeros(size // self._lanes)
             if not words[layout.GRADIENT]:
@@ -160,7 +164,6 @@ class TrainingPlan(Plan):
         if average is not None:
             self[layout.AVERAGE] = self.packed()
             self.pack(average, self._arrays[layout.AVERAGE])
-        self.nbytes = sum(array.nbytes for array in self.arrays())
 
     def _disturb(self, schedule: Schedule) -> None:
         wishes, words, rows = schedule.disturbance, self.words, int(self.words[layout.BATCH_SIZE])
@@ -178,7 +181,6 @@ class TrainingPlan(Plan):
             self[layout.INPUT_MASK] = self._scratch(rows * int(words[layout.INPUTS_STRIDE]))
         if wishes.dropout:
             self._drop(wishes.dropout, rows)
-        self.nbytes = sum(array.nbytes for array in self.arrays())
 
     def _drop(self, probabilities: tuple[float, ...], rows: int) -> None:
         records = np.zeros((len(self._records), layout.DROPOUT_RECORD), np.int64)
@@ -274,7 +276,7 @@ class Training:
 
     def restart(self) -> None:
         """Go on, at an epoch's end, from parameters that were assigned meanwhile."""
-        self._plan.call("pack", self._plan.words[layout.CANONICAL], self._plan.words[layout.PACKED])
+        self._plan.pack_parameters()
 
     def close(self) -> None:
         """Let go of all arrays; there is no more to come."""

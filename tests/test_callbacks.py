@@ -348,3 +348,11 @@ def test_without_tqdm(monkeypatch):
         ProgressBar(tqdm=True)
     with pytest.raises(TypeError, match=r"^tqdm must be True or False, got 1$"):
         ProgressBar(tqdm=1)
+
+
+def test_the_optimizer_cannot_be_reset_by_a_callback():
+    network = NeuralNetwork([3, 1], seed=0)
+    with pytest.raises(RuntimeError, match=r"^reset_optimizer must not be called by callbacks of the same network's"):
+        network.train(np.eye(3), [1, 2, 3], 2, callbacks=lambda network, progress: network.reset_optimizer())
+    network.reset_optimizer()
+    assert network.history.epochs == 1

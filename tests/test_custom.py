@@ -108,11 +108,11 @@ def test_threads_give_the_same_bits(fast_backend):
         ),
         (
             lambda: fastmlp.Activation(user.leaky, user.leaky_derivative, "relu"),
-            "name must be a name that is not one of fastmlp's own, got 'relu'",
+            "name must be an identifier that is none of fastmlp's own names, got 'relu'",
         ),
         (
             lambda: fastmlp.Loss(user.squared, user.squared_derivative, "two words"),
-            "name must be a name that is not one of fastmlp's own, got 'two words'",
+            "name must be an identifier that is none of fastmlp's own names, got 'two words'",
         ),
     ],
 )
@@ -164,7 +164,7 @@ def test_what_numba_cannot_compile_is_refused():
     network = fastmlp.NeuralNetwork(
         [2, 1], output_activation=fastmlp.Activation(in_words, lambda z: 1.0), backend="jit"
     )
-    with pytest.raises(TypeError, match=r"^functions must be such that Numba compiles them, got <function .*in_words"):
+    with pytest.raises(TypeError, match=r"^activations and losses must be functions that Numba compiles, got in_words"):
         network.predict([1, 2])
 
 
@@ -207,3 +207,12 @@ def test_numba_comes_with_the_first_compilation_and_tables_stay():
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=directory)
     assert result.stdout == "False True\n"
     assert not [name for name in KERNELS if "user" in name]
+
+
+def test_functions_may_call_others_of_their_module(backend):
+    ours = fastmlp.Activation(user.through_another, user.through_another_derivative)
+    network = fastmlp.NeuralNetwork([2, 3, 1], ours, dtype="float64", seed=0, backend=backend.name)
+    X = np.random.default_rng(0).normal(size=(5, 2))
+    (first, biases), (second, bias) = ((layer.weights, layer.biases) for layer in network.layers)
+    expected = np.sinh(X @ first + biases) / 2 @ second + bias
+    np.testing.assert_allclose(network.predict(X), expected, rtol=1e-12)

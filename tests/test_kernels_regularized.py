@@ -10,7 +10,7 @@ from cases import case, optimizers, smooth_optimizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastmlp.kernels import layout, regularized
+from fastmlp.kernels import layout
 from fastmlp.kernels.interpreted import _namespace
 from fastmlp.kernels.optimizers import SGD, Adam, AdamW, NAdam
 from fastmlp.kernels.regularization import Regularization
@@ -261,8 +261,8 @@ def test_an_error_is_caught(level, monkeypatch):
 
 
 def test_places_are_in_the_order_of_the_fields():
-    places = [regularized.L1, regularized.L2, regularized.WEIGHT_DECAY, regularized.CLIP_VALUE, regularized.CLIP_NORM]
-    places += [regularized.MAX_NORM, regularized.AVERAGE_DECAY]
+    places = [layout.L1, layout.L2, layout.WEIGHT_DECAY, layout.CLIP_VALUE, layout.CLIP_NORM]
+    places += [layout.MAX_NORM, layout.AVERAGE_DECAY]
     numbers = Regularization(1, 2, 3, 4, 5, 6, 0.7).numbers
     assert [numbers[place] for place in places] == [1, 2, 3, 4, 5, 6, 0.7]
-    assert len(numbers) == regularized.WISHES
+    assert len(numbers) == layout.WISHES

@@ -20,7 +20,9 @@ def test_a_missing_scipy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
     network, X, y = problem()
     before = network.parameters
-    with pytest.raises(ImportError, match=r"^optimizer 'lbfgs' needs SciPy: pip install fastmlp\[scipy\]$"):
+    with pytest.raises(
+        ImportError, match=r"^SciPy must be installed for optimizer 'lbfgs': `pip install fastmlp\[scipy\]`$"
+    ):
         network.train(X, y, 5, optimizer="lbfgs")
     np.testing.assert_array_equal(network.parameters, before)
 
@@ -118,7 +120,7 @@ def test_a_start_that_is_not_finite_is_refused(minimize):
         ({"batch_size": 5}, "batch_size must be None or at least 30, all samples, for optimizer 'lbfgs', got 5"),
         ({"l1": 0.1}, "l1 must be 0.0 for optimizer 'lbfgs', got 0.1"),
         ({"clip_norm": 1}, "clip_norm must be None for optimizer 'lbfgs', got 1.0"),
-        ({"dropout": 0.5}, "dropout must be () for optimizer 'lbfgs', got (0.5,)"),
+        ({"dropout": 0.5}, "dropout must be 0.0 for optimizer 'lbfgs', got (0.5,)"),
         ({"input_dropout": 0.5}, "input_dropout must be 0.0 for optimizer 'lbfgs', got 0.5"),
         ({"input_noise": 0.5}, "input_noise must be 0.0 for optimizer 'lbfgs', got 0.5"),
         ({"rate_factors": [0, 1]}, "rate_factors must be None for optimizer 'lbfgs', got (0.0, 1.0)"),

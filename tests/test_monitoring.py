@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from cases import outputs_per_target, targets_of
 from custom_functions import squared, squared_derivative
 from test_history import halving
 from test_training import everything, table
@@ -11,6 +12,7 @@ from test_training import everything, table
 import fastmlp
 from fastmlp import DivergenceError, NeuralNetwork
 from fastmlp.history import History
+from fastmlp.kernels.losses import LOSSES as LOSS_ROWS
 from fastmlp.metrics import METRICS
 from fastmlp.monitoring import Stopping
 from fastmlp.splitting import classes_of, split_rows
@@ -406,7 +408,7 @@ def test_a_divergence_leaves_nothing_to_go_back_to(tmp_path):
 
 BAD = {
     "validation_data": [
-        3, "abc", (), ([[1, 2, 3]],), ([[1, 2, 3]], [[0, 1]], [1]), np.ones((2, 3)), ([[1, 2]], [[0, 1]]),
+        3, "abc", (), ([[1, 2, 3]],), ([[1, 2, 3]], [[0, 1]], [0]), np.ones((2, 3)), ([[1, 2]], [[0, 1]]),
         ([[1, 2, 3]], [0]), ([[1, 2, math.nan]], [[0, 1]]), ([[1, 2, 3]], [[0, math.inf]]), ([[1, 2, 3]], "a"),
     ],
     "validation_fraction": [0, 1, -0.1, 1.5, math.nan, "a", True, [0.1], 0.01],
@@ -446,10 +448,37 @@ def test_what_is_said():
         ({"validation_fraction": 0.01},
          "validation_fraction must be such that some of 10 samples are held out and some are not, got 0.01"),
         ({"metrics": "accuracy"},
-         "metrics must be one of 'r2', 'mean_absolute_error', 'root_mean_squared_error', or a function, for loss "
+         "metrics must be one of 'r2', 'mean_absolute_error', 'root_mean_squared_error', or a function for loss "
          "'mean_squared_error', got 'accuracy'"),
         ({"resume": True}, "resume must be False where no training is known to go on with, got True"),
     ]:  # fmt: skip
         with pytest.raises(ValueError) as caught:  # noqa: PT011 (the sentence follows)
             fresh().train(X, y, 3, **options)
         assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("loss", [row.name for row in LOSS_ROWS.values() if row.public])
+@pytest.mark.parametrize("targets", [1, 2])
+@pytest.mark.parametrize("metric", METRICS)
+def test_metrics_of_the_table_measure_or_are_refused(loss, targets, metric):
+    """They never take outputs for answers that are none, and are refused before anything is trained."""
+    outputs = 3 if loss == "categorical_cross_entropy" else targets * outputs_per_target(loss)
+    network, X = NeuralNetwork([3, outputs], loss=loss, seed=0), np.eye(3)
+    y = targets_of(loss, np.random.default_rng(0), 3, outputs)
+    suits = LOSS_ROWS[loss].targets in METRICS[metric].targets and outputs_per_target(loss) == 1
+    if suits:
+        assert len(network.train(X, y, 1, 1e-3, metrics=metric).metrics[metric]) == 1
+        return
+    with pytest.raises(ValueError, match=rf"^metrics must be .*a function for loss '{loss}', got '{metric}'$"):
+        network.train(X, y, 1, 1e-3, metrics=metric)
+    assert network.history is None
+
+
+def test_a_metric_may_not_have_the_name_of_another_column():
+    def gradient_norm(y, outputs):
+        return 0.0
+
+    with pytest.raises(
+        ValueError, match=r"^metrics must be of different names, none of another column, got 'gradient_"
+    ):
+        NeuralNetwork([3, 1], seed=0).train(np.eye(3), [1, 2, 3], 1, metrics=gradient_norm)

@@ -338,3 +338,19 @@ def test_numbers_that_are_not_finite_survive(tmp_path):
     assert again.history.loss == network.history.loss
     assert np.isnan(again.history.metrics["<lambda>"]).all()
     json.dumps(storage.read(path)[0], allow_nan=False)  # the header is plain JSON
+
+
+def test_another_optimizer_does_not_resume():
+    network = train(fresh(), 3, optimizer="adam")
+    before = everything(network)
+    with pytest.raises(ValueError, match=r"^optimizer must be that of the training to resume, got 'sgd'$"):
+        train(network, 5, optimizer="sgd", resume=True)
+    assert everything(network) == before
+
+
+def test_columns_that_begin_with_a_resumption_belong_to_its_epochs():
+    network = train(train(fresh(), 3), 5, resume=True, gradient_norms=True)
+    assert np.isnan(network.history.gradient_norm).tolist() == [True] * 3 + [False] * 2
+    expected = train(fresh(), 5, gradient_norms=True).history.gradient_norm
+    assert network.history.gradient_norm[3:] == expected[3:]
+    assert {len(column) for column in network.history.to_dict().values()} == {5}

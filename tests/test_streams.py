@@ -170,7 +170,6 @@ def test_verbose(capsys):
             lambda X, y: (X, y, -np.ones(len(X))),
             r"sample_weight must be finite numbers from 0 on, got -1.0 .*, in chunk",
         ),
-        (lambda X, y: (X, y, np.zeros(len(X))), r"sample_weight must be above 0 for some sample, .*, in chunk"),
         (lambda X, y: X, r"chunks must be of \(X, y\) or \(X, y, sample_weight\), got array.*, in chunk"),
         (lambda X, y: (X,), r"chunks must be of \(X, y\) or \(X, y, sample_weight\), got \(array.*, in chunk"),
     ],
@@ -267,3 +266,34 @@ def test_copies_go_on_alike():
     for who in (network, twin):
         who.train_stream(chunks(X, y), shuffle=True, **OPTIONS)
     assert bits(network) == bits(twin)
+
+
+def test_chunks_without_weight_count_for_nothing():
+    X, y = data()
+    weights = np.ones(len(X))
+    weights[: len(X) // 2] = 0
+    parts = [(X[rows], y[rows], weights[rows]) for rows in (slice(0, len(X) // 2), slice(len(X) // 2, None))]
+    network, other = made("reference"), made("reference")
+    options = OPTIONS | {"optimizer": "sgd"}  # Adam would count steps of zero gradient
+    history = network.train_stream(parts, **options)
+    expected = other.train_stream(parts[1:], **options)
+    assert history.loss == expected.loss
+    assert network.parameters.tobytes() == other.parameters.tobytes()
+    with pytest.raises(ValueError, match=r"^sample_weight must be above 0 for some sample, got 0 for all of epoch 1$"):
+        network.train_stream(parts[:1], **OPTIONS)
+
+
+def test_a_divergence_says_in_which_epoch_of_the_stream():
+    X, y = data()
+    network, passes = made("reference"), iter([1.0, 1.0, 1e300])
+
+    def chunks():
+        scale = next(passes)
+        yield X, y
+        yield X, y * scale
+
+    with pytest.raises(
+        fastmlp.DivergenceError, match=r"^training diverged in epoch 3 of 9 .* that the chunk before ha"
+    ):
+        network.train_stream(chunks, 9, **OPTIONS)
+    assert network.history.epochs == len(network.history.seconds) == 2

@@ -340,3 +340,61 @@ def test_targets_without_classes():
         made("categorical_cross_entropy").train(X, np.full((12, 2), 0.5), 1, class_weight="balanced")
     with pytest.raises(ValueError, match=r"None where targets are not certain, got y\[1\] = \[0.25\]"):
         made("binary_cross_entropy", 1).train(X, [0] + [0.25] * 11, 1, class_weight="balanced")
+
+
+# --- held out with their samples
+
+
+def spied(network, monkeypatch):
+    """What a training is given to train on, and to measure on: (y, weights) of each."""
+    seen = {}
+
+    def spy(name, asked):
+        def record(X, y, *rest):
+            seen[name] = y[:, 0], rest[-1]
+            return asked(X, y, *rest)
+
+        monkeypatch.setattr(network._executor, name, record)
+
+    for name in ("training", "evaluation"):
+        spy(name, getattr(network._executor, name))
+    return seen
+
+
+def test_weights_are_held_out_with_their_samples(monkeypatch):
+    """Targets are 1, 2, ..., and so are weights: they stay side by side, and their mean is 1 on either side."""
+    network = fastmlp.NeuralNetwork([1, 1], seed=3, dtype="float64")
+    seen = spied(network, monkeypatch)
+    y = np.arange(1.0, 21.0)
+    network.train(y[:, np.newaxis] / 20, y, 1, 0.01, sample_weight=y, validation_fraction=0.25)
+    sides = seen["training"], seen["evaluation"]
+    assert sorted(np.concatenate([side[0] for side in sides])) == y.tolist()
+    assert [len(side[0]) for side in sides] == [15, 5]
+    for targets, weights in sides:
+        np.testing.assert_allclose(weights, targets / targets.mean(), rtol=1e-14)
+
+
+def test_weights_of_validation_data():
+    X, y = np.arange(6.0)[:, np.newaxis], np.arange(6.0) ** 2
+    weights = np.array([1.0, 0, 2, 0, 0, 3])
+    network = fastmlp.NeuralNetwork([1, 1], seed=3, dtype="float64")
+    history = network.train(X / 9, y, 2, 0.01, validation_data=(X, y, weights))
+    errors = (network.predict(X)[:, 0] - y) ** 2
+    assert history.validation_loss[-1] == pytest.approx((weights * errors).sum() / 6, rel=1e-12)
+    with pytest.raises(
+        ValueError, match=r"^validation_data\[2\] must be finite numbers from 0 on, got -1.0 at validat"
+    ):
+        network.train(X, y, 1, validation_data=(X, y, -np.ones(6)))
+    with pytest.raises(TypeError, match=r"^validation_data must be \(X, y\) or \(X, y, sample_weight\), got"):
+        network.train(X, y, 1, validation_data=(X,))
+
+
+def test_a_side_without_weight_is_refused():
+    X, y = np.arange(4.0)[:, np.newaxis], np.arange(4.0)
+    network = fastmlp.NeuralNetwork([1, 1], seed=3)
+    before = network.parameters.tobytes()
+    with pytest.raises(
+        ValueError, match=r"^validation_fraction must be such that some weights on either side are above"
+    ):
+        network.train(X, y, 1, sample_weight=[0, 0, 1, 0], validation_fraction=0.25)
+    assert network.parameters.tobytes() == before

@@ -188,13 +188,13 @@ class Computation(Core):
         self, X: Any, y: Any, sample_weight: Any, class_weight: Any = None
     ) -> tuple[Samples, Array, Array | None]:
         """Samples, which may be sparse, targets and weights as executors want them."""
-        X, y, weights = self._checked_chunk(X, y, sample_weight, class_weight)
+        X, y, weights = self._checked_chunk(X, y, sample_weight, class_weight, some=True)
         return X, y, normalized(weights)
 
     def _checked_chunk(
-        self, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
+        self, X: Any, y: Any, sample_weight: Any, class_weight: Any, some: bool = False
     ) -> tuple[Samples, Array, Array | None]:
-        """The same with weights as they were given."""
+        """The same with weights as they were given; some: one must be above 0."""
         X = sparse.samples(X, self.layer_sizes[0], self.dtype)
         y = validation.targets(y, len(X), self._model)
-        return X, y, weights_of_samples(sample_weight, class_weight, y, self._model)
+        return X, y, weights_of_samples(sample_weight, class_weight, y, self._model, some=some)

@@ -6,6 +6,7 @@ from typing import Any
 
 from .kernels.plan import Array
 
+UNMONITORED = ("learning_rate", "gradient_norm", "seconds")  # columns beside what may be monitored, if they are known
 SHOWN = 6  # rows at the beginning and at the end of a long table
 
 
@@ -81,10 +82,7 @@ class History:
         >>> fastmlp.NeuralNetwork([1, 1], initializer="zeros").train([[1]], [1], epochs=1).to_dict()["loss"]
         [1.0]
         """
-        optional = {
-            "learning_rate": self.learning_rate, "gradient_norm": self.gradient_norm, "seconds": self.seconds
-        }  # fmt: skip
-        columns = self._curves() | {name: values for name, values in optional.items() if values}
+        columns = self._curves() | {name: getattr(self, name) for name in UNMONITORED if getattr(self, name)}
         return {"epoch": list(range(1, self.epochs + 1)), **{name: list(values) for name, values in columns.items()}}
 
     def to_pandas(self) -> Any:
@@ -122,20 +120,21 @@ class History:
         self.loss += losses[self.epochs - before :].tolist()
         self._fill()
 
-    def _fill(self) -> None:
-        """What is missing in other columns is NaN."""
-        more = self.learning_rate, self.gradient_norm, self.seconds
-        for curve in (*more, self.validation_loss, *self.metrics.values()):
+    def _fill(self, *names: str) -> None:
+        """What is missing in other columns is NaN: of those that there are, and of these."""
+        for curve in (*self.metrics.values(), *(getattr(self, name) for name in ("validation_loss", *UNMONITORED))):
             if curve:
                 curve += [math.nan] * (self.epochs - len(curve))
+        for name in names:
+            curve = getattr(self, name)
+            curve += [math.nan] * (self.epochs - len(curve))
 
     def _until(self, epoch: int | None) -> "History":
         """A copy of the first epochs; None: of all."""
         history = History(self.loss[:epoch])
-        history.validation_loss = self.validation_loss[:epoch]
         history.metrics = {name: curve[:epoch] for name, curve in self.metrics.items()}
-        history.learning_rate, history.seconds = self.learning_rate[:epoch], self.seconds[:epoch]
-        history.gradient_norm = self.gradient_norm[:epoch]
+        for name in ("validation_loss", *UNMONITORED):
+            setattr(history, name, getattr(self, name)[:epoch])
         return history
 
     def __repr__(self) -> str:

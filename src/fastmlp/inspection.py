@@ -108,7 +108,8 @@ class Inspection(Computation):
 
         Parameters
         ----------
-        X, y
+        X : array (n_samples, features)
+        y
             As in `evaluate`.
 
         Returns
@@ -139,7 +140,8 @@ class Inspection(Computation):
 
         Parameters
         ----------
-        X, y
+        X : array (n_samples, features)
+        y
             As in `evaluate`.
         most : int, default 200
             How many parameters to check, drawn at random if there are more.
@@ -205,7 +207,8 @@ class Inspection(Computation):
 
         Parameters
         ----------
-        X, y
+        X : array (n_samples, features)
+        y
             As in `evaluate`.
         repeats : int, default 5
             Permutations of each feature.

@@ -8,6 +8,7 @@ import numpy as np
 
 from .kernels.plan import Array
 from .kernels.settings import FROM_1, NOT_NEGATIVE, Settings, setting
+from .training import ALL_TRAINED
 
 Objective = Callable[[Array], tuple[float, Array]]
 
@@ -57,13 +58,13 @@ def find_minimizer() -> Callable[..., Any]:
     try:
         from scipy.optimize import minimize
     except ImportError:
-        raise ImportError("optimizer 'lbfgs' needs SciPy: pip install fastmlp[scipy]") from None
+        raise ImportError("SciPy must be installed for optimizer 'lbfgs': `pip install fastmlp[scipy]`") from None
     found: Callable[..., Any] = minimize
     return found
 
 
-def descend(objective: Objective, start: Array, settings: LBFGS, epochs: int, accept: Callable[[Array], None]) -> None:
-    """Minimize, telling `accept` the vector after each iteration. The objective is finite at the start."""
+def descend(objective: Objective, start: Array, settings: LBFGS, epochs: int, accept: Callable[[Array], None]) -> str:
+    """Minimize, telling `accept` each iteration's vector; why it ended. At the start the objective is finite."""
     last = [np.inf]  # value where it was finite
 
     def finite(x: Array) -> tuple[float, Array]:
@@ -77,4 +78,7 @@ def descend(objective: Objective, start: Array, settings: LBFGS, epochs: int, ac
         "maxcor": settings.memory, "gtol": settings.tolerance, "ftol": settings.loss_tolerance, "maxiter": epochs,
         "maxfun": 2**31 - 1,
     }  # fmt: skip
-    find_minimizer()(finite, start, jac=True, method="L-BFGS-B", callback=lambda x: accept(x), options=options)
+    result = find_minimizer()(finite, start, jac=True, method="L-BFGS-B", callback=lambda x: accept(x), options=options)
+    if result.nit == epochs:
+        return ALL_TRAINED
+    return "The minimum was found." if result.success else f"SciPy stopped: {result.message}."

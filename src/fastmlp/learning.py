@@ -25,10 +25,8 @@ from .vector import parameter_vector
 
 if TYPE_CHECKING:
     from .lbfgs import LBFGS
-    from .schedules import Course, RateSchedule
-
-if TYPE_CHECKING:
     from .resuming import Snapshot
+    from .schedules import Course, RateSchedule
     from .watching import Watcher
 
 
@@ -116,7 +114,7 @@ class Learning(Inspection):
         ema_decay : float, default None
             Keep a running average of the parameters for `averaged`: after each step it is ema_decay times itself plus
             1 - ema_decay times the parameters. It begins with the parameters before the first step, and goes on in
-            later calls.
+            later calls. After a divergence it is as it was before the call.
         rate_factors : sequence of float, default None
             By what the learning rate of each layer is multiplied; 0 freezes a layer.
         dropout : float or sequence of float, default 0
@@ -133,12 +131,12 @@ class Learning(Inspection):
             Fixes those orders, and what is dropped and the noise. None: the network's own seed does.
         verbose : bool, default False
             Print a line for every epoch.
-        validation_data : pair of arrays, default None
-            (X, y), on which to measure the loss after every epoch.
+        validation_data : tuple of arrays, default None
+            (X, y) or (X, y, sample_weight), on which to measure the loss after every epoch.
         validation_fraction : float, default None
             Hold out this share of the samples instead, the same ones whenever the seed is the same. Where targets tell
             classes (labels, rows of probabilities, or a column of zeros and ones), each is held out in proportion. What
-            remains is copied.
+            remains is copied. Weights, of classes too, stay with their samples.
         metrics : str, callable, or list of them, default None
             What else to measure: "accuracy", "balanced_accuracy" (for classes), "r2", "mean_absolute_error",
             "root_mean_squared_error" (for amounts), or functions of (y, outputs) that return a number, y being as in
@@ -166,7 +164,8 @@ class Learning(Inspection):
             its parameters is trained on. An exception ends the training, and the network stays there.
         resume : bool, default False
             Go on with the last training, which was interrupted, or saved by `fastmlp.Checkpoint`: `epochs` then counts
-            from its beginning, and with the same arguments it ends as it would have then, to the last bit.
+            from its beginning, and with the same arguments it ends as it would have then, to the last bit. An epoch
+            that `time_limit` or Ctrl-C cut short is begun again, from where its last step left the network.
         gradient_norms : bool, default False
             Keep the mean norm of each epoch's gradients, over all parameters, in the history: after `clip_value`, and
             before `clip_norm`.
@@ -184,7 +183,12 @@ class Learning(Inspection):
         Raises
         ------
         ValueError, TypeError
-            If an argument is none of what is allowed; nothing is changed.
+            If an argument is none of what is allowed; nothing is changed. A metric of your own that returns no number
+            is found out at the end of the first epoch.
+        ImportError
+            If `optimizer` is "lbfgs", and SciPy is not installed.
+        FloatingPointError
+            If `optimizer` is "lbfgs", and the loss is not finite to begin with.
         DivergenceError
             A FloatingPointError: training diverged. The parameters are those of the last epoch that ended with a finite
             loss, and the optimizer starts afresh.
@@ -232,15 +236,21 @@ class Learning(Inspection):
         if verbose is not False or not unwatched:  # else every microsecond counts
             from .watching import watcher  # on demand: most programs need no more than what is loaded already
 
-            X, y, watch = watcher(
-                self, X, y, epochs, entropy, resume, verbose, validation_data, validation_fraction, metrics, monitor,
-                patience, min_delta, restore_best, target_loss, time_limit, callbacks,
+            X, y, weights, watch = watcher(
+                self, X, y, weights, epochs, entropy, resume, verbose, validation_data, validation_fraction, metrics,
+                monitor, patience, min_delta, restore_best, target_loss, time_limit, callbacks,
             )  # fmt: skip
         if not isinstance(chosen, Optimizer):
             validation.batch_size(batch_size, len(X), chosen)
-            require(unwatched, "optimizer", "one of the kernels' for training that is monitored", optimizer)
-            validation.undisturbed_for_lbfgs(disturbance)
-            return self._train_by_lbfgs(X, y, epochs, chosen, validation.penalty_of_lbfgs(wishes), watch, weights)
+            for name, value in (
+                ("resume", resume), ("restore_best", restore_best), ("callbacks", callbacks), ("metrics", metrics),
+                ("validation_data", validation_data), ("validation_fraction", validation_fraction),
+                ("patience", patience), ("target_loss", target_loss), ("time_limit", time_limit),
+            ):  # fmt: skip
+                require(not value, name, f"{value if value is False else None} for optimizer 'lbfgs'", value)
+            validation.only_for_kernels(wishes, "l2")
+            validation.only_for_kernels(disturbance)
+            return self._train_by_lbfgs(X, y, epochs, chosen, wishes.l2, watch, weights)
         if watch is not None:
             if watch.done:
                 self._history = watch.history
@@ -252,6 +262,8 @@ class Learning(Inspection):
         if isinstance(X, SparseRows):
             validation.undisturbed_inputs(disturbance)
         going_on = self._goes_on(chosen)
+        if watch is not None and watch.history.epochs and self._optimizer is not None:
+            require(going_on, "optimizer", "that of the training to resume", optimizer)
         rates = None
         if changing is not None:
             rates = self._course(changing, epochs, -(-len(X) // size), going_on)
@@ -365,17 +377,17 @@ class Learning(Inspection):
             if watch is not None:
                 watch.show()
 
+        start = kept.astype(np.float64)
+        if not math.isfinite(objective(start)[0]):
+            raise FloatingPointError(f"the loss must be finite to begin with optimizer 'lbfgs', got {loss[0]}")
         self._begin_with(None)
         try:
-            if not math.isfinite(objective(kept.astype(np.float64))[0]):
-                raise FloatingPointError(f"the loss must be finite to begin with optimizer 'lbfgs', got {loss[0]}")
-            lbfgs.descend(objective, kept.astype(np.float64), settings, epochs, accept)
+            history.stopped = lbfgs.descend(objective, start, settings, epochs, accept)
         finally:
             self._epochs += history.epochs
             self._history, self._at, self._best = history, None, None
             self._parameters[...] = kept
             self._parameters_changed()
-        history.stopped = training.ALL_TRAINED if history.epochs == epochs else "The minimum was found."
         return history
 
     def _course(self, changing: "RateSchedule", epochs: int, steps_per_epoch: int, going_on: bool) -> "Course":
@@ -395,6 +407,11 @@ class Learning(Inspection):
     def reset_optimizer(self) -> None:
         """Forget the optimizer's state, its place in a schedule, and the running average of the parameters.
 
+        Raises
+        ------
+        RuntimeError
+            If a callback calls it for the network that is being trained.
+
         Examples
         --------
         >>> import fastmlp
@@ -402,6 +419,8 @@ class Learning(Inspection):
         >>> history = network.train([[0], [1]], [1, 3], epochs=2, optimizer="adam")
         >>> network.reset_optimizer()
         """
+        if self._watched:
+            raise RuntimeError("reset_optimizer must not be called by callbacks of the same network's training")
         self._begin_with(None)
         self._average = None
 

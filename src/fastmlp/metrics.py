@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from .history import UNMONITORED
 from .kernels.errors import one_of, require, shortened
-from .kernels.functions import Function, name_of, row_of
+from .kernels.functions import Function, name_of, numbers_of, row_of
 from .kernels.losses import LOSSES
 from .kernels.plan import Array
 
@@ -64,7 +65,8 @@ class Metric:
     source: str = ""
 
 
-AMOUNTS, ANSWERS = ("real numbers", "probabilities"), ("classes", "probabilities")
+AMOUNTS = ("real numbers", "non-negative", "positive", "probabilities")
+ANSWERS = ("classes", "probabilities")
 METRICS = {
     metric.name: metric
     for metric in (
@@ -79,7 +81,7 @@ METRICS = {
         Metric("root_mean_squared_error", root_mean_squared_error, False, AMOUNTS, "sqrt(mean (a - y)^2)"),
     )
 }  # fmt: skip
-TAKEN = ("epoch", "loss", "validation_loss", "learning_rate", "seconds")  # names of a history's other columns
+TAKEN = ("epoch", "loss", "validation_loss", *UNMONITORED)  # names of a history's other columns
 
 
 def metrics(value: Any, loss: str | Function) -> list[Metric]:
@@ -87,15 +89,17 @@ def metrics(value: Any, loss: str | Function) -> list[Metric]:
     chosen = [metric_of(one, loss) for one in (value if isinstance(value, list | tuple) else [value])]
     names = [one.name for one in chosen]
     for name in names:
-        require(names.count(name) == 1 and name not in TAKEN, "metrics", "of different names, none of a loss", name)
+        require(
+            names.count(name) == 1 and name not in TAKEN, "metrics", "of different names, none of another column", name
+        )
     return chosen
 
 
 def metric_of(value: Any, loss: str | Function, argument: str = "metrics") -> Metric:
     """Check one metric."""
-    kind = row_of(LOSSES, loss).targets
-    suited = [name for name, row in METRICS.items() if row.targets is None or kind in row.targets]
-    rule = f"{one_of(suited)}, or a function, for loss '{name_of(loss)}'"
+    suited = suited_metrics(loss)
+    rule = f"{one_of(suited)}, or a function" if suited else "a function"
+    rule += f" for loss '{name_of(loss)}'"
     if callable(value):
         name = getattr(value, "__name__", type(value).__name__)
         return Metric(name, value, bool(getattr(value, "greater_is_better", True)))
@@ -103,6 +107,14 @@ def metric_of(value: Any, loss: str | Function, argument: str = "metrics") -> Me
         raise TypeError(f"{argument} must be {rule}, got {shortened(value)}")
     require(value in suited, argument, rule, value)
     return METRICS[value]
+
+
+def suited_metrics(loss: str | Function) -> list[str]:
+    """The names of the table's metrics that make sense of such targets and outputs."""
+    row = row_of(LOSSES, loss)
+    if row.outputs_per_target(numbers_of(LOSSES, loss)) != 1:
+        return []  # outputs are not what the target is to be: only users know what they mean
+    return [name for name, metric in METRICS.items() if metric.targets and row.targets in metric.targets]
 
 
 def value_of(metric: Metric, y: Array, outputs: Array, loss: str | Function) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from . import validation
+from . import sparse, validation
 from .history import History
 from .kernels.errors import one_of, require, shortened
 from .kernels.executor import Executor
@@ -14,15 +14,19 @@ from .kernels.functions import row_of
 from .kernels.losses import LOSSES
 from .kernels.plan import Array, Model
 from .kernels.reference import ReferenceExecutor
+from .kernels.sparse_rows import Samples
 from .metrics import Metric, metrics, value_of
 from .splitting import classes_of, split_rows
+from .weights import normalized, weights_of_samples
 
 
 class Validation:
     """Data to measure on after every epoch: the validation data, or those of training if there are only metrics."""
 
-    def __init__(self, X: Array, y: Array, chosen: list[Metric], held_out: bool) -> None:
-        self._X, self._y, self.metrics, self.held_out = X, y, chosen, held_out
+    def __init__(
+        self, X: Samples, y: Array, chosen: list[Metric], held_out: bool, weights: Array | None = None
+    ) -> None:  # fmt: skip
+        self._X, self._y, self._weights, self.metrics, self.held_out = X, y, weights, chosen, held_out
         self._evaluate: Callable[[], float]
 
     def expect(self, history: History) -> None:
@@ -37,7 +41,7 @@ class Validation:
         """Be ready to measure what this executor's parameters do."""
         self._executor, self._threads = executor, threads
         if self.held_out:
-            self._evaluate = executor.evaluation(self._X, self._y)
+            self._evaluate = executor.evaluation(self._X, self._y, self._weights)
 
     def measure(self, history: History) -> None:
         """Add the loss, if on data that are held out, and the metrics."""
@@ -95,21 +99,20 @@ class Stopping:
 
 
 def validation_of(
-    X: Array,
+    X: Samples,
     y: Array,
+    weights: Array | None,
     model: Model,
     data: Any,
     fraction: Any,
     wanted: Any,
     entropy: "np.random.SeedSequence",
-) -> tuple[Array, Array, Validation | None]:
-    """The data to train on, and what to measure on, if anything is to be."""
+) -> tuple[Samples, Array, Array | None, Validation | None]:
+    """The data to train on, with weights, and what to measure on, if anything is to be."""
     chosen = [] if wanted is None else metrics(wanted, model.loss)
     require(data is None or fraction is None, "validation_fraction", "None if there are validation_data", fraction)
     if data is not None:
-        if not isinstance(data, tuple | list) or len(data) != 2:
-            raise TypeError(f"validation_data must be a pair (X, y), got {shortened(data)}")
-        return X, y, Validation(*_pair(data[0], data[1], model), chosen, held_out=True)
+        return X, y, weights, Validation(*_held_out(data, model, chosen))
     if fraction is not None:
         rule = "a number above 0 and below 1"
         share = validation.real_number("validation_fraction", fraction)
@@ -118,16 +121,22 @@ def validation_of(
         kept, held = split_rows(len(X), share, np.random.default_rng(entropy), codes)
         rule = f"such that some of {len(X)} samples are held out and some are not"
         require(len(kept) > 0 and len(held) > 0, "validation_fraction", rule, fraction)
-        return X[kept], y[kept], Validation(X[held], y[held], chosen, held_out=True)
-    return X, y, Validation(X, y, chosen, held_out=False) if chosen else None
+        parts = [None, None] if weights is None else [weights[kept], weights[held]]
+        weighed = all(part is None or part.any() for part in parts)
+        require(weighed, "validation_fraction", "such that some weights on either side are above 0", fraction)
+        trained, measured = map(normalized, parts)
+        return X[kept], y[kept], trained, Validation(X[held], y[held], chosen, True, measured)
+    return X, y, weights, Validation(X, y, chosen, held_out=False) if chosen else None
 
 
-def _pair(X: Any, y: Any, model: Model) -> tuple[Array, Array]:
-    X = validation.samples(X, model.sizes[0], model.dtype, "validation_data[0]")
-    try:
-        return X, validation.targets(y, len(X), model)
-    except (TypeError, ValueError) as error:
-        raise type(error)(str(error).replace("y must", "validation_data[1] must", 1)) from None
+def _held_out(data: Any, model: Model, chosen: list[Metric]) -> tuple[Samples, Array, list[Metric], bool, Array | None]:
+    """What `Validation` is made of, from `validation_data`."""
+    if not isinstance(data, tuple | list) or not 2 <= len(data) <= 3:
+        raise TypeError(f"validation_data must be (X, y) or (X, y, sample_weight), got {shortened(data)}")
+    X = sparse.samples(data[0], model.sizes[0], model.dtype, "validation_data[0]")
+    y = validation.targets(data[1], len(X), model, "validation_data[1]")
+    weights = weights_of_samples(data[2] if len(data) == 3 else None, None, y, model, "validation_data[2]")
+    return X, y, chosen, True, normalized(weights)
 
 
 def stopping_of(

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import validation
-from .history import History
+from .history import UNMONITORED, History
 from .kernels.plan import Array
 from .schedules import Seen, seen_from_record, seen_to_record
 
@@ -62,7 +62,7 @@ def from_record(
         raise ValueError("history")
     curves = dict(zip(columns, values.astype(np.float64).tolist(), strict=True))
     history = History(curves.pop("loss"))
-    for name in ("validation_loss", "learning_rate", "gradient_norm", "seconds"):
+    for name in ("validation_loss", *UNMONITORED):
         setattr(history, name, curves.pop(name, []))
     history.metrics = curves
     if not isinstance(header["stopped"], str | None):

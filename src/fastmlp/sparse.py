@@ -11,25 +11,26 @@ from .kernels.plan import Array
 from .kernels.sparse_rows import Samples, SparseRows
 
 
-def samples(X: Any, features: int, dtype: str, allow_nan: bool = False) -> Samples:
+def samples(X: Any, features: int, dtype: str, argument: str = "X", allow_nan: bool = False) -> Samples:
     """Samples as (n_samples, features), dense or sparse."""
     if not validation.is_sparse(X):
-        return validation.samples(X, features, dtype, allow_nan=allow_nan)
-    rows = sparse_rows(X, features)
+        return validation.samples(X, features, dtype, argument, allow_nan)
+    rows = sparse_rows(X, features, argument)
     if not allow_nan:
-        require_finite(rows, dtype)
+        require_finite(rows, dtype, argument)
     return rows
 
 
-def sparse_rows(X: Any, features: int) -> SparseRows:
+def sparse_rows(X: Any, features: int, argument: str = "X") -> SparseRows:
     """Samples as they lie in a CSR matrix or array."""
     if X.format != "csr":
         raise TypeError(
-            f"X must be an array or a sparse matrix in CSR format, got {X.format.upper()}: X.tocsr() makes one"
+            f"{argument} must be an array or a sparse matrix in CSR format, got {X.format.upper()}: "
+            f"{argument}.tocsr() makes one"
         )
     if X.ndim != 2 or X.shape[1] != features or X.shape[0] == 0:
-        raise ValueError(f"X must be of shape (n_samples, {features}), got {X.shape}")
-    values = validation.numbers("X", X.data)
+        raise ValueError(f"{argument} must be of shape (n_samples, {features}), got {X.shape}")
+    values = validation.numbers(argument, X.data)
     starts, columns = np.array(X.indptr, np.int64), X.indices
     if columns.dtype.name not in COLUMN_DTYPES or not columns.dtype.isnative:
         columns = columns.astype(np.int64)
@@ -37,24 +38,24 @@ def sparse_rows(X: Any, features: int) -> SparseRows:
     whole = min(len(values), len(columns))
     rule = "a CSR matrix whose indptr goes from 0 up to the number of values"
     right = len(starts) == X.shape[0] + 1 and starts[0] == 0 and starts[-1] <= whole and (np.diff(starts) >= 0).all()
-    require(bool(right), "X", rule, X.indptr)
+    require(bool(right), argument, rule, X.indptr)
     rule = f"a CSR matrix whose indices are from 0 to {features - 1}"
     count = int(starts[-1])
     columns = np.ascontiguousarray(columns[:count])
-    validation.require_each("X", columns, rule, lambda part: (part >= 0) & (part < features))
+    validation.require_each(argument, columns, rule, lambda part: (part >= 0) & (part < features))
     return SparseRows(np.ascontiguousarray(values[:count]), columns, starts, features)
 
 
-def require_finite(X: Samples, dtype: str) -> None:
+def require_finite(X: Samples, dtype: str, argument: str = "X") -> None:
     """`validation.require_finite`, which says where in the matrix."""
     if not isinstance(X, SparseRows):
-        validation.require_finite("X", X, dtype)
+        validation.require_finite(argument, X, dtype)
         return
     place = validation.first_nonfinite(X.values, dtype)
     if place is not None:
         (k,) = place
         row = int(np.searchsorted(X.starts, k, side="right")) - 1
-        validation.complain_of("X", X.values[k], (row, int(X.columns[k])), dtype)
+        validation.complain_of(argument, X.values[k], (row, int(X.columns[k])), dtype)
 
 
 def flat(X: Samples) -> Array:

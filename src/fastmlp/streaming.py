@@ -1,5 +1,7 @@
 """How a network is trained on data that come in chunks."""
 
+import dataclasses
+import time
 from typing import Any
 
 from . import streams, validation
@@ -11,7 +13,7 @@ from .kernels.plan import Array
 from .kernels.sparse_rows import Samples
 from .kernels.training import Schedule
 from .learning import Learning, key_of
-from .training import ALL_TRAINED
+from .training import ALL_TRAINED, DivergenceError
 from .weights import normalized
 
 
@@ -44,8 +46,11 @@ class Streaming(Learning):
             anew each time, such as a list, or a callable, called without arguments for each epoch.
         epochs : int, default 1
             How many times to go through all chunks.
-        learning_rate, batch_size, optimizer, seed, verbose
-            As in `train`.
+        learning_rate : float, default None
+            None: the optimizer's own.
+        batch_size : int, default 32
+        optimizer, seed, verbose
+            As in `train`; the optimizer must be one that takes minibatches.
         shuffle : bool, default False
             Draw a new order of the samples within each chunk.
         class_weight : dict, default None
@@ -94,28 +99,38 @@ class Streaming(Learning):
             raise AssertionError
         entropy, history = self._entropy if given is None else given, History([])
         for epoch in range(epochs):
-            loss = seen = 0.0
+            loss, seen, began = 0.0, 0.0, time.perf_counter()
             for number, chunk in streams.numbered(begin, epoch + 1):
                 with streams.refused(number, epoch + 1):
                     X, y, weights = self._checked_chunk(*streams.parts(chunk), class_weight)
                 key = key_of(entropy, SHUFFLE, number) if shuffle else None
                 with streams.noted(number, epoch + 1):
-                    part = self._train_chunk(X, y, normalized(weights), chosen, batch_size, key)
+                    part = self._train_chunk(X, y, normalized(weights), chosen, batch_size, key, history, epochs)
                 counted = float(len(X) if weights is None else weights.sum())
                 seen += counted
-                loss += (part - loss) * (counted / seen)
+                loss += (part - loss) * (counted / seen if seen else 0.0)
                 del chunk, X, y, weights  # before the next one is made
             self._epochs += 1
+            if seen == 0:
+                raise ValueError(f"sample_weight must be above 0 for some sample, got 0 for all of epoch {epoch + 1}")
             history.loss.append(loss)
             history.learning_rate.append(chosen.learning_rate)
+            history.seconds.append(time.perf_counter() - began)
             if verbose:
                 print(f"Epoch {epoch + 1}/{epochs}, loss: {loss:.6f}", flush=True)
         history.stopped = ALL_TRAINED
-        self._history = history
         return history
 
     def _train_chunk(
-        self, X: Samples, y: Array, weights: Array | None, optimizer: Optimizer, batch_size: int, key: int | None
+        self,
+        X: Samples,
+        y: Array,
+        weights: Array | None,
+        optimizer: Optimizer,
+        batch_size: int,
+        key: int | None,
+        history: History,
+        total: int,
     ) -> float:
         """Go on with the epoch of the chunks before; the mean loss."""
         self._adopt(optimizer, self._goes_on(optimizer))
@@ -123,5 +138,8 @@ class Streaming(Learning):
         schedule = Schedule(optimizer, min(batch_size, len(X)), 1, key, epochs, self._updates)
         try:
             return self._train(X, y, schedule, weights=weights).loss[0]
+        except DivergenceError as error:
+            whole = dataclasses.replace(schedule, epochs=total)
+            raise DivergenceError(history.epochs, error.loss, whole, "those that the chunk before has left") from None
         finally:
-            self._epochs = epochs
+            self._epochs, self._history = epochs, history

@@ -42,12 +42,13 @@ class DivergenceError(FloatingPointError):
         Of the epoch that did not.
     """
 
-    def __init__(self, epoch: int, loss: float, schedule: Schedule) -> None:
-        super().__init__(epoch, loss, schedule)  # as it is made: what pickles, on the way from other processes, go by
-        self.epoch, self.loss, self._schedule = epoch, loss, schedule
+    def __init__(self, epoch: int, loss: float, schedule: Schedule, kept: str | None = None) -> None:
+        # as it is made: what pickles, on the way from other processes, go by
+        super().__init__(epoch, loss, schedule, kept)
+        self.epoch, self.loss, self._schedule, self._kept = epoch, loss, schedule, kept
 
     def __str__(self) -> str:
-        kept = f"those of epoch {self.epoch}" if self.epoch else "those from before"
+        kept = self._kept or (f"those of epoch {self.epoch}" if self.epoch else "those from before")
         return (
             f"training diverged in epoch {self.epoch + 1} of {self._schedule.epochs} (loss {self.loss:.6g}): "
             f"the parameters are {kept}; learning_rate {self._schedule.optimizer.learning_rate:g} may be too large"
@@ -85,6 +86,8 @@ def run(
     before, step, done, stretch = len(history.loss), 0, 0, max(1, first_stretch)
     steps, rates = work.steps_per_epoch, schedule.rates
     total = bound = schedule.epochs * steps
+    if before:  # of what was resumed, something may be unknown that is told from here on
+        history._fill("learning_rate", "seconds", *(["gradient_norm"] if work.gradient_norms is not None else []))
     epoch_began = time.perf_counter()
     while step < total:
         if watch is not None:

@@ -21,6 +21,7 @@ from .kernels.losses import LOSSES, TARGET_KINDS
 from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.plan import Array, Model
 from .kernels.regularization import NOTHING, Regularization, factors
+from .kernels.settings import Settings
 
 if TYPE_CHECKING:
     from .lbfgs import LBFGS
@@ -177,12 +178,12 @@ def batch_size(value: Any, n_samples: int, optimizer: "Optimizer | LBFGS") -> in
     return size
 
 
-def penalty_of_lbfgs(wishes: Regularization) -> float:
-    """The only wish that L-BFGS can fulfil: l2."""
+def only_for_kernels(wishes: Settings, *others: str) -> None:
+    """The check that nothing is wished for that only kernels can do, but for these."""
     for f in dataclasses.fields(wishes):
         value = getattr(wishes, f.name)
-        require(f.name == "l2" or value == f.default, f.name, f"{f.default} for optimizer 'lbfgs'", value)
-    return wishes.l2
+        plain = 0.0 if f.default == () else f.default
+        require(f.name in others or value == f.default, f.name, f"{plain} for optimizer 'lbfgs'", value)
 
 
 def regularization(layers: int, rate_factors: Any, *wishes: Any) -> Regularization:
@@ -213,13 +214,6 @@ def undisturbed_inputs(wishes: Disturbance) -> None:
     """Sparse samples would be sparse no more."""
     require(wishes.input_noise == 0, "input_noise", "0 for sparse samples", wishes.input_noise)
     require(wishes.input_dropout == 0, "input_dropout", "0 for sparse samples", wishes.input_dropout)
-
-
-def undisturbed_for_lbfgs(wishes: Disturbance) -> None:
-    """The check that an optimizer gets the same gradients whenever it asks for them."""
-    for f in dataclasses.fields(wishes):
-        value = getattr(wishes, f.name)
-        require(value == f.default, f.name, f"{f.default} for optimizer 'lbfgs'", value)
 
 
 _known_regularization = lru_cache(typed=True)(_regularization)
@@ -326,36 +320,37 @@ def one_or_many(
     return one, samples(X[np.newaxis] if one else X, features, dtype, argument, allow_nan)
 
 
-def targets(y: Any, n_samples: int, model: Model) -> Array:
+def targets(y: Any, n_samples: int, model: Model, argument: str = "y") -> Array:
     """y as (n_samples, targets), or labels as (n_samples,)."""
     row, columns = row_of(LOSSES, model.loss), model.target_columns
-    array = numbers("y", y)
+    array = numbers(argument, y)
     kind = row.targets
     if kind == "classes" and array.ndim == 1:
-        return _labels(array, n_samples, columns)
+        return _labels(array, n_samples, columns, argument)
     if array.ndim == 1 and columns == 1:
         array = array[:, np.newaxis]
     if array.shape != (n_samples, columns):
         shape = f"({n_samples}, {columns})"
-        _refuse_shape("y", array, f"({n_samples},) or {shape}" if columns == 1 or kind == "classes" else shape)
-    require_finite("y", array, model.dtype)
+        _refuse_shape(argument, array, f"({n_samples},) or {shape}" if columns == 1 or kind == "classes" else shape)
+    require_finite(argument, array, model.dtype)
     restriction = TARGET_KINDS[kind]
     if restriction:
         rule, broken = restriction
-        require_each("y", array, f"{rule} for loss '{row.name}'", lambda part: ~broken(part))
+        require_each(argument, array, f"{rule} for loss '{row.name}'", lambda part: ~broken(part))
     if kind == "classes":
         rule = "integer labels, or rows of probabilities that sum to 1"
-        require_each("y", array, rule, lambda part: np.abs(part.sum(axis=1, dtype=np.float64) - 1) <= 1e-3)
+        require_each(argument, array, rule, lambda part: np.abs(part.sum(axis=1, dtype=np.float64) - 1) <= 1e-3)
     return array
 
 
-def _labels(y: Array, n_samples: int, classes: int) -> Array:
+def _labels(y: Array, n_samples: int, classes: int, argument: str) -> Array:
     if y.dtype.kind not in "iu":
         raise TypeError(
-            f"y must be integer labels 0 ... {classes - 1}, or rows of {classes} probabilities, got dtype {y.dtype}"
+            f"{argument} must be integer labels 0 ... {classes - 1}, or rows of {classes} probabilities, "
+            f"got dtype {y.dtype}"
         )
-    _require_shape("y", y, y.shape == (n_samples,), f"({n_samples},) or ({n_samples}, {classes})")
-    require_each("y", y, f"labels from 0 to {classes - 1}", lambda part: (part >= 0) & (part < classes))
+    _require_shape(argument, y, y.shape == (n_samples,), f"({n_samples},) or ({n_samples}, {classes})")
+    require_each(argument, y, f"labels from 0 to {classes - 1}", lambda part: (part >= 0) & (part < classes))
     return y.astype(np.int64)
 
 

@@ -13,6 +13,7 @@ from .history import History
 from .kernels.errors import require
 from .kernels.plan import Array
 from .kernels.reference import ReferenceTraining
+from .kernels.sparse_rows import Samples
 from .kernels.training import Schedule, Training
 from .monitoring import Stopping, Validation, stopping_of, validation_of
 from .resuming import Snapshot, snapshot
@@ -157,17 +158,19 @@ def _next(callback: Callback, epoch: int) -> int:
 
 
 def watcher(
-    network: Any, X: Array, y: Array, epochs: int, entropy: Any, resume: Any, verbose: Any, validation_data: Any,
-    validation_fraction: Any, metrics: Any, monitor: Any, patience: Any, min_delta: Any, restore_best: Any,
-    target_loss: Any, time_limit: Any, callbacks: Any,
-) -> tuple[Array, Array, Watcher]:  # fmt: skip
+    network: Any, X: Samples, y: Array, weights: Array | None, epochs: int, entropy: Any, resume: Any, verbose: Any,
+    validation_data: Any, validation_fraction: Any, metrics: Any, monitor: Any, patience: Any, min_delta: Any,
+    restore_best: Any, target_loss: Any, time_limit: Any, callbacks: Any,
+) -> tuple[Samples, Array, Array | None, Watcher]:  # fmt: skip
     """The data to train on, and who looks at the training, from arguments of `train`, all of them checked."""
     history, best = History([]), None
     if validation.flag("resume", resume):
         require(network.history is not None, "resume", "False where no training is known to go on with", resume)
         history, best = network.history._until(network._at), network._best
     split = np.random.SeedSequence(entropy, spawn_key=(SPLIT,))
-    X, y, measured = validation_of(X, y, network._model, validation_data, validation_fraction, metrics, split)
+    X, y, weights, measured = validation_of(
+        X, y, weights, network._model, validation_data, validation_fraction, metrics, split
+    )  # fmt: skip
     stopping = stopping_of(measured, monitor, patience, min_delta, target_loss)
     limit = None
     if time_limit is not None:
@@ -178,4 +181,4 @@ def watcher(
     watch = Watcher(network, history, epochs, measured, stopping, restores, best, chosen, limit, verbose)
     lost = restores and watch.best is None and watch.history.best_epoch not in (None, watch.history.epochs)
     require(not lost, "restore_best", "False for a training that was begun without, and whose best epoch is over", True)
-    return X, y, watch
+    return X, y, weights, watch

@@ -13,12 +13,13 @@ from .kernels.plan import Array, Model
 from .validation import numbers, real_number
 
 
-def weights_of_samples(sample_weight: Any, class_weight: Any, y: Array, model: Model) -> Array | None:
-    """What each sample counts, float64; None: all count 1. y is checked already."""
+def weights_of_samples(
+    sample_weight: Any, class_weight: Any, y: Array, model: Model, argument: str = "sample_weight", some: bool = True
+) -> Array | None:
+    """What each sample counts, float64; None: all count 1. y is checked already. some: one must count at all."""
     if sample_weight is None and class_weight is None:
         return None
-    weights = np.ones(len(y)) if sample_weight is None else _sample_weight(sample_weight, len(y))
-    argument = "sample_weight"
+    weights = np.ones(len(y)) if sample_weight is None else _sample_weight(sample_weight, len(y), argument)
     if class_weight is not None:
         argument = "class_weight" if sample_weight is None else "sample_weight times class_weight"
         with np.errstate(over="ignore"):
@@ -26,30 +27,30 @@ def weights_of_samples(sample_weight: Any, class_weight: Any, y: Array, model: M
     with np.errstate(over="ignore"):
         total = weights.sum()
     require(total < math.inf, argument, "such that their sum is a number", float(total))
-    if total == 0:
+    if some and total == 0:
         raise ValueError(f"{argument} must be above 0 for some sample, got 0 for all")
     return weights
 
 
 def normalized(weights: Array | None) -> Array | None:
-    """Weights of mean 1; None if all count alike."""
-    if weights is None or (weights == weights[0]).all():
+    """Weights of mean 1, unless all are 0; None if all count alike."""
+    if weights is None or not weights.any():
+        return weights
+    if (weights == weights[0]).all():
         return None
     weights = weights / weights.max()  # a factor that makes large numbers of subnormal ones would overflow
     weights *= len(weights) / weights.sum()
     return weights
 
 
-def _sample_weight(value: Any, n_samples: int) -> Array:
-    weights = numbers("sample_weight", value).astype(np.float64)
+def _sample_weight(value: Any, n_samples: int, argument: str) -> Array:
+    weights = numbers(argument, value).astype(np.float64)
     if weights.shape != (n_samples,):
-        raise ValueError(f"sample_weight must be of shape ({n_samples},), got {weights.shape}")
+        raise ValueError(f"{argument} must be of shape ({n_samples},), got {weights.shape}")
     wrong = ~((weights >= 0) & (weights < np.inf))
     if wrong.any():
         place = int(np.argmax(wrong))
-        raise ValueError(
-            f"sample_weight must be finite numbers from 0 on, got {weights[place]} at sample_weight[{place}]"
-        )
+        raise ValueError(f"{argument} must be finite numbers from 0 on, got {weights[place]} at {argument}[{place}]")
     return weights
 
 
