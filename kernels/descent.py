@@ -18,6 +18,8 @@ from .layout import (
     PACKED_SIZE,
     PART,
     PREPARE,
+    RANK,
+    RANKS,
     RATES,
     RATES_FIRST,
     SETTINGS,
@@ -25,20 +27,31 @@ from .layout import (
     SINGLE,
     STATE,
     STRIDE,
+    TAIL,
     WIDTH,
+    is_normalized,
     layer_record,
+    normalization_record,
     panel_width,
 )
 from .matmul import panel_gradient
 from .matvec import panel_gradient_of_row
+from .normalized import tail_gradient
 from .ranks import share_of_panel_rows
-from .simd import PANEL, at, call, doubles, quotient, reals
+from .simd import LANES, PANEL, at, call, doubles, quotient, real, reals, spread, store
 from .single import single_gradient
 from .sparse import sparse_gradient
 
 
 def gradient_of_part(plan, l, column, first, last, rows, adding, target):
     """Rows `first` ... `last - 1` of the panel that begins at a column of layer l, from all `rows` of the batch."""
+    product_of_part(plan, l, column, first, last, rows, adding, target)
+    if first == 0 and is_normalized(plan, l):  # what the sums start from stays zero
+        for j in range(0, panel_width(column, layer_record(plan, l)[WIDTH]), LANES):
+            store(target, j, spread(real(0)))
+
+
+def product_of_part(plan, l, column, first, last, rows, adding, target):
     if l == 0 and plan[COLUMNS] != 0:
         sparse_gradient(plan, column, first, last, rows, adding, target)
         return
@@ -67,6 +80,9 @@ def gradient_of_layers(plan, rows, adding):
         for column in range(0, layer[WIDTH], PANEL):
             target = at(reals(plan[GRADIENT]), layer[PACKED_OFFSET] + column * height)
             gradient_of_part(plan, l, column, 0, height, rows, adding, target)
+        if is_normalized(plan, l):
+            biases = at(reals(plan[GRADIENT]), normalization_record(plan, l)[TAIL])
+            tail_gradient(plan, l, 0, layer[WIDTH], rows, adding, biases, at(biases, layer[WIDTH]))
 
 
 def descend(plan, l, rows):
@@ -82,6 +98,17 @@ def descend(plan, l, rows):
             gradient_of_part(plan, l, column, first, last, rows, False, part)
             update(plan, layer[PACKED_OFFSET] + column * height + first * w, part, (last - first) * w)
         begin, end = begin - height, end - height
+    if is_normalized(plan, l) and takes_layer(plan, l):
+        for column in range(0, width, PANEL):
+            w, biases = panel_width(column, width), normalization_record(plan, l)[TAIL] + column
+            tail_gradient(plan, l, column, w, rows, False, part, at(part, w))
+            update(plan, biases, part, w)
+            update(plan, biases + width, at(part, w), w)
+
+
+def takes_layer(plan, l):
+    """Whether this rank has what is not shared of a layer."""
+    return l - quotient(l, plan[RANKS]) * plan[RANKS] == plan[RANK]
 
 
 def update(plan, first, gradient, count):

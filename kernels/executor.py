@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from . import layout
+from .folding import fold, unfold_gradient
 from .functions import Function
 from .plan import Array, Library, Model, Plan, room
 from .prediction import CHUNK, Prediction, Workspace
@@ -19,7 +20,7 @@ class Executor:
 
     def __init__(self, library: Library, model: Model, parameters: Array) -> None:
         self.library, self.model, self.parameters = library, model, parameters
-        self._workspace = Workspace(library, model)
+        self._workspace = Workspace(library, model.folded)
         self._training_plan: TrainingPlan | None = None
         self._packed: list[Array] = []  # the parameters as kernels want them, once they have been asked for
 
@@ -58,7 +59,7 @@ class Executor:
         return evaluate
 
     def gradient(self, X: Samples, y: Array, weights: Array | None = None) -> tuple[float, Array]:
-        """The mean loss and its gradient, canonical."""
+        """The mean loss and its gradient, canonical; batch normalization is by running statistics."""
         plan, losses = self._plan(self.model.loss, X, y, weights)
         gradient = self._canonical_gradient(plan, len(X))
         return float(losses[0]), gradient
@@ -104,7 +105,7 @@ class Executor:
 
     def _plan(self, loss: str | Function, X: Samples, y: Array, weights: Array | None = None) -> tuple[Plan, Array]:
         rows = min(len(X), CHUNK)
-        plan = Plan(self.library, self.model, rows, loss, room(X, rows))
+        plan = Plan(self.library, self.model.folded, rows, loss, room(X, rows))
         plan[layout.PACKED] = self._packed_parameters(plan)
         plan.read_samples(X)
         plan.read_targets(y)
@@ -115,14 +116,14 @@ class Executor:
     def _canonical_gradient(self, plan: Plan, samples: int) -> Array:
         plan[layout.GRADIENT] = packed = plan.packed()
         plan.call("gradient", 0, samples)
-        gradient = np.empty(self.model.parameter_count, self.model.dtype)
+        gradient = np.empty(plan.model.parameter_count, self.model.dtype)
         plan.unpack(gradient, packed)
-        return gradient
+        return unfold_gradient(self.model, self.parameters, gradient)
 
     def _packed_parameters(self, plan: Plan) -> Array:
         made = self._packed
         if not made:
             packed = plan.packed()
-            plan.pack(self.parameters, packed)
+            plan.pack(fold(self.model, self.parameters), packed)
             made.append(packed)
         return made[0]

@@ -2,7 +2,8 @@
 
 A plan is a vector of int64: a header, then one record per layer. Words that hold addresses may be 0 where it says so.
 
-The canonical vector is what users see: W0 in C order (inputs, outputs), b0, W1, b1, ... The packed vector is the same
+The canonical vector is what users see: W0 in C order (inputs, outputs), b0, W1, b1, ...; after the biases of a
+normalized layer come its gains, and the running means and variances, if it has any. The packed vector is the same
 numbers in the order in which a tile reads them. Outputs are padded with zeros to `width`, a multiple of LANES, and lie
 in panels of PANEL outputs (the last may be narrower, but a multiple of LANES). A panel is a row of biases, which the
 sums of a tile start from, and a row of weights for each input:
@@ -12,10 +13,27 @@ sums of a tile start from, and a row of weights for each input:
 A layer with one output and more inputs than a vector has lanes is SINGLE: its panel is a vector that begins with the
 bias, and then the weights, filled up to whole vectors.
 
+A normalized layer's sums start from zeros: these are where the biases of others are, and its own, its gains and so on
+are rows of `width` after the panels.
+
 Threads that work on one batch are ranks 0, 1, ..., each with a copy of the plan in which the words marked `own` differ.
 """
 
-from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store, store_first, sum_lanes
+from .simd import (
+    LANES,
+    PANEL,
+    at,
+    doubles,
+    integers,
+    load,
+    load_first,
+    real,
+    reals,
+    spread,
+    store,
+    store_first,
+    sum_lanes,
+)
 
 # --- the header of a plan
 (
@@ -66,6 +84,8 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     AVERAGE,  # address of the packed running average of the parameters
     SQUARES,  # address of float64[PACKED_SIZE / LANES] for the squares of the gradient; 0: no norm is wanted
     NORMS,  # address of float64[epochs], the gradient's mean norm; 0: not wanted
+    EPOCH,  # own, written by `run`: how many epochs have gone before
+    POSITION,  # own, written by `run`: that of the batch's first sample in the epoch
     # disturbance: see `disturbed.py`
     DISTURBED,  # 1: samples or activations are
     DISTURBANCE_KEY,
@@ -73,8 +93,9 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     INPUT_DROPS,  # of 2^32 inputs, so many are dropped
     INPUT_MASK,  # address of real[BATCH_SIZE, INPUTS_STRIDE]: what inputs were multiplied by
     DROPOUT,  # address of int64[LAYERS, DROPOUT_RECORD]; 0: no layer drops any
-    EPOCH,  # own, written by `run`: how many epochs have gone before
-    POSITION,  # own, written by `run`: that of the batch's first sample in the epoch
+    # normalization: see `normalized.py`
+    NORMALIZATION,  # address of int64[LAYERS, NORMALIZATION_RECORD]; 0: no layer is normalized
+    BATCH_STATISTICS,  # own: address of real: samples' shares of the batch's weight, then statistics of layers
     # loss
     LOSS,  # address of the loss function
     LOSS_OF_VECTOR,  # SMALL: address of the loss of each output, a function of vectors of outputs and targets
@@ -103,7 +124,7 @@ from .simd import LANES, PANEL, at, load, load_first, real, reals, spread, store
     SYSTEM_CALL,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
     FUTEX,  # the number of Linux's system call of this name, which is its first argument; 0: it takes none
     HEADER,  # words in a header
-) = range(77)
+) = range(79)
 
 # --- places where ranks meet, a cache line apart
 ARRIVALS = 0  # how often a rank has come to a meeting
@@ -147,10 +168,40 @@ AHEAD = 16  # samples that small networks gather at a time
     DROPOUT_RECORD,  # words in a record
 ) = range(4)
 
+# --- how a layer is normalized
+(
+    NORMALIZED,  # BY_SAMPLE, BY_BATCH, or not
+    TAIL,  # where biases, gains, running means and running variances are in the packed vector
+    SUMS,  # address of real[BATCH_SIZE, STRIDE]: z, before it is normalized
+    NORMALIZED_DELTA,  # address of real[BATCH_SIZE, STRIDE]: dLoss/dy, y being what the activation takes
+    STATISTICS,  # BY_SAMPLE: address of real[BATCH_SIZE, 2], means and 1 / deviations; BY_BATCH: place of the batch's
+    NORMALIZATION_SETTINGS,  # address of float64: epsilon and, BY_BATCH, momentum
+    NORMALIZATION_RECORD,  # words in a record
+) = range(7)
+
+(NOT, BY_SAMPLE, BY_BATCH) = range(3)
+
 
 def layer_record(plan, layer):
     """Pointer to the record of layer 0, 1, ..."""
     return at(plan, HEADER + layer * RECORD)
+
+
+def normalization_record(plan, layer):
+    return at(integers(plan[NORMALIZATION]), layer * NORMALIZATION_RECORD)
+
+
+def is_normalized(plan, layer):
+    return plan[NORMALIZATION] != 0 and normalization_record(plan, layer)[NORMALIZED] != NOT
+
+
+def is_frozen(plan, layer):
+    return plan[FACTORS] != 0 and doubles(plan[FACTORS])[layer] == 0.0
+
+
+def tail_rows(plan, layer):
+    """How many rows a normalized layer has after its panels."""
+    return 4 if normalization_record(plan, layer)[NORMALIZED] == BY_BATCH else 2
 
 
 def panel_width(column, width):
@@ -181,11 +232,24 @@ def transfer(plan, canonical_address, packed_address, packing):
             copy(packing, 1, 1, biases, 1, packed, LANES)
             copy(packing, 1, inputs, weights, inputs, at(packed, LANES), (height - 1) * LANES)
         else:
+            rows = 0 if is_normalized(plan, l) else 1
             for column in range(0, width, PANEL):
                 w = panel_width(column, width)
                 inside, panel = min(w, outputs - column), at(packed, column * height)
-                copy(packing, 1, inside, at(biases, column), outputs, panel, w)
+                copy(packing, rows, inside, at(biases, column), outputs, panel, w)
                 copy(packing, inputs, inside, at(weights, column), outputs, at(panel, w), w)
+        if is_normalized(plan, l):
+            if packing:
+                clear_biases(packed, width, height)
+            tail = at(reals(packed_address), normalization_record(plan, l)[TAIL])
+            copy(packing, tail_rows(plan, l), outputs, biases, outputs, tail, width)
+
+
+def clear_biases(packed, width, height):
+    """Zeros where tiles start from."""
+    for column in range(0, width, PANEL):
+        for j in range(0, panel_width(column, width), LANES):
+            store(packed, column * height + j, spread(real(0)))
 
 
 def copy(packing, rows, columns, canonical, stride, packed, width):
@@ -234,6 +298,7 @@ def stride(columns: int, lanes: int, itemsize: int) -> int:
     return width + lanes if width * itemsize % 4096 == 0 else width
 
 
-def parameter_count(sizes: tuple[int, ...]) -> int:
-    """Length of the canonical vector."""
-    return sum(i * o + o for i, o in zip(sizes, sizes[1:], strict=False))
+def parameter_count(sizes: tuple[int, ...], vectors: tuple[int, ...] = ()) -> int:
+    """Length of the canonical vector; vectors: how many a layer has, as long as its biases, if not these alone."""
+    layers = zip(sizes, sizes[1:], vectors or (1,) * (len(sizes) - 1), strict=False)
+    return sum((inputs + count) * outputs for inputs, outputs, count in layers)

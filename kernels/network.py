@@ -26,6 +26,7 @@ from .layout import (
     LOSS_SETTINGS,
     LOSSES,
     LOWEST_TRAINED,
+    NORMALIZATION,
     OUTPUT,
     PACKED,
     PACKED_OFFSET,
@@ -47,10 +48,12 @@ from .layout import (
     X,
     all_finite,
     copy_rows,
+    is_normalized,
     layer_record,
 )
 from .matmul import input_gradient, weighted_sums
 from .matvec import input_gradient_of_row, weighted_sums_of_row
+from .normalized import denormalize, normalize, place_of_sums
 from .samples import load_samples, load_targets
 from .simd import accumulate, at, call, doubles, flush_subnormals, reals, restore_subnormals
 from .single import input_gradient_of_single, weighted_sums_of_single
@@ -71,7 +74,7 @@ def forward(plan, first, rows):
 
 def forward_from(plan, a, stride, first, rows):
     """The same from samples that are `stride` apart."""
-    if rows == 1 and plan[DISTURBED] == 0:  # then it is the only one of the batch
+    if rows == 1 and plan[DISTURBED] == 0 and plan[NORMALIZATION] == 0:  # then it is the only one of the batch
         forward_row(plan, a)
     else:
         forward_layers(plan, 0, a, stride, first, rows)
@@ -79,15 +82,9 @@ def forward_from(plan, a, stride, first, rows):
 
 def forward_sparse(plan, first, rows):
     """The same from sparse samples."""
-    layer = layer_record(plan, 0)
-    stride = layer[STRIDE]
-    z, a = at(reals(layer[WEIGHTED_SUMS]), first * stride), at(reals(layer[ACTIVATIONS]), first * stride)
-    sparse_sums(plan, first, rows)
-    if layer[FORWARD] != 0:
-        call(layer[FORWARD], z, a, rows, layer[FAN_OUT], stride, doubles(layer[ACTIVATION_SETTINGS]))
-    if plan[DROPOUT] != 0:
-        drop_activations(plan, 0, first, rows)
-    forward_layers(plan, 1, a, stride, first, rows)
+    sparse_sums(plan, first, rows, place_of_sums(plan, 0, first))
+    a = activate(plan, 0, first, rows)
+    forward_layers(plan, 1, a, layer_record(plan, 0)[STRIDE], first, rows)
 
 
 def forward_layers(plan, first_layer, a, stride, first, rows):
@@ -95,17 +92,27 @@ def forward_layers(plan, first_layer, a, stride, first, rows):
     for l in range(first_layer, plan[LAYERS]):
         layer = layer_record(plan, l)
         a_stride, stride = stride, layer[STRIDE]
-        z = at(reals(layer[WEIGHTED_SUMS]), first * stride)
+        z = place_of_sums(plan, l, first)
         weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
         if layer[SINGLE] != 0:
             weighted_sums_of_single(rows, a, a_stride, weights, layer[FAN_IN], z, stride)
         else:
             weighted_sums(rows, a, a_stride, weights, layer[FAN_IN], layer[WIDTH], z, stride)
-        a = at(reals(layer[ACTIVATIONS]), first * stride)
-        if layer[FORWARD] != 0:
-            call(layer[FORWARD], z, a, rows, layer[FAN_OUT], stride, doubles(layer[ACTIVATION_SETTINGS]))
-        if plan[DROPOUT] != 0:
-            drop_activations(plan, l, first, rows)
+        a = activate(plan, l, first, rows)
+
+
+def activate(plan, l, first, rows):
+    """A layer's activations, from its weighted sums."""
+    layer = layer_record(plan, l)
+    stride = layer[STRIDE]
+    z, a = at(reals(layer[WEIGHTED_SUMS]), first * stride), at(reals(layer[ACTIVATIONS]), first * stride)
+    if is_normalized(plan, l):
+        normalize(plan, l, first, rows)
+    if layer[FORWARD] != 0:
+        call(layer[FORWARD], z, a, rows, layer[FAN_OUT], stride, doubles(layer[ACTIVATION_SETTINGS]))
+    if plan[DROPOUT] != 0:
+        drop_activations(plan, l, first, rows)
+    return a
 
 
 def forward_row(plan, a):
@@ -148,6 +155,8 @@ def backward(plan, first, rows):
         if layer[BACKWARD] != 0:
             of = at(reals(layer[WEIGHTED_SUMS]), first * stride)
             call(layer[BACKWARD], of, delta, rows, outputs, stride, doubles(layer[ACTIVATION_SETTINGS]))
+        if is_normalized(plan, l):
+            denormalize(plan, l, first, rows)
         if plan[UPDATE_FIRST] != 0:
             descend(plan, l, rows)
         below, below_stride = plan[INPUT_DELTA], plan[INPUTS_STRIDE]

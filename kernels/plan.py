@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, chain
 from typing import Any, Protocol, TypeVar
@@ -15,6 +15,7 @@ from .functions import Function, kernel_of, numbers_of, row_of
 from .interface import SOURCE_DTYPES, Kernel
 from .levels import LEVELS
 from .losses import LOSSES, divisor, target_columns
+from .normalization import Normalizations, kind_of, settings_of, vector_counts, without_batches
 from .optimizers import Optimizer
 from .sparse_rows import Samples, SparseRows
 from .specialize import tile_shape
@@ -46,10 +47,17 @@ class Model:
     activations: tuple[str | Function, ...]  # one for each layer; names stand for the defaults
     loss: str | Function
     dtype: str
+    normalizations: Normalizations = ()  # one for each layer, or none at all
 
     @cached_property
     def parameter_count(self) -> int:
-        return layout.parameter_count(self.sizes)
+        return layout.parameter_count(self.sizes, vector_counts(self.normalizations))
+
+    @cached_property
+    def folded(self) -> "Model":
+        """What computes the same where nothing is being trained: see `folding.py`."""
+        kept = without_batches(self.normalizations)
+        return self if kept == self.normalizations else replace(self, normalizations=kept)
 
     @cached_property
     def target_columns(self) -> int:
@@ -244,22 +252,55 @@ class Plan:
         model, canonical, packed = self.model, 0, 0
         strides = [self._stride(outputs) for outputs in model.sizes[1:]]
         rows = zip(self._records, model.sizes, model.sizes[1:], strides, model.activations, strict=False)
-        for record, inputs, outputs, stride, activation in rows:
+        normalizations = model.normalizations or (None,) * len(strides)
+        counts = vector_counts(normalizations)
+        for l, (record, inputs, outputs, stride, activation) in enumerate(rows):
             width = layout.padded(outputs, self._lanes)
             record[layout.FAN_IN], record[layout.FAN_OUT] = inputs, outputs
-            single = outputs == 1 and inputs > self._lanes
+            normalized = bool(normalizations[l])
+            single = outputs == 1 and inputs > self._lanes and not normalized
             height = 1 + (layout.padded(inputs, self._lanes) // self._lanes if single else inputs)
             record[layout.WIDTH], record[layout.STRIDE] = width, stride
             record[layout.HEIGHT], record[layout.SINGLE] = height, single
             record[layout.CANONICAL_OFFSET], record[layout.PACKED_OFFSET] = canonical, packed
             if row_of(ACTIVATIONS, activation).forward is not None:
                 record[layout.FORWARD] = self.library.address(kernel_of("activation", activation), model.dtype)
-            canonical += inputs * outputs + outputs
-            packed += width * height
+            canonical += (inputs + counts[l]) * outputs
+            packed += width * (height + counts[l] * normalized)  # these rows are the tail
         self[layout.PACKED_SIZE] = packed
         self._arrays[-3] = self._rows_of_layers(self._records[:, layout.ACTIVATIONS], batch_size)
         self._records[:, layout.WEIGHTED_SUMS] = self._records[:, layout.ACTIVATIONS]
         self._lay_out_settings()
+        if any(normalizations):
+            self._normalize(normalizations, batch_size)
+
+    def _normalize(self, normalizations: Normalizations, batch_size: int) -> None:
+        records = np.zeros((len(self._records), layout.NORMALIZATION_RECORD), np.int64)
+        statistics = batch_size
+        for layer, record, normalization in zip(self._records, records, normalizations, strict=True):
+            record[layout.NORMALIZED] = kind_of(normalization)
+            if normalization is None:
+                continue
+            width, rows = int(layer[layout.WIDTH]), batch_size * int(layer[layout.STRIDE])
+            record[layout.TAIL] = layer[layout.PACKED_OFFSET] + width * layer[layout.HEIGHT]
+            record[layout.SUMS], record[layout.NORMALIZED_DELTA] = self._keep(rows), self._keep(rows)
+            settings = np.array(settings_of(normalization))
+            self._kept.append(settings)
+            record[layout.NORMALIZATION_SETTINGS] = data_address(settings)
+            if record[layout.NORMALIZED] == layout.BY_BATCH:
+                statistics = layout.padded(statistics, self._lanes)
+                record[layout.STATISTICS] = statistics
+                statistics += 4 * width
+            else:
+                record[layout.STATISTICS] = self._keep(2 * batch_size)
+        self[layout.NORMALIZATION] = records.reshape(-1)
+        if statistics > batch_size:
+            self[layout.BATCH_STATISTICS] = self._scratch(statistics)
+
+    def _keep(self, count: int) -> int:
+        """The address of so many numbers, kept as long as the plan."""
+        self._kept.append(self._scratch(count))
+        return data_address(self._kept[-1])
 
     def _lay_out_settings(self) -> None:
         numbers = [numbers_of(ACTIVATIONS, activation) for activation in self.model.activations]
@@ -292,9 +333,7 @@ class Plan:
             last[layout.FORWARD] = last[layout.BACKWARD] = 0
         for record, activation in zip(self._records, model.activations, strict=True):
             if record[layout.BACKWARD] and row_of(ACTIVATIONS, activation).of_sums:
-                sums = self._scratch(batch_size * int(record[layout.STRIDE]))
-                self._kept.append(sums)
-                record[layout.WEIGHTED_SUMS] = data_address(sums)
+                record[layout.WEIGHTED_SUMS] = self._keep(batch_size * int(record[layout.STRIDE]))
         self[layout.LOSS] = self.library.address(kernel_of("loss", loss), model.dtype)
         numbers = numbers_of(LOSSES, loss)
         self[layout.LOSS_SETTINGS] = np.array(numbers) if numbers else NO_SETTINGS
@@ -313,7 +352,7 @@ class Plan:
         loss = row_of(LOSSES, self.model.loss)
         rows = [row_of(ACTIVATIONS, activation) for activation in self.model.activations]
         elementwise = not any(row.rowwise or row.foreign for row in rows) and loss.derivative and not loss.foreign
-        return bool(elementwise) and max(self.model.sizes) <= self._lanes
+        return bool(elementwise) and max(self.model.sizes) <= self._lanes and not self.model.normalizations
 
     def _stay_in_vectors(self) -> None:
         """Take steps in the way of `small.py`."""
@@ -345,25 +384,24 @@ def room(X: Samples, batch_size: int) -> int | None:
 class Rank:
     """A plan's copy for another thread, with memory of its own."""
 
-    OWN = (layout.PART, layout.SETTINGS, layout.TRANSPOSED)
+    OWN = (layout.PART, layout.SETTINGS, layout.TRANSPOSED, layout.BATCH_STATISTICS)
 
     def __init__(self, plan: Plan, rank: int) -> None:
         self.model, self._plan, self._rank = plan.model, plan, rank
         self.words = plan.words.copy()
         self.address = data_address(self.words)
-        self._own = [alike(plan._arrays[word]) for word in self.OWN]
-        self._addresses = [data_address(array) for array in self._own]
+        self._own = {word: alike(plan._arrays[word]) for word in self.OWN if word in plan._arrays}
+        self._addresses = [data_address(array) for array in self._own.values()]
 
     def follow(self) -> None:
         """Do as the plan says now."""
         self.words[:] = self._plan.words
         self.words[layout.RANK] = self._rank
-        self.words[list(self.OWN)] = self._addresses
-        settings = self.OWN.index(layout.SETTINGS)
-        self._own[settings][:] = self._plan._arrays[layout.SETTINGS]
+        self.words[list(self._own)] = self._addresses
+        self._own[layout.SETTINGS][:] = self._plan._arrays[layout.SETTINGS]
 
     def arrays(self) -> list[Array]:
-        return [self.words, *self._own, *self._plan.arrays()]
+        return [self.words, *self._own.values(), *self._plan.arrays()]
 
 
 def alike(array: Array) -> Array:

@@ -7,6 +7,7 @@ here.
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -17,8 +18,11 @@ from .activations import ACTIVATIONS
 from .custom import plainly
 from .disturbance import Disturbance, drops
 from .disturbed import PLACE_OF_INPUTS, PLACE_OF_LAYERS, PLACE_OF_NOISE
+from .folding import fold, parts, unfold_gradient
 from .functions import numbers_of, row_of
+from .layout import BY_SAMPLE
 from .losses import LOSSES, divisor
+from .normalization import kind_of, settings_of
 from .plan import Array, Model, Predictor
 from .random import WORD
 from .regularization import NOTHING
@@ -65,32 +69,77 @@ def _function(dtype: str, row: Any, function: Any) -> Any:
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 
-def layers(model: Model, vector: Array) -> list[tuple[Array, Array]]:
-    """(weights, biases) of each layer, as views of a canonical vector."""
-    views, start = [], 0
-    for inputs, outputs in zip(model.sizes, model.sizes[1:], strict=False):
-        middle, end = start + inputs * outputs, start + inputs * outputs + outputs
-        views.append((vector[start:middle].reshape(inputs, outputs), vector[middle:end]))
-        start = end
-    return views
+@dataclass
+class Normalized:
+    """A layer's weighted sums, (samples, neurons), normalized, and what it takes to go back."""
+
+    x: Array
+    mean: Array
+    variance: Array
+    deviation: Array
+    shared: Callable[[Array], Any]  # what each sum has of all derivatives, as mean and variance depend on all
+
+
+@dataclass
+class Pass:
+    """What a forward pass leaves."""
+
+    activations: list[Array]  # X and those of every layer
+    sources: list[Array]  # what derivatives are given in terms of, activations or weighted sums, for each layer
+    normalized: list[Normalized | None]
+    masks: Sequence[Array]  # what activations of hidden layers were multiplied by
 
 
 def forward(
-    model: Model, parameters: Array, X: Array, logits: bool = False, masks: Sequence[Array] = ()
-) -> tuple[list[Array], list[Array]]:
-    """X and the activations of every layer; of the last one, its weighted sums if logits are wanted.
+    model: Model,
+    parameters: Array,
+    X: Array,
+    logits: bool = False,
+    masks: Sequence[Array] = (),
+    shares: Array | None = None,
+    frozen: Callable[[int], bool] = lambda l: False,
+) -> Pass:
+    """The activations of every layer; of the last one, its weighted sums if logits are wanted.
 
-    Then what the derivatives are given in terms of: activations or weighted sums, for each layer. Masks are what the
-    activations of hidden layers are multiplied by after that.
+    shares: those of the samples in the weight of a batch that is trained on, (samples, 1).
     """
-    activations, sources = [X], []
-    for l, (weights, biases) in enumerate(layers(model, parameters)):
-        z = activations[-1] @ weights + biases
+    done = Pass([X], [], [], masks)
+    for l, (weights, biases, *rest) in enumerate(parts(model, parameters)):
+        z = done.activations[-1] @ weights
+        normalized = normalize(model, l, z, rest[1:], None if frozen(l) else shares) if rest else None
+        z = (rest[0] * normalized.x if normalized else z) + biases
+        done.normalized.append(normalized)
         last = l == len(model.activations) - 1
         a = z if last and logits else activate(model, l, z)
-        sources.append(z if row_of(ACTIVATIONS, model.activations[l]).of_sums else a)
-        activations.append(a * masks[l] if masks and not last else a)
-    return activations, sources
+        done.sources.append(z if row_of(ACTIVATIONS, model.activations[l]).of_sums else a)
+        done.activations.append(a * masks[l] if masks and not last else a)
+    return done
+
+
+def normalize(model: Model, l: int, z: Array, running: list[Array], shares: Array | None) -> Normalized:
+    """What the docstring of `normalized.py` says; without shares, means and variances are the running ones."""
+    mean: Array
+    variance: Array
+    shared: Callable[[Array], Any]
+    if kind_of(model.normalizations[l]) == BY_SAMPLE:
+        shared = partial(np.mean, axis=1, keepdims=True)
+        mean = np.asarray(shared(z))
+        variance = np.asarray(shared(np.square(z - mean)))
+    elif shares is None:
+        mean, variance = running
+        shared = np.zeros_like
+    else:
+        mean = np.asarray((shares * z).sum(axis=0))
+        variance = np.asarray((shares * np.square(z - mean)).sum(axis=0))
+        shared = lambda v: shares * v.sum(axis=0)  # noqa: E731
+    deviation = np.sqrt(variance + z.dtype.type(settings_of(model.normalizations[l])[0]))
+    return Normalized((z - mean) / deviation, mean, variance, deviation, shared)
+
+
+def denormalize(normalized: Normalized, gains: Array, delta: Array) -> Array:
+    """dLoss/dz."""
+    x, g = normalized.x, gains * delta
+    return np.asarray((g - normalized.shared(g) - x * normalized.shared(g * x)) / normalized.deviation)
 
 
 def activate(model: Model, layer: int, z: Array) -> Array:
@@ -160,30 +209,48 @@ def weigh(values: Array, weights: Array) -> Array:
     return weighted
 
 
-def backpropagate(
-    model: Model,
-    parameters: Array,
-    activations: list[Array],
-    sources: list[Array],
-    delta: Array,
-    masks: Sequence[Array] = (),
-) -> tuple[Array, Array]:
-    """Gradients with respect to the parameters and the inputs, from dLoss/dz of the last layer."""
-    gradient = np.empty(len(parameters), model.dtype)
-    pairs = list(zip(layers(model, parameters), layers(model, gradient), strict=True))
+def backpropagate(model: Model, parameters: Array, done: Pass, delta: Array) -> tuple[Array, Array]:
+    """Gradients with respect to the parameters and the inputs, from that of what the last activation took."""
+    gradient = np.zeros(len(parameters), model.dtype)
+    pairs = list(zip(parts(model, parameters), parts(model, gradient), strict=True))
     for l in reversed(range(len(pairs))):
-        (weights, _), (weight_gradient, bias_gradient) = pairs[l]
-        weight_gradient[...] = activations[l].T @ delta
-        bias_gradient[...] = delta.sum(axis=0)
-        delta = delta @ weights.T
+        delta = backpropagate_layer(done, l, *pairs[l], delta)
         if l > 0:
-            delta = through_activation(model, l - 1, sources[l - 1], delta * masks[l - 1] if masks else delta)
+            delta = delta * done.masks[l - 1] if done.masks else delta
+            delta = through_activation(model, l - 1, done.sources[l - 1], delta)
     return gradient, delta
+
+
+def backpropagate_layer(done: Pass, l: int, values: list[Array], gradients: list[Array], delta: Array) -> Array:
+    """Fill in a layer's gradients; that of what it was given."""
+    gradients[1][...] = delta.sum(axis=0)
+    normalized = done.normalized[l]
+    if normalized:
+        gradients[2][...] = (delta * normalized.x).sum(axis=0)
+        delta = denormalize(normalized, values[2], delta)
+    gradients[0][...] = done.activations[l].T @ delta
+    return delta @ values[0].T
 
 
 def dense_rows(X: Samples, dtype: str, chosen: Any = slice(None)) -> Array:
     """All samples, or some, as an array of this type."""
     return X.dense(dtype, chosen) if isinstance(X, SparseRows) else X[chosen].astype(dtype)
+
+
+def trained_slices(model: Model) -> list[slice]:
+    """Of each layer, where weights, biases and gains are in a canonical vector: before running statistics."""
+    start, slices = 0, []
+    for views in parts(model, np.empty(model.parameter_count)):
+        slices.append(slice(start, start + sum(view.size for view in views[:3])))
+        start += sum(view.size for view in views)
+    return slices
+
+
+def shares_of(rows: int, weights: Array | None, dtype: str) -> Array:
+    """What each sample has of a batch's weight, (rows, 1)."""
+    if weights is None or not weights.any():
+        weights = np.ones(rows)
+    return np.asarray(weights / weights.sum()).astype(dtype)[:, np.newaxis]
 
 
 class Draws:
@@ -236,7 +303,7 @@ class ReferenceExecutor:
         """Nothing is kept."""
 
     def prediction(self, threads: int | None = None) -> "ReferencePrediction":
-        return ReferencePrediction(self.model, self.parameters.copy())
+        return ReferencePrediction(self.model.folded, fold(self.model, self.parameters).copy())
 
     def predict(self, X: Samples) -> Array:
         output = np.empty((len(X), self.model.sizes[-1]), self.model.dtype)
@@ -258,16 +325,21 @@ class ReferenceExecutor:
 
     def _gradients(self, X: Samples, y: Array, weights: Array | None = None) -> tuple[float, Array, Array]:
         with np.errstate(all="ignore"):
-            activations, sources = forward(self.model, self.parameters, self.rows(X), self.loss.on_logits)
+            model, parameters = self.model.folded, fold(self.model, self.parameters)
+            done = forward(model, parameters, self.rows(X), self.loss.on_logits)
             divisor = len(X) * self.loss_divisor()
-            total, delta = loss_and_delta(self.model, activations[-1], sources[-1], self.targets(y), divisor, weights)
-            return total / divisor, *backpropagate(self.model, self.parameters, activations, sources, delta)
+            output, source = done.activations[-1], done.sources[-1]
+            total, delta = loss_and_delta(model, output, source, self.targets(y), divisor, weights)
+            gradient, inputs = backpropagate(model, parameters, done, delta)
+            return total / divisor, unfold_gradient(self.model, self.parameters, gradient), inputs
 
     def backward(self, X: Array, output_gradient: Array) -> tuple[Array, Array]:
         with np.errstate(all="ignore"):
-            activations, sources = forward(self.model, self.parameters, self.rows(X))
-            delta = through_activation(self.model, -1, sources[-1], output_gradient.astype(self.model.dtype))
-            return backpropagate(self.model, self.parameters, activations, sources, delta)
+            model, parameters = self.model.folded, fold(self.model, self.parameters)
+            done = forward(model, parameters, self.rows(X))
+            delta = through_activation(model, -1, done.sources[-1], output_gradient.astype(model.dtype))
+            gradient, inputs = backpropagate(model, parameters, done, delta)
+            return unfold_gradient(self.model, self.parameters, gradient), inputs
 
     def training(
         self,
@@ -313,7 +385,7 @@ class ReferencePrediction:
             rows = dense_rows(X, self.model.dtype)
             finite = allow_nan or bool(np.isfinite(rows).all())
             if finite:
-                output[...] = forward(self.model, self._parameters, rows)[0][-1]
+                output[...] = forward(self.model, self._parameters, rows).activations[-1]
         return finite
 
 
@@ -361,21 +433,25 @@ class ReferenceTraining:
         positions = np.arange(first, first + len(rows))
         draws = Draws(model.dtype, schedule.disturbance_key, schedule.first_epoch + epoch, positions)
         X, masks = draws.disturb(X, schedule.disturbance), draws.masks(model.sizes, schedule.disturbance)
-        activations, sources = forward(model, self._parameters, X, logits, masks)
         divisor, weights = self._executor.loss_divisor(), None if self._weights is None else self._weights[rows]
+        frozen = lambda l: schedule.regularization.factor(l) == 0  # noqa: E731
+        done = forward(model, self._parameters, X, logits, masks, shares_of(len(rows), weights, model.dtype), frozen)
+        self._follow(done, frozen)
         mean_weight = 1.0 if weights is None or len(rows) == len(self._X) else float(weights.mean())
         samples = len(rows) * (schedule.delta_divisor or divisor)
-        total, delta = loss_and_delta(model, activations[-1], sources[-1], self._y[rows], samples, weights, mean_weight)
+        output, source = done.activations[-1], done.sources[-1]
+        total, delta = loss_and_delta(model, output, source, self._y[rows], samples, weights, mean_weight)
         self.losses[epoch] += total / (len(self._X) * divisor)
         if schedule.stop_at_nonfinite and not np.isfinite(total):
             return False
         update_number = schedule.first_update + step + 1
         if schedule.update_first:
-            self._update_layer_by_layer(activations, sources, delta, update_number)
+            self._update_layer_by_layer(done, delta, update_number)
         else:
-            gradient, _ = backpropagate(model, self._parameters, activations, sources, delta, masks)
+            gradient, _ = backpropagate(model, self._parameters, done, delta)
             if schedule.regularization == NOTHING:
-                self._update(slice(None), gradient, update_number)
+                for trained in trained_slices(model):
+                    self._update(trained, gradient, update_number)
             else:
                 self._regularized_update(epoch, gradient, update_number)
         if batch == self.steps_per_epoch - 1:
@@ -385,6 +461,16 @@ class ReferenceTraining:
             if schedule.trail:
                 self.trail[epoch] = self._parameters
         return True
+
+    def _follow(self, done: Pass, frozen: Callable[[int], bool]) -> None:
+        """Running means and variances go towards those of the batch."""
+        model = self._executor.model
+        for l, (_, _, *rest) in enumerate(parts(model, self._parameters)):
+            normalized = done.normalized[l]
+            if normalized and len(rest) == 3 and not frozen(l) and len(done.activations[0]) > 1:
+                momentum = rest[1].dtype.type(settings_of(model.normalizations[l])[1])
+                rest[1] += momentum * (normalized.mean - rest[1])
+                rest[2] += momentum * (normalized.variance - rest[2])
 
     def _update(self, part: slice, gradient: Array, update_number: int, factor: float = 1.0) -> None:
         optimizer = self._schedule.optimizer
@@ -405,13 +491,14 @@ class ReferenceTraining:
         """What the docstring of `regularized.py` says, line by line."""
         wishes, number = self._schedule.regularization, gradient.dtype.type
         model = self._executor.model
-        parts = list(zip(layers(model, self._parameters), layers(model, gradient), strict=True))
-        for l, ((weights, _), (weight_gradient, bias_gradient)) in enumerate(parts):
+        pairs = list(zip(parts(model, self._parameters), parts(model, gradient), strict=True))
+        for l, ((weights, *_), (weight_gradient, *other_gradients)) in enumerate(pairs):
             weight_gradient += weights.dtype.type(wishes.l2) * weights + weights.dtype.type(wishes.l1) * np.sign(
                 weights
             )
             if wishes.factor(l) == 0:
-                weight_gradient[...] = bias_gradient[...] = 0
+                for part_gradient in (weight_gradient, *other_gradients):
+                    part_gradient[...] = 0
         if wishes.clip_value is not None:
             gradient.clip(-wishes.clip_value, wishes.clip_value, out=gradient)
         norm = np.sqrt(np.sum(np.square(gradient), dtype=np.float64))
@@ -419,14 +506,12 @@ class ReferenceTraining:
             self.gradient_norms[epoch] += norm / self.steps_per_epoch
         if wishes.clip_norm is not None and not norm <= wishes.clip_norm:
             gradient *= number(wishes.clip_norm / norm + (norm - norm))
-        start = 0
-        for l, ((weights, biases), _) in enumerate(parts):
-            part = slice(start, start + weights.size + biases.size)
-            start = part.stop
+        slices = trained_slices(model)
+        for l, ((weights, *_), _) in enumerate(pairs):
             if wishes.factor(l) == 0:
                 continue
             weights *= number(1 - self._rate(update_number) * wishes.factor(l) * wishes.weight_decay)
-            self._update(part, gradient, update_number, wishes.factor(l))
+            self._update(slices[l], gradient, update_number, wishes.factor(l))
             if wishes.max_norm is not None:
                 norms = np.sqrt(np.square(weights).sum(axis=0))
                 weights *= np.where(
@@ -441,21 +526,20 @@ class ReferenceTraining:
         rate = schedule.optimizer.learning_rate if schedule.rates is None else schedule.rates(update_number, 1)[0]
         return float(rate)
 
-    def _update_layer_by_layer(
-        self, activations: list[Array], sources: list[Array], delta: Array, update_number: int
-    ) -> None:
+    def _update_layer_by_layer(self, done: Pass, delta: Array, update_number: int) -> None:
         """Each layer is updated before delta passes through it, so that it passes through the new weights."""
         model = self._executor.model
-        sizes = [i * o + o for i, o in zip(model.sizes, model.sizes[1:], strict=False)]
-        for l in reversed(range(len(sizes))):
-            start = sum(sizes[:l])
-            part = slice(start, start + sizes[l])
+        values, slices = list(parts(model, self._parameters)), trained_slices(model)
+        for l in reversed(range(len(values))):
             gradient = np.zeros_like(self._parameters)
-            gradient[part] = np.concatenate([(activations[l].T @ delta).ravel(), delta.sum(axis=0)])
-            self._update(part, gradient, update_number)
-            delta = delta @ layers(model, self._parameters)[l][0].T
+            backpropagate_layer(done, l, values[l], list(parts(model, gradient))[l], delta)
+            normalized = done.normalized[l]
+            if normalized:
+                delta = denormalize(normalized, values[l][2], delta)
+            self._update(slices[l], gradient, update_number)
+            delta = delta @ values[l][0].T
             if l > 0:
-                delta = through_activation(model, l - 1, sources[l - 1], delta)
+                delta = through_activation(model, l - 1, done.sources[l - 1], delta)
 
     def collect(self) -> bool:
         if self._schedule.stop_at_nonfinite and not np.isfinite(self._parameters).all():

@@ -3,20 +3,19 @@
 The gradient g of a batch's loss becomes g + l2 w + l1 sign(w) for weights w: that of the loss plus the sum of
 l1 |w| + l2 w^2 / 2. It is cut to the interval of CLIP_VALUE; then, if the norm of the whole is above CLIP_NORM, divided
 down to it. Weights decay by rate * WEIGHT_DECAY, and the optimizer makes its step. Then every neuron whose weights have
-a norm above MAX_NORM has them multiplied down to it, and the running average follows. Biases are neither penalized nor
-decayed nor limited. Layers with a factor of 0 are left as they are.
+a norm above MAX_NORM has them multiplied down to it, and the running average follows. Biases, and gains of normalized
+layers, are neither penalized nor decayed nor limited. Layers with a factor of 0 are left as they are.
 
 For the norm, the gradient is made as a whole, and the squares are summed row by row of panels, whoever makes them: the
 bits do not depend on the number of ranks.
 """
 
-from .descent import gradient_of_part
+from .descent import gradient_of_part, takes_layer
 from .layout import (
     AVERAGE,
     AVERAGE_DECAY,
     CLIP_NORM,
     CLIP_VALUE,
-    FACTORS,
     GRADIENT,
     HEIGHT,
     L1,
@@ -38,11 +37,17 @@ from .layout import (
     SQUARES,
     STATE,
     STEPS,
+    TAIL,
     WEIGHT_DECAY,
     WIDTH,
+    is_frozen,
+    is_normalized,
     layer_record,
+    normalization_record,
     panel_width,
+    tail_rows,
 )
+from .normalized import tail_gradient
 from .optimizer_formulas import sign
 from .ranks import meet, share_of_panel_rows
 from .simd import (
@@ -85,10 +90,6 @@ def regularized_update(plan, epoch, rows):
     return True
 
 
-def is_frozen(plan, l):
-    return plan[FACTORS] != 0 and doubles(plan[FACTORS])[l] == 0.0
-
-
 def update_layer(plan, l, rows, measuring, scale):
     """This rank's share of a layer: its gradient and the squares of it, to measure; or the step."""
     layer = layer_record(plan, l)
@@ -112,6 +113,32 @@ def update_layer(plan, l, rows, measuring, scale):
             if not measuring and doubles(plan[REGULARIZATION])[MAX_NORM] == 0.0:
                 average(plan, start, (last - first) * w)
         begin, end = begin - height, end - height
+    if is_normalized(plan, l) and takes_layer(plan, l):
+        update_tail(plan, l, rows, measuring, scale)
+
+
+def update_tail(plan, l, rows, measuring, scale):
+    """The same for a normalized layer's biases and gains; the running average follows its running statistics too."""
+    width, start = layer_record(plan, l)[WIDTH], normalization_record(plan, l)[TAIL]
+    for column in range(0, width, PANEL):
+        w = panel_width(column, width)
+        biases, gains = reals(plan[PART]), at(reals(plan[PART]), w)
+        if plan[SQUARES] != 0:
+            biases = at(reals(plan[GRADIENT]), start + column)
+            gains = at(biases, width)
+        if not is_frozen(plan, l) and (measuring or plan[SQUARES] == 0):
+            tail_gradient(plan, l, column, w, rows, False, biases, gains)
+        for row in range(2):
+            place, part = start + row * width + column, gains if row == 1 else biases
+            if not is_frozen(plan, l):
+                if measuring or plan[SQUARES] == 0:
+                    penalize(plan, place, part, w, w)
+                if measuring:
+                    square_rows(part, 1, w, at(doubles(plan[SQUARES]), quotient(place, LANES)))
+                else:
+                    update_part(plan, l, place, part, w, w, scale)
+    if not measuring:
+        average(plan, start, tail_rows(plan, l) * width)
 
 
 def penalize(plan, start, gradient, biases, count):

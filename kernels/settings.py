@@ -11,6 +11,7 @@ from .errors import require
 
 POSITIVE, NOT_NEGATIVE = "a finite number above 0", "a finite number from 0 on"
 FRACTION, INNER_FRACTION, ABOVE_ONE = "at least 0 and below 1", "above 0 and below 1", "a finite number above 1"
+SHARE = "above 0 and at most 1"
 FLAG, FROM_1, FROM_0 = "True or False", "an integer from 1 on", "an integer from 0 on"
 RULES: dict[str, Callable[[float], bool]] = {
     POSITIVE: lambda v: 0 < v < math.inf,
@@ -18,6 +19,7 @@ RULES: dict[str, Callable[[float], bool]] = {
     FRACTION: lambda v: 0 <= v < 1,
     INNER_FRACTION: lambda v: 0 < v < 1,
     ABOVE_ONE: lambda v: 1 < v < math.inf,
+    SHARE: lambda v: 0 < v <= 1,
 }
 
 

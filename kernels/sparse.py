@@ -23,7 +23,6 @@ from .layout import (
     SINGLE,
     STARTS,
     STRIDE,
-    WEIGHTED_SUMS,
     WIDTH,
     X_GATHER,
     X,
@@ -89,7 +88,7 @@ def sparse_finite(plan, rows):
     return finite
 
 
-def sparse_sums(plan, first, rows):
+def sparse_sums(plan, first, rows, sums):
     """The weighted sums of the first layer."""
     stay_apart()
     layer, places = layer_record(plan, 0), integers(plan[BATCH_PLACES])
@@ -98,7 +97,7 @@ def sparse_sums(plan, first, rows):
         begin = places[2 * i]
         count = places[2 * i + 1] - begin
         values, columns = at(reals(plan[INPUTS]), begin), at(integers(plan[BATCH_COLUMNS]), begin)
-        z = at(reals(layer[WEIGHTED_SUMS]), i * layer[STRIDE])
+        z = at(sums, (i - first) * layer[STRIDE])
         if layer[SINGLE] != 0:
             total = weights[0]
             for k in range(count):

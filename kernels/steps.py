@@ -25,6 +25,7 @@ from .layout import (
     INPUTS,
     KEY,
     LAYERS,
+    NORMALIZATION,
     ORDER,
     PACKED,
     PACKED_OFFSET,
@@ -52,6 +53,7 @@ from .layout import (
 )
 from .matvec import input_gradient_of_row, panel_gradient_of_row
 from .network import add_loss, backward, forward_and_loss, forward_row, loss, loss_of_rows
+from .normalized import attend, share_batch
 from .random import shuffle
 from .ranks import all_agree, meet, share_of_rows
 from .regularized import regularized_update
@@ -71,7 +73,7 @@ def run(plan, first_step, last_step):
     first = (first_step - epoch * plan[STEPS]) * batch_size
     state = flush_subnormals()
     step = first_step
-    alone = plan[RANKS] == 1 and plan[REGULARIZATION] == 0 and plan[DISTURBED] == 0
+    alone = plan[RANKS] == 1 and plan[REGULARIZATION] == 0 and plan[DISTURBED] == 0 and plan[NORMALIZATION] == 0
     going = True
     while going and step < last_step:
         rows, number = min(batch_size, samples - first), plan[FIRST_UPDATE] + step + 1
@@ -154,11 +156,13 @@ def take_step(plan, epoch, sample, rows, number):
     first, last = share_of_rows(plan, rows)
     if plan[UPDATE_FIRST] != 0:
         prepare_update(plan, number)
-    if plan[DISTURBED] != 0:
-        plan[EPOCH], plan[POSITION] = plan[FIRST_EPOCH] + epoch, sample
+    plan[EPOCH], plan[POSITION] = plan[FIRST_EPOCH] + epoch, sample
+    share_batch(plan, rows)
     if first < last:
         forward_and_loss(plan, sample + first, first, last - first, rows)
         backward(plan, first, last - first)
+    elif plan[NORMALIZATION] != 0:
+        attend(plan)
     if not meet(plan):
         return False
     value = loss_of_rows(plan, rows)

@@ -122,6 +122,11 @@ def targets_of(loss, generator, samples, outputs):
     return np.exp(y) if kind == "positive" else y
 
 
+def rows_in_batches(samples, batch_size, epochs):
+    batches = [list(range(i, min(i + batch_size, samples))) for i in range(0, samples, batch_size)]
+    return batches * epochs
+
+
 def stepper(optimizer):
     """The oracle's function for an optimizer, with its settings."""
     settings = {field.name: getattr(optimizer, field.name) for field in fields(optimizer)}

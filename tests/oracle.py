@@ -549,3 +549,90 @@ def train_disturbed(
             t += 1
             vector, state = update(vector, state, gradient, t)
     return vector, losses
+
+
+# --- normalized layers
+
+
+def parts_of(sizes, normalizations, vector):
+    """(weights, biases, gains, running means, running variances) of each layer, with None for what it has not."""
+    layers, start = [], 0
+    for inputs, outputs, kind in zip(sizes, sizes[1:], normalizations, strict=False):
+        end = start + inputs * outputs
+        layer = [vector[start:end].reshape(inputs, outputs)]
+        for _ in range({None: 1, "layer": 2, "batch": 4}[kind]):
+            layer.append(vector[end : end + outputs])
+            end += outputs
+        layers.append(layer + [None] * (5 - len(layer)))
+        start = end
+    assert start == len(vector)
+    return layers
+
+
+def mean_and_variance(z, kind, shares, running_mean, running_variance):
+    """By sample, by batch if samples have shares of it, or the running ones."""
+    if kind == "layer":
+        mean = z.mean(axis=1, keepdims=True)
+        return mean, ((z - mean) ** 2).mean(axis=1, keepdims=True)
+    if shares is None:
+        return running_mean, running_variance
+    mean = shares @ z
+    return mean, shares @ (z - mean) ** 2
+
+
+def normalized_outputs(sizes, normalizations, vector, X, shares=None, frozen=(), epsilon=1e-5):
+    """Outputs of a network of tanh and a last layer without activation; then means and variances of each layer."""
+    a, statistics = X, []
+    for l, (weights, biases, gains, *running) in enumerate(parts_of(sizes, normalizations, vector)):
+        z = a @ weights
+        statistics.append((None, None))
+        if normalizations[l] is not None:
+            mean, variance = mean_and_variance(z, normalizations[l], None if l in frozen else shares, *running)
+            statistics[l] = mean, variance
+            z = gains * (z - mean) / np.sqrt(variance + epsilon)
+        z = z + biases
+        a = z if l == len(normalizations) - 1 else np.tanh(z)
+    return a, statistics
+
+
+def complex_step(function, vector):
+    """The gradient of a function of real numbers that is analytic: Im f(x + ih) / h, without cancellation."""
+    gradient = np.empty(len(vector))
+    for i in range(len(vector)):
+        moved = vector.astype(complex)
+        moved[i] += 1e-30j
+        gradient[i] = function(moved).imag / 1e-30
+    return gradient
+
+
+def train_normalized(
+    sizes, normalizations, vector, X, y, state, update, batches, sample_weight=None, l2=0.0, frozen=(), momentum=0.1,
+    epsilon=1e-5,
+):  # fmt: skip
+    """Parameters, state, and each batch's loss, the mean squared error, with its weights if there are any."""
+    vector, losses = vector.astype(float), []
+    weights = np.ones(len(X)) if sample_weight is None else sample_weight
+    trained, decayed = [], []
+    for l, (matrix, *vectors) in enumerate(parts_of(sizes, normalizations, vector)):
+        for place, part in enumerate([matrix, *vectors]):
+            if part is not None:
+                trained.append(np.full(part.size, place < 3 and l not in frozen))
+                decayed.append(np.full(part.size, place == 0))
+    trained, decayed = np.concatenate(trained), np.concatenate(decayed)
+    for t, rows in enumerate(batches, start=1):
+        shares = weights[rows] / weights[rows].sum()
+
+        def loss(parameters, rows=rows, shares=shares):
+            outputs, _ = normalized_outputs(sizes, normalizations, parameters, X[rows], shares, frozen, epsilon)
+            return shares @ ((outputs - y[rows]) ** 2).mean(axis=1)
+
+        losses.append(loss(vector))
+        gradient = complex_step(loss, vector) + decayed * l2 * vector
+        _, statistics = normalized_outputs(sizes, normalizations, vector, X[rows], shares, frozen, epsilon)
+        moved, moved_state = update(vector, state, gradient, t)
+        vector, state = np.where(trained, moved, vector), np.where(trained, moved_state, state)
+        for l, layer in enumerate(parts_of(sizes, normalizations, vector)):
+            if layer[3] is not None and l not in frozen and len(rows) > 1:
+                for running, now in zip(layer[3:], statistics[l], strict=True):
+                    running[:] = (1 - momentum) * running + momentum * now
+    return vector, state, losses

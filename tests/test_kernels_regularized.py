@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import oracle
 import pytest
-from cases import case, optimizers, smooth_optimizers
+from cases import case, optimizers, rows_in_batches, smooth_optimizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,11 +45,6 @@ class Falling:
 
     def __call__(self, first_update, count):
         return self.first / (first_update + np.arange(count))
-
-
-def rows_in_batches(samples, batch_size, epochs):
-    batches = [list(range(i, min(i + batch_size, samples))) for i in range(0, samples, batch_size)]
-    return batches * epochs
 
 
 def trained(backend, network, schedule, threads=(None,), average=True):

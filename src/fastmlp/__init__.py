@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from .config import show_config
 from .history import History
 from .kernels.custom import Activation, Loss
+from .kernels.normalization import BatchNormalization, LayerNormalization
 from .kernels.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
 from .kernels.variants import ELU, CategoricalCrossEntropy, Focal, Huber, LeakyReLU, Quantile
 from .layer import Layer, Neuron
@@ -27,6 +28,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "BatchNormalization",
     "CategoricalCrossEntropy",
     "Checkpoint",
     "Cosine",
@@ -37,6 +39,7 @@ __all__ = [
     "Huber",
     "InverseScaling",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
     "Lion",
     "Loss",

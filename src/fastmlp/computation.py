@@ -144,7 +144,7 @@ class Computation(Core):
         [42.0, 14.0]
         """
         X, y, weights = self._weighted(X, y, sample_weight)
-        return parameter_vector(self._executor.gradient(X, y, weights)[1], self.layer_sizes)
+        return parameter_vector(self._executor.gradient(X, y, weights)[1], self._model)
 
     def backward(self, X: Any, output_gradient: Any) -> Gradients:
         """Backpropagate a gradient that is given: for objectives that are no function of the table.
@@ -178,7 +178,7 @@ class Computation(Core):
         X = validation.samples(X, self.layer_sizes[0], self.dtype)
         output_gradient = validation.output_gradient(output_gradient, len(X), self._model)
         parameters, inputs = self._executor.backward(X, output_gradient)
-        return Gradients(parameter_vector(parameters, self.layer_sizes), inputs)
+        return Gradients(parameter_vector(parameters, self._model), inputs)
 
     def _checked(self, X: Any, y: Any) -> tuple[Array, Array]:
         X = validation.samples(X, self.layer_sizes[0], self.dtype)

@@ -93,17 +93,17 @@ class Core:
 
     @property
     def parameters(self) -> ParameterVector:
-        vector = parameter_vector(self._parameters.copy(), self.layer_sizes)
+        vector = parameter_vector(self._parameters.copy(), self._model)
         vector.flags.writeable = False
         return vector
 
     @parameters.setter
     def parameters(self, value: Any) -> None:
-        self._parameters[...] = validation.block("parameters", value, self._parameters.shape, self.dtype)
+        self._parameters[...] = validation.parameters(value, self._model)
         self._parameters_changed()
 
     def _live(self) -> ParameterVector:
-        return parameter_vector(self._parameters, self.layer_sizes)
+        return parameter_vector(self._parameters, self._model)
 
     def _parameters_changed(self) -> None:
         self._executor.changed()

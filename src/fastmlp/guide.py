@@ -26,10 +26,10 @@ import numpy as np
 
 from .dropins import Stretches, Usage, is_array
 from .kernels.backends import backend
+from .kernels.folding import parts
 from .kernels.optimizers import SGD
 from .kernels.plan import Array, Model
 from .kernels.training import Schedule
-from .vector import LayerParameters, parameter_vector
 
 __all__ = ["Layer", "NeuralNetwork", "Neuron"]
 
@@ -291,7 +291,7 @@ def _train(
 ) -> None:
     model = Model(sizes, ("relu",) * (len(sizes) - 1), "mean_squared_error", "float64")
     vector = np.empty(model.parameter_count)
-    parameters = parameter_vector(vector, sizes).layers
+    parameters = list(parts(model, vector))
     _gather(network, parameters)
     optimizer = SGD(float(learning_rate))
     schedule = Schedule(optimizer, batch, epochs, stop_at_nonfinite=False, update_first=True, delta_divisor=1)
@@ -316,13 +316,13 @@ def _train(
         _scatter(network, parameters)
 
 
-def _gather(network: NeuralNetwork, parameters: list[LayerParameters]) -> None:
+def _gather(network: NeuralNetwork, parameters: list[list[Array]]) -> None:
     for layer, (weights, biases) in zip(network.layers, parameters, strict=True):
         np.concatenate([neuron.weights for neuron in layer.neurons], axis=1, out=weights)
         np.concatenate([neuron.bias[0] for neuron in layer.neurons], out=biases)
 
 
-def _scatter(network: NeuralNetwork, parameters: list[LayerParameters]) -> None:
+def _scatter(network: NeuralNetwork, parameters: list[list[Array]]) -> None:
     for layer, (weights, biases) in zip(network.layers, parameters, strict=True):
         for neuron, column, bias in zip(layer.neurons, weights.T, biases, strict=True):
             neuron.weights[:, 0] = column

@@ -1,6 +1,7 @@
 """Looking inside a network: what its layers put out, how outputs depend on inputs, whether gradients are right."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,9 +65,11 @@ class Inspection(Computation):
         """
         one, a = validation.one_or_many(X, self.layer_sizes[0], self.dtype)
         outputs = []
-        for (weights, biases), activation in zip(self._live().layers, self._model.activations, strict=True):
-            layer = Model(weights.shape, (activation,), "mean_squared_error", self.dtype)
-            a = self._backend.executor(layer, np.concatenate([weights.ravel(), biases])).predict(a)
+        model = self._model
+        for l, parts in enumerate(self._live().layers):
+            own = model.activations[l : l + 1], "mean_squared_error", self.dtype, model.normalizations[l : l + 1]
+            vector = np.concatenate([part.ravel() for part in parts])
+            a = self._backend.executor(Model(model.sizes[l : l + 2], *own), vector).predict(a)
             outputs.append(a)
         return [a[0] for a in outputs] if one else outputs
 
@@ -170,7 +173,7 @@ class Inspection(Computation):
         X, y = self._checked(X, y)
         most = validation.positive_integer("most", most)
         generator = self._generator(CHECK, seed)
-        model = Model(self.layer_sizes, self._model.activations, self._model.loss, "float64")
+        model = replace(self._model, dtype="float64")
         executor = self._backend.executor(model, self._parameters.astype(np.float64))
         _, gradient = executor.gradient(X, y)
         count = len(gradient)
@@ -185,13 +188,11 @@ class Inspection(Computation):
 
     def _name_of(self, index: int) -> str:
         """A parameter of the canonical vector as an expression."""
-        for l, (weights, biases) in enumerate(self._live().layers):
-            if index < weights.size:
-                row, column = divmod(index, weights.shape[1])
-                return f"layers[{l}].weights[{row}, {column}]"
-            if index < weights.size + biases.size:
-                return f"layers[{l}].biases[{index - weights.size}]"
-            index -= weights.size + biases.size
+        for l, layer in enumerate(self._live().layers):
+            for name, part in layer._asdict().items():
+                if index < part.size:
+                    return f"layers[{l}].{name}[{', '.join(map(str, np.unravel_index(index, part.shape)))}]"
+                index -= part.size
         raise IndexError(index)
 
     def permutation_importance(
@@ -289,8 +290,8 @@ class Inspection(Computation):
         """
         names = ["layer", "inputs", "neurons", "activation", "parameters", "bytes", "FLOPs"]
         rows: list[list[Any]] = []
-        for (weights, biases), activation in zip(self._live().layers, self.activations, strict=True):
-            count = weights.size + biases.size
+        for layer, activation in zip(self._live().layers, self.activations, strict=True):
+            weights, count = layer.weights, sum(part.size for part in layer)
             rows.append([len(rows), *weights.shape, activation, count, count * weights.itemsize, 2 * weights.size])
         rows.append(["total", "", "", "", *(sum(row[column] for row in rows) for column in (4, 5, 6))])
         cells = [[f"{cell:,}" if isinstance(cell, int) else cell for cell in row] for row in rows]

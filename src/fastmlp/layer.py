@@ -9,7 +9,9 @@ from . import validation
 from .kernels.activations import ACTIVATIONS
 from .kernels.backends import Backend
 from .kernels.errors import require
-from .kernels.functions import row_of
+from .kernels.functions import Function, name_of, row_of
+from .kernels.layout import BY_SAMPLE
+from .kernels.normalization import kind_of
 from .kernels.plan import Array, Model
 from .vector import LayerParameters, ParameterVector
 
@@ -44,7 +46,23 @@ class Layer:
     biases : array (outputs,)
         Read-only; assign to change them.
     activation : str
+    normalization : str or None
+    gains : array (outputs,)
+        Of a normalized layer, by which normalized sums are multiplied before the biases are added; None for others.
+        Read-only; assign to change them.
+    running_means, running_variances : array (outputs,)
+        Of batch normalization, by which it normalizes where it is not being trained; None for others. Read-only; assign
+        to change them.
     neurons : sequence of Neuron
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> network = fastmlp.NeuralNetwork([2, 3, 1], normalization="batch")
+    >>> layer = network.layers[0]
+    >>> layer.gains = [1, 2, 3]
+    >>> layer.normalization, layer.gains.tolist(), layer.running_variances.tolist()
+    ('batch', [1.0, 2.0, 3.0], [1.0, 1.0, 1.0])
     """
 
     __slots__ = ("_index", "_network")  # so that assigning to a misspelled attribute is an error
@@ -73,6 +91,52 @@ class Layer:
         self._write("biases", self._live().biases, value)
 
     @property
+    def normalization(self) -> str | None:
+        chosen = self._normalization
+        return None if chosen is None else name_of(chosen)
+
+    @property
+    def _normalization(self) -> str | Function | None:
+        normalizations = self._network._model.normalizations
+        return normalizations[self._index] if normalizations else None
+
+    @property
+    def gains(self) -> Array | None:
+        return self._vector("gains")
+
+    @gains.setter
+    def gains(self, value: Any) -> None:
+        self._write_vector("gains", value)
+
+    @property
+    def running_means(self) -> Array | None:
+        return self._vector("running_means")
+
+    @running_means.setter
+    def running_means(self, value: Any) -> None:
+        self._write_vector("running_means", value)
+
+    @property
+    def running_variances(self) -> Array | None:
+        return self._vector("running_variances")
+
+    @running_variances.setter
+    def running_variances(self, value: Any) -> None:
+        self._write_vector("running_variances", value)
+
+    def _vector(self, name: str) -> Array | None:
+        vector = getattr(self._live(), name, None)
+        return None if vector is None else frozen(vector)
+
+    def _write_vector(self, name: str, value: Any) -> None:
+        vector = getattr(self._live(), name, None)
+        if vector is None:
+            raise AttributeError(f"{name} are of layers with normalization, not of one with {self.normalization!r}")
+        if name == "running_variances":
+            value = validation.running_variances(name, validation.block(name, value, vector.shape, vector.dtype.name))
+        self._write(name, vector, value)
+
+    @property
     def neurons(self) -> "Sequence[Neuron]":
         return [Neuron(self, column) for column in range(self._network.layer_sizes[self._index + 1])]
 
@@ -85,7 +149,8 @@ class Layer:
 
     def __repr__(self) -> str:
         inputs, outputs = self._network.layer_sizes[self._index : self._index + 2]
-        return f"Layer({inputs} -> {outputs}, {self.activation!r})"
+        normalized = "" if self.normalization is None else f", normalization={self.normalization!r}"
+        return f"Layer({inputs} -> {outputs}, {self.activation!r}{normalized})"
 
 
 class Neuron:
@@ -123,7 +188,7 @@ class Neuron:
         )
 
     def forward(self, inputs: Any) -> Array:
-        """The neuron's activation: f(inputs · weights + bias).
+        """The neuron's activation: f(inputs · weights + bias), with batch normalization by running averages.
 
         Parameters
         ----------
@@ -137,8 +202,8 @@ class Neuron:
         Raises
         ------
         ValueError
-            If the shape is another, a number is not finite, or the layer's activation is one of the whole layer
-            (softmax).
+            If the shape is another, a number is not finite, or the layer's activation or normalization is one of the
+            whole layer (softmax, "layer").
 
         Examples
         --------
@@ -149,11 +214,14 @@ class Neuron:
         0.9991
         """
         network = self._layer._network
-        activation = network._model.activations[self._layer._index]
+        activation, normalization = network._model.activations[self._layer._index], self._layer._normalization
         require(not row_of(ACTIVATIONS, activation).rowwise, "activation", "a function of one neuron", activation)
-        vector = np.append(self.weights, np.asarray(self.bias, network.dtype))
-        neuron = Model((len(vector) - 1, 1), (activation,), "mean_squared_error", network.dtype)
-        one, X = validation.one_or_many(inputs, len(vector) - 1, network.dtype, "inputs")
+        whole = kind_of(normalization) == BY_SAMPLE
+        require(not whole, "normalization", "one of each neuron by itself", normalization)
+        vector = np.concatenate([part[..., self._column].ravel() for part in self._layer._live()])
+        features, normalizations = len(self.weights), () if normalization is None else (normalization,)
+        neuron = Model((features, 1), (activation,), "mean_squared_error", network.dtype, normalizations)
+        one, X = validation.one_or_many(inputs, features, network.dtype, "inputs")
         output = network._backend.executor(neuron, vector).predict(X)[:, 0]
         return output[0] if one else output
 

@@ -250,6 +250,8 @@ class Learning(Inspection):
                 require(not value, name, f"{value if value is False else None} for optimizer 'lbfgs'", value)
             validation.only_for_kernels(wishes, "l2")
             validation.only_for_kernels(disturbance)
+            by_batch = self._model.folded is not self._model  # whose means would change with the samples of a step
+            require(not by_batch, "optimizer", "another than 'lbfgs' for a network with batch normalization", optimizer)
             return self._train_by_lbfgs(X, y, epochs, chosen, wishes.l2, watch, weights)
         if watch is not None:
             if watch.done:
@@ -358,7 +360,7 @@ class Learning(Inspection):
 
         history = watch.history if watch is not None else History([])
         kept = self._parameters.copy()
-        penalized = parameter_vector(np.zeros(len(kept)), self.layer_sizes)
+        penalized = parameter_vector(np.zeros(len(kept)), self._model)
         for layer in penalized.layers:
             layer.weights[...] = l2
         loss = [0.0]  # of the last evaluation

@@ -13,6 +13,7 @@ from .kernels.activations import ACTIVATIONS
 from .kernels.backends import backend as find_backend
 from .kernels.functions import Function, from_record, to_record
 from .kernels.losses import LOSSES
+from .kernels.normalization import NORMALIZATIONS, first_values
 from .kernels.optimizers import OPTIMIZERS
 from .kernels.plan import Array
 from .streaming import Streaming
@@ -49,6 +50,11 @@ class NeuralNetwork(Streaming):
         by `Focal(gamma, alpha)`, the same with less weight on what is right already, by "sigmoid", where each output is
         a question of its own; "categorical_cross_entropy", by "softmax": the mean over samples of -log of the
         probability of the right class; with `CategoricalCrossEntropy(label_smoothing)`, of smoothed targets.
+    normalization : str, object with settings, or list of them or None, default None
+        Of the hidden layers' weighted sums, for all or one for each: "layer", `LayerNormalization(epsilon)`: each
+        sample's get mean 0 and variance 1; "batch", `BatchNormalization(epsilon, momentum)`: each neuron's over the
+        batch in training, and elsewhere by running averages, which costs nothing. Then a gain for each neuron, and the
+        bias. None: as they are.
     dtype : str, default "float32"
         "float32" or "float64": the type of parameters and of all arithmetic.
     initializer : str or list of str, default None
@@ -70,7 +76,8 @@ class NeuralNetwork(Streaming):
     parameters : ParameterVector
         All weights and biases, layer after layer. Read-only and unmoved by training; assign a vector to change them.
     layers : tuple of Layer
-        Each with `weights`, `biases`, `activation` and `neurons`.
+        Each with `weights`, `biases`, `activation`, `neurons` and, where it is normalized, `normalization`, `gains`,
+        and running averages.
     history : History
         Of the last training, even if it was interrupted; None before the first.
     layer_sizes, activations, loss, dtype, threads
@@ -102,6 +109,7 @@ class NeuralNetwork(Streaming):
         output_activation: str | Function | None = None,
         loss: str | Function = "mean_squared_error",
         *,
+        normalization: str | Function | Sequence[str | Function | None] | None = None,
         dtype: Any = "float32",
         initializer: str | Sequence[str] | None = None,
         seed: int | None = None,
@@ -109,23 +117,29 @@ class NeuralNetwork(Streaming):
         threads: int | None = None,
     ) -> None:
         threads = validation.thread_count(threads)
-        model = validation.model(layer_sizes, activation, output_activation, loss, dtype)
+        model = validation.model(layer_sizes, activation, output_activation, loss, dtype, normalization)
         initializers = validation.initializers(initializer, model.activations)
         entropy = np.random.SeedSequence(validation.seed(seed)).entropy
         parameters = np.zeros(model.parameter_count, model.dtype)
         self._assemble(model, parameters, entropy, backend)
         self._threads = threads
         generator = np.random.default_rng(self._stream(WEIGHTS))
-        for (weights, biases), chosen in zip(self._live().layers, initializers, strict=True):
-            weights[...] = chosen.weights(generator, *weights.shape)
+        for layer, chosen in zip(self._live().layers, initializers, strict=True):
+            layer.weights[...] = chosen.weights(generator, *layer.weights.shape)
             if chosen.biases is not None:
-                biases[...] = chosen.biases(generator, len(biases))
+                layer.biases[...] = chosen.biases(generator, len(layer.biases))
+        for layer, normalization in zip(self._live().layers, model.normalizations, strict=False):
+            for name, value in first_values(normalization).items():
+                getattr(layer, name)[...] = value
 
     def __repr__(self) -> str:
         *hidden, output = self._model.activations
         activation = hidden[0] if hidden and len(set(hidden)) == 1 else hidden
         shown = f", activation={activation!r}" if hidden else ""
         shown += f", output_activation={output!r}, loss={self._model.loss!r}, dtype={self.dtype!r}"
+        normalizations = self._model.normalizations[:-1]
+        if normalizations:
+            shown += f", normalization={normalizations[0] if len(set(normalizations)) == 1 else list(normalizations)!r}"
         return f"NeuralNetwork({list(self.layer_sizes)}{shown})"
 
     # --- files and copies
@@ -165,6 +179,7 @@ class NeuralNetwork(Streaming):
             "layer_sizes": self.layer_sizes,
             "activations": [to_record("activation", activation) for activation in self._model.activations],
             "loss": to_record("loss", self._model.loss), "dtype": self.dtype,
+            "normalizations": [one and to_record("normalization", one) for one in self._model.normalizations],
             "seed": self._entropy, "epochs": self._epochs, "updates": self._updates, "optimizer": optimizer,
         }  # fmt: skip
         arrays = {"parameters": self._parameters, "optimizer_state": self._state}
@@ -188,10 +203,11 @@ class NeuralNetwork(Streaming):
         """Build a network from what `_to_record` gave; every entry is checked."""
         *hidden, output = [from_record(ACTIVATIONS, entry) for entry in header["activations"]]
         loss = from_record(LOSSES, header["loss"])
-        model = validation.model(header["layer_sizes"], hidden, output, loss, header["dtype"])
+        normalization = [from_record(NORMALIZATIONS, entry) for entry in header.get("normalizations", [])][:-1]
+        model = validation.model(header["layer_sizes"], hidden, output, loss, header["dtype"], normalization or None)
         shape = (model.parameter_count,)
         network = cls.__new__(cls)
-        parameters = validation.block("parameters", arrays["parameters"], shape, model.dtype).astype(model.dtype)
+        parameters = validation.parameters(arrays["parameters"], model).astype(model.dtype)
         network._assemble(model, parameters, validation.seed(header["seed"]), backend)
         network._epochs = validation.count("epochs", header["epochs"])
         if header["optimizer"] is not None:
@@ -201,7 +217,7 @@ class NeuralNetwork(Streaming):
             state = validation.state("optimizer_state", arrays["optimizer_state"], (len(optimizer.slots), *shape))
             network._state = state.astype(model.dtype)
         if "average" in arrays:
-            average = validation.block("average", arrays["average"], shape, model.dtype)
+            average = validation.parameters(arrays["average"], model, "average")
             network._average = average.astype(model.dtype)
         if header.get("plateau") is not None:
             from .schedules import seen_from_record

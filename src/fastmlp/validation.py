@@ -16,12 +16,13 @@ from .kernels.disturbance import UNDISTURBED, Disturbance, probabilities
 from .kernels.errors import one_of, require, shortened
 from .kernels.functions import Function, Variant, numbers_of, row_of
 from .kernels.initializers import INITIALIZERS, Initializer
-from .kernels.layout import parameter_count
 from .kernels.losses import LOSSES, TARGET_KINDS
+from .kernels.normalization import NORMALIZATIONS, Normalizations
 from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.plan import Array, Model
 from .kernels.regularization import NOTHING, Regularization, factors
 from .kernels.settings import Settings
+from .vector import BatchNormalizedParameters, parameter_vector
 
 if TYPE_CHECKING:
     from .lbfgs import LBFGS
@@ -34,8 +35,8 @@ CHECKED_AT_ONCE = 1 << 18  # numbers: checks need this much memory, not a copy o
 
 
 def model(
-    layer_sizes: Any, activation: Any, output_activation: Any, loss: Any, dtype: Any
-) -> Model:  # fmt: skip
+    layer_sizes: Any, activation: Any, output_activation: Any, loss: Any, dtype: Any, normalization: Any = None
+) -> Model:
     """Check what a network is made of."""
     sizes = _layer_sizes(layer_sizes)
     loss = choice("loss", loss, [name for name, row in LOSSES.items() if row.public])
@@ -47,7 +48,23 @@ def model(
     each = row.outputs_per_target(numbers_of(LOSSES, loss))
     rule = f"such that the outputs at the end are {each} for each target, for loss '{row.name}'"
     require(sizes[-1] % each == 0, "layer_sizes", rule, list(sizes))
-    return Model(sizes, (*hidden, output), loss, number_type(dtype))
+    normalizations = _normalizations(normalization, len(sizes) - 2)
+    model = Model(sizes, (*hidden, output), loss, number_type(dtype), normalizations)
+    rule = f"such that parameters are at most {MOST_PARAMETERS}"
+    require(model.parameter_count <= MOST_PARAMETERS, "layer_sizes", rule, list(sizes))
+    return model
+
+
+def _normalizations(value: Any, count: int) -> Normalizations:
+    """One for each layer, the last of which has none; empty where no layer has any."""
+    if value is None or isinstance(value, str | Function):
+        value = [value] * count
+    elif not isinstance(value, list | tuple):
+        rule = f"{one_of(NORMALIZATIONS)}, an object with settings, a list of these, or None"
+        raise TypeError(f"normalization must be {rule}, got {shortened(value)}")
+    require(len(value) == count, "normalization", f"one for all hidden layers, or a list of {count}", value)
+    chosen = [None if one is None else choice("normalization", one, list(NORMALIZATIONS)) for one in value]
+    return (*chosen, None) if any(chosen) else ()
 
 
 def _layer_sizes(value: Any) -> tuple[int, ...]:
@@ -59,8 +76,6 @@ def _layer_sizes(value: Any) -> tuple[int, ...]:
     except TypeError:
         raise TypeError(f"layer_sizes must be {rule}, got {shortened(value)}") from None
     require(len(sizes) >= 2 and all(s >= 1 for s in sizes) and not _has_bool(value), "layer_sizes", rule, value)
-    count = parameter_count(sizes)
-    require(count <= MOST_PARAMETERS, "layer_sizes", f"such that parameters are at most {MOST_PARAMETERS}", value)
     return sizes
 
 
@@ -96,7 +111,9 @@ def choice(argument: str, value: Any, names: Any) -> str | Function:
     """A name out of a table, settings for one, or a function of the user's own."""
     if isinstance(value, Variant) and value.name in names:
         return value
-    if isinstance(value, custom.Loss if argument == "loss" else custom.Activation):
+    if isinstance(value, custom.Loss) and argument == "loss":
+        return value
+    if isinstance(value, custom.Activation) and argument not in ("loss", "normalization"):
         return value
     return name_of(argument, value, names)
 
@@ -368,6 +385,21 @@ def block(argument: str, value: Any, shape: tuple[int, ...], dtype: str) -> Arra
     array = state(argument, value, shape)
     require_finite(argument, array, dtype)
     return array
+
+
+def parameters(value: Any, model: Model, argument: str = "parameters") -> Array:
+    """A canonical vector, to be copied from."""
+    array = block(argument, value, (model.parameter_count,), model.dtype)
+    if model.normalizations:
+        for l, layer in enumerate(parameter_vector(array, model).layers):
+            if isinstance(layer, BatchNormalizedParameters):
+                running_variances(f"{argument}.layers[{l}].running_variances", layer.running_variances)
+    return array
+
+
+def running_variances(argument: str, values: Array) -> Array:
+    require(bool((values >= 0).all()), argument, "from 0 on", values)
+    return values
 
 
 def state(argument: str, value: Any, shape: tuple[int, ...]) -> Array:

@@ -1,0 +1,148 @@
+"""Normalizations: how a layer's weighted sums are brought to mean 0 and variance 1; `normalized.py` does it.
+
+A new one is a row of the table, with its settings.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .functions import Function, Variant, numbers_of, row_of
+from .layout import BY_BATCH, BY_SAMPLE
+from .settings import POSITIVE, SHARE, setting
+
+Normalizations = tuple[str | Function | None, ...]  # one for each layer, or none at all
+
+
+@dataclass(frozen=True)
+class LayerNormalization(Variant):
+    """Each sample's weighted sums of a layer get mean 0 and variance 1, then a gain and a bias for each neuron.
+
+    Parameters
+    ----------
+    epsilon : float, default 1e-5
+        Added to the variance.
+
+    Raises
+    ------
+    ValueError
+        If a setting is none of what is allowed.
+
+    References
+    ----------
+    J. Ba, J. Kiros, G. Hinton, "Layer normalization", 2016.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> network = fastmlp.NeuralNetwork([4, 8, 1], normalization=fastmlp.LayerNormalization(epsilon=1e-3))
+    >>> network.layers[0].gains.tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    """
+
+    name = "layer"
+    epsilon: float = setting(1e-5, POSITIVE)
+
+
+@dataclass(frozen=True)
+class BatchNormalization(Variant):
+    """In training, each neuron's weighted sums over the batch get mean 0 and variance 1, then a gain and a bias.
+
+    Elsewhere, running averages of the batches' means and variances are in the place of these: the layer then computes
+    what one without normalization does, with other weights and biases, and just as fast.
+
+    Parameters
+    ----------
+    epsilon : float, default 1e-5
+        Added to the variance.
+    momentum : float, default 0.1
+        The share of a new batch in the running averages. A batch of one sample, which has no variance, has none.
+
+    Raises
+    ------
+    ValueError
+        If a setting is none of what is allowed.
+
+    References
+    ----------
+    S. Ioffe, C. Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate
+    shift", ICML 2015.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> network = fastmlp.NeuralNetwork([1, 2, 1], normalization=fastmlp.BatchNormalization(momentum=1), seed=0)
+    >>> history = network.train([[0], [1], [2], [3]], [0, 1, 2, 3], epochs=1, learning_rate=1e-9, batch_size=4)
+    >>> bool(network.evaluate([[0], [1], [2], [3]], [0, 1, 2, 3]) - history.loss[0] < 1e-6)
+    True
+    """
+
+    name = "batch"
+    epsilon: float = setting(1e-5, POSITIVE)
+    momentum: float = setting(0.1, SHARE)
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """A row of the table."""
+
+    kind: int  # see `layout.NORMALIZED`
+    settings: type[Variant]
+    vectors: dict[str, float]  # what a layer has after its biases, and the first values
+    formula: str  # of weighted sums z
+    source: str
+
+    @property
+    def name(self) -> str:
+        return self.settings.name
+
+
+NORMALIZATIONS = {
+    row.name: row
+    for row in (
+        Normalization(
+            BY_SAMPLE,
+            LayerNormalization,
+            {"gains": 1.0},
+            "gain (z - mean) / sqrt(variance + epsilon) + bias; over the neurons of a layer",
+            'J. Ba, J. Kiros, G. Hinton, "Layer normalization", 2016',
+        ),
+        Normalization(
+            BY_BATCH,
+            BatchNormalization,
+            {"gains": 1.0, "running_means": 0.0, "running_variances": 1.0},
+            "gain (z - mean) / sqrt(variance + epsilon) + bias; over the samples of a batch",
+            'S. Ioffe, C. Szegedy, "Batch normalization: accelerating deep network training by reducing internal '
+            'covariate shift", ICML 2015',
+        ),
+    )
+}
+
+
+def vectors_of(normalization: str | Function | None) -> tuple[str, ...]:
+    """The names of what a layer has beside its weights, in the order of the canonical vector."""
+    return ("biases",) if normalization is None else ("biases", *row_of(NORMALIZATIONS, normalization).vectors)
+
+
+def first_values(normalization: str | Function | None) -> dict[str, float]:
+    """Of what a layer has after its biases."""
+    return {} if normalization is None else dict(row_of(NORMALIZATIONS, normalization).vectors)
+
+
+def vector_counts(normalizations: Normalizations) -> tuple[int, ...]:
+    """As `layout.parameter_count` wants them."""
+    return tuple(len(vectors_of(normalization)) for normalization in normalizations)
+
+
+def kind_of(normalization: str | Function | None) -> int:
+    return 0 if normalization is None else int(row_of(NORMALIZATIONS, normalization).kind)
+
+
+def settings_of(normalization: str | Function | None) -> list[float]:
+    """Epsilon and, if it has one, momentum."""
+    return [] if normalization is None else numbers_of(NORMALIZATIONS, normalization)
+
+
+def without_batches(normalizations: Iterable[str | Function | None]) -> Normalizations:
+    """Those that a network has when it is not being trained."""
+    kept = tuple(None if kind_of(normalization) == BY_BATCH else normalization for normalization in normalizations)
+    return kept if any(kept) else ()
