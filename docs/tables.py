@@ -18,6 +18,7 @@ from fastmlp.kernels.activations import ACTIVATIONS
 from fastmlp.kernels.functions import numbers_of
 from fastmlp.kernels.initializers import INITIALIZERS
 from fastmlp.kernels.losses import LOSSES, TARGET_KINDS, LossRow
+from fastmlp.kernels.normalization import NORMALIZATIONS
 from fastmlp.kernels.optimizer_formulas import FORMULAS
 from fastmlp.kernels.optimizers import OPTIMIZERS
 from fastmlp.kernels.settings import Settings
@@ -227,6 +228,31 @@ def initializers() -> str:
     )
 
 
+def normalizations() -> str:
+    rows = [
+        [
+            code(row.name),
+            code(f"{row.settings.__name__}({settings_shown(row.settings)})"),
+            row.formula,
+            "; ".join(f"{name.replace('_', ' ')}, at first {value:g}" for name, value in row.vectors.items()),
+        ]
+        for row in NORMALIZATIONS.values()
+    ]
+    return page(
+        "Normalizations",
+        "`NeuralNetwork(..., normalization=name)`, or one for each hidden layer, or None. z are a layer's weighted "
+        "sums without biases; what is normalized goes to the activation. Means and variances by batch are those of "
+        "training: the running ones, which are in their place elsewhere, go the share `momentum` of the way towards "
+        "each batch's.",
+        table(["name", "with settings", "what the activation takes", "what a layer has beside biases"], rows),
+        sources_list({row.name: row.source for row in NORMALIZATIONS.values()}),
+    )
+
+
+def settings_shown(cls: type[Settings]) -> str:
+    return ", ".join(f"{field.name}={field.default!r}" for field in fields(cls))
+
+
 def metrics() -> str:
     rows = [
         [code(row.name), row.formula, "greater" if row.greater_is_better else "less", listed(losses_of(row))]
@@ -253,6 +279,7 @@ PAGES = {
     "schedules.md": learning_rates,
     "initializers.md": initializers,
     "metrics.md": metrics,
+    "normalizations.md": normalizations,
 }
 
 

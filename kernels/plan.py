@@ -53,6 +53,9 @@ class Model:
     def parameter_count(self) -> int:
         return layout.parameter_count(self.sizes, vector_counts(self.normalizations))
 
+    def normalization_of(self, layer: int) -> str | Function | None:
+        return self.normalizations[layer] if self.normalizations else None
+
     @cached_property
     def folded(self) -> "Model":
         """What computes the same where nothing is being trained: see `folding.py`."""
@@ -252,12 +255,11 @@ class Plan:
         model, canonical, packed = self.model, 0, 0
         strides = [self._stride(outputs) for outputs in model.sizes[1:]]
         rows = zip(self._records, model.sizes, model.sizes[1:], strides, model.activations, strict=False)
-        normalizations = model.normalizations or (None,) * len(strides)
-        counts = vector_counts(normalizations)
+        counts = vector_counts(model.normalizations or (None,) * len(strides))
         for l, (record, inputs, outputs, stride, activation) in enumerate(rows):
             width = layout.padded(outputs, self._lanes)
             record[layout.FAN_IN], record[layout.FAN_OUT] = inputs, outputs
-            normalized = bool(normalizations[l])
+            normalized = model.normalization_of(l) is not None
             single = outputs == 1 and inputs > self._lanes and not normalized
             height = 1 + (layout.padded(inputs, self._lanes) // self._lanes if single else inputs)
             record[layout.WIDTH], record[layout.STRIDE] = width, stride
@@ -271,8 +273,8 @@ class Plan:
         self._arrays[-3] = self._rows_of_layers(self._records[:, layout.ACTIVATIONS], batch_size)
         self._records[:, layout.WEIGHTED_SUMS] = self._records[:, layout.ACTIVATIONS]
         self._lay_out_settings()
-        if any(normalizations):
-            self._normalize(normalizations, batch_size)
+        if model.normalizations:
+            self._normalize(model.normalizations, batch_size)
 
     def _normalize(self, normalizations: Normalizations, batch_size: int) -> None:
         records = np.zeros((len(self._records), layout.NORMALIZATION_RECORD), np.int64)

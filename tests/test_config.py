@@ -65,6 +65,7 @@ def test_public_names():
     names += ["SGD", "Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta", "Lion", "Rprop", "LBFGS"]
     names += ["StepDecay", "ExponentialDecay", "InverseScaling", "Cosine", "OneCycle", "WarmUp", "ReduceOnPlateau"]
     names += ["Activation", "ELU", "LeakyReLU", "Loss", "CategoricalCrossEntropy", "Focal", "Huber", "Quantile"]
+    names += ["BatchNormalization", "LayerNormalization"]
     names += ["Checkpoint", "ProgressBar", "TrainingProgress"]
     names += ["load", "show_config"]
     assert set(fastmlp.__all__) == set(names)

@@ -12,6 +12,7 @@ import fastmlp
 from fastmlp.kernels.activations import ACTIVATIONS
 from fastmlp.kernels.initializers import INITIALIZERS
 from fastmlp.kernels.losses import LOSSES
+from fastmlp.kernels.normalization import NORMALIZATIONS
 from fastmlp.kernels.optimizer_formulas import FORMULAS
 from fastmlp.kernels.optimizers import OPTIMIZERS
 from fastmlp.metrics import METRICS
@@ -42,6 +43,7 @@ def test_every_page_is_of_a_table():
 def rows():
     public = {name: row for name, row in LOSSES.items() if row.public}
     pages = {"activations": ACTIVATIONS, "losses": public, "initializers": INITIALIZERS, "metrics": METRICS}
+    pages["normalizations"] = NORMALIZATIONS
     return [(page, name, row) for page, table in pages.items() for name, row in table.items()]
 
 

@@ -290,7 +290,8 @@ class Inspection(Computation):
         """
         names = ["layer", "inputs", "neurons", "activation", "parameters", "bytes", "FLOPs"]
         rows: list[list[Any]] = []
-        for layer, activation in zip(self._live().layers, self.activations, strict=True):
+        for layer, window, activation in zip(self._live().layers, self.layers, self.activations, strict=True):
+            activation = ", ".join(name for name in (window.normalization, activation) if name)
             weights, count = layer.weights, sum(part.size for part in layer)
             rows.append([len(rows), *weights.shape, activation, count, count * weights.itemsize, 2 * weights.size])
         rows.append(["total", "", "", "", *(sum(row[column] for row in rows) for column in (4, 5, 6))])

@@ -9,7 +9,7 @@ from . import validation
 from .kernels.activations import ACTIVATIONS
 from .kernels.backends import Backend
 from .kernels.errors import require
-from .kernels.functions import Function, name_of, row_of
+from .kernels.functions import name_of, row_of
 from .kernels.layout import BY_SAMPLE
 from .kernels.normalization import kind_of
 from .kernels.plan import Array, Model
@@ -92,13 +92,8 @@ class Layer:
 
     @property
     def normalization(self) -> str | None:
-        chosen = self._normalization
+        chosen = self._network._model.normalization_of(self._index)
         return None if chosen is None else name_of(chosen)
-
-    @property
-    def _normalization(self) -> str | Function | None:
-        normalizations = self._network._model.normalizations
-        return normalizations[self._index] if normalizations else None
 
     @property
     def gains(self) -> Array | None:
@@ -214,7 +209,10 @@ class Neuron:
         0.9991
         """
         network = self._layer._network
-        activation, normalization = network._model.activations[self._layer._index], self._layer._normalization
+        activation, normalization = (
+            network._model.activations[self._layer._index],
+            network._model.normalization_of(self._layer._index),
+        )
         require(not row_of(ACTIVATIONS, activation).rowwise, "activation", "a function of one neuron", activation)
         whole = kind_of(normalization) == BY_SAMPLE
         require(not whole, "normalization", "one of each neuron by itself", normalization)

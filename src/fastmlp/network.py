@@ -179,9 +179,10 @@ class NeuralNetwork(Streaming):
             "layer_sizes": self.layer_sizes,
             "activations": [to_record("activation", activation) for activation in self._model.activations],
             "loss": to_record("loss", self._model.loss), "dtype": self.dtype,
-            "normalizations": [one and to_record("normalization", one) for one in self._model.normalizations],
             "seed": self._entropy, "epochs": self._epochs, "updates": self._updates, "optimizer": optimizer,
         }  # fmt: skip
+        if self._model.normalizations:
+            header["normalizations"] = [one and to_record("normalization", one) for one in self._model.normalizations]
         arrays = {"parameters": self._parameters, "optimizer_state": self._state}
         if self._average is not None:
             arrays["average"] = self._average
