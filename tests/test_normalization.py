@@ -99,7 +99,7 @@ def test_what_it_looks_like():
     assert repr(made("layer")).endswith("normalization='layer')")
     assert repr(network.layers[1]) == "Layer(6 -> 5, 'tanh', normalization='layer')"
     line = network.summary().splitlines()[2]
-    assert line.split() == ["0", "4", "6", "batch,", "tanh", "54", "432", "48"]  # 24 weights and 5 times 6
+    assert line.split() == ["0", "4", "6", "batch,", "tanh", "48", "384", "48"]  # 24 weights, and 4 times 6
 
 
 # --- training

@@ -208,11 +208,8 @@ class Neuron:
         >>> round(float(neuron.forward([2, 3])), 4)
         0.9991
         """
-        network = self._layer._network
-        activation, normalization = (
-            network._model.activations[self._layer._index],
-            network._model.normalization_of(self._layer._index),
-        )
+        network, index = self._layer._network, self._layer._index
+        activation, normalization = network._model.activations[index], network._model.normalization_of(index)
         require(not row_of(ACTIVATIONS, activation).rowwise, "activation", "a function of one neuron", activation)
         whole = kind_of(normalization) == BY_SAMPLE
         require(not whole, "normalization", "one of each neuron by itself", normalization)
