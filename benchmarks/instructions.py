@@ -73,14 +73,16 @@ def main() -> None:
     if len(options.paths) > 2:
         parser.error("there must be at most two paths")
     paths = options.paths or [None]
+    chosen = [row for row in ROWS if row.kind == "training" and any(part in str(row) for part in options.jobs)]
+    if not chosen:
+        parser.error(f"--jobs must be parts of names of jobs that train, got {options.jobs}")
     rows, grown = [], False
-    for row in ROWS:
-        if row.kind == "training" and any(part in str(row) for part in options.jobs):
-            counts = [per_step(path, row) for path in paths]
-            change = [100 * (counts[1] / counts[0] - 1)] if len(counts) == 2 else []
-            grown |= any(percent > options.limit for percent in change)
-            rows.append([str(row), *(f"{count:,.0f}" for count in counts), *(f"{percent:+.1f}%" for percent in change)])
-            print(*rows[-1], sep="  ", file=sys.stderr, flush=True)
+    for row in chosen:
+        counts = [per_step(path, row) for path in paths]
+        change = [100 * (counts[1] / counts[0] - 1)] if len(counts) == 2 else []
+        grown |= any(percent > options.limit for percent in change)
+        rows.append([str(row), *(f"{count:,.0f}" for count in counts), *(f"{percent:+.1f}%" for percent in change)])
+        print(*rows[-1], sep="  ", file=sys.stderr, flush=True)
     print(table(["instructions a step", *(str(path or "fastmlp") for path in paths), "change"][: len(rows[0])], rows))
     sys.exit(grown)
 

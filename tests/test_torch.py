@@ -95,6 +95,41 @@ def test_gradients_are_clipped_like_torch(clip_norm):
     np.testing.assert_allclose(network.parameters, expected, rtol=1e-5)  # which adds 1e-6 to the norm
 
 
+@pytest.mark.parametrize("name", ["layer", "batch"])
+def test_normalized_layers_are_torchs(name):
+    """Of linear layers without biases, as ours come after what is normalized; variances but for n / (n - 1)."""
+    generator = np.random.default_rng(3)
+    X, y = generator.normal(size=(12, 4)), generator.normal(size=(12, 2))
+    network = NeuralNetwork([4, 6, 5, 2], "tanh", dtype="float64", seed=1, normalization=name)
+    layers = []
+    for layer in network.layers:
+        inputs, outputs = layer.weights.shape
+        linear = torch.nn.Linear(inputs, outputs, bias=layer.normalization is None, dtype=torch.float64)
+        linear.weight.data = torch.tensor(layer.weights.T.copy())
+        layers.append(linear)
+        if layer.normalization is None:
+            linear.bias.data.zero_()
+        else:
+            kind = torch.nn.LayerNorm if name == "layer" else torch.nn.BatchNorm1d
+            layers += [kind(outputs, dtype=torch.float64), torch.nn.Tanh()]
+    model = torch.nn.Sequential(*layers)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(10):
+        for rows in (slice(0, 5), slice(5, 10), slice(10, 12)):
+            optimizer.zero_grad()
+            ((model(torch.tensor(X[rows])) - torch.tensor(y[rows])) ** 2).mean().backward()
+            optimizer.step()
+    network.train(X, y, 10, batch_size=5, shuffle=False, optimizer=Adam(0.02))
+    close = {"rtol": 1e-7, "atol": 1e-9}
+    for layer, linear, normalized in zip(network.layers, layers[::3], [*layers[1::3], None], strict=True):
+        np.testing.assert_allclose(layer.weights, linear.weight.detach().numpy().T, **close)
+        if normalized is not None:
+            np.testing.assert_allclose(layer.gains, normalized.weight.detach().numpy(), **close)
+            np.testing.assert_allclose(layer.biases, normalized.bias.detach().numpy(), **close)
+            if name == "batch":
+                np.testing.assert_allclose(layer.running_means, normalized.running_mean.numpy(), **close)
+
+
 def test_weight_decay_is_adamws_for_weights_alone():
     network, X, y = problem()
     parameters = network.parameters
