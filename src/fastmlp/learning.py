@@ -220,11 +220,11 @@ class Learning(Inspection):
         if batch_size is not None:
             validation.positive_integer("batch_size", batch_size)
         wishes = validation.regularization(
-            len(self.activations), rate_factors, l1, l2, weight_decay, clip_value, clip_norm, max_norm, ema_decay
+            len(self._model.activations), rate_factors, l1, l2, weight_decay, clip_value, clip_norm, max_norm, ema_decay
         )
         if validation.flag("gradient_norms", gradient_norms):
             wishes = dataclasses.replace(wishes, gradient_norms=True)
-        disturbance = validation.disturbance(len(self.activations) - 1, dropout, input_dropout, input_noise)
+        disturbance = validation.disturbance(len(self._model.activations) - 1, dropout, input_dropout, input_noise)
         entropy = self._entropy if (given := validation.seed(seed)) is None else given
         key = key_of(entropy, SHUFFLE) if validation.flag("shuffle", shuffle) else None
         unwatched = (

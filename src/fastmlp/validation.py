@@ -166,7 +166,7 @@ def optimizer(value: Any, learning_rate: Any, schedule: "RateSchedule | None" = 
         return value if isinstance(value, LBFGS) else LBFGS()
     if schedule is not None:
         learning_rate = schedule.named_rate
-    if type(learning_rate) is float and isinstance(value, str | Optimizer):
+    if (learning_rate is None or type(learning_rate) is float) and isinstance(value, str | Optimizer):
         return _known_optimizer(value, learning_rate)
     return _optimizer(value, learning_rate)
 
