@@ -132,7 +132,8 @@ def agreement(agreements: list[Agreement]) -> str:
     return table(["largest relative difference", "loss", *(side.title for side in sides)], lines)
 
 
-def circumstances(sides: list[Peer], load: float) -> str:
+def circumstances(sides: list[Peer], load: float, script: str = "compare.py") -> str:
+    command = shlex.join(["python", f"benchmarks/{script}", *sys.argv[1:]])
     show = [sys.executable, "-c", "import fastmlp; fastmlp.show_config()"]
     config = subprocess.run(show, capture_output=True, text=True, check=True).stdout.strip().splitlines()
     packages = [package for side in sides for package in (side.module, *side.requires)]
@@ -140,7 +141,7 @@ def circumstances(sides: list[Peer], load: float) -> str:
         f"{cpu()}, {os.cpu_count()} cores, {platform.system()}; load before the start {load:.2f}",
         "; ".join(config),
         ", ".join(f"{name} {installed}" for name in packages if (installed := version_of(name))),
-        f"{datetime.date.today()}; `{shlex.join(['python', 'benchmarks/compare.py', *sys.argv[1:]])}`",
+        f"{datetime.date.today()}; `{command}`",
     ]
     return "\n".join(f"- {line}" for line in lines)
 

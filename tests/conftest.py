@@ -5,6 +5,7 @@
     fast_backend    those whose kernels went through a compiler: jit and, if the extension exists, compiled
     level           each row of LEVELS, to be crossed by the interpreted backend: `Interpreted(level)`
     dtype           "float32", "float64"
+    pyplot          Matplotlib's, without a screen; afterwards all figures are closed, and nothing else has changed
 
 FASTMLP_CPU_LEVEL caps the levels of the backends. With FASTMLP_REQUIRE_EXTENSION=1, `compiled` is among them in any
 case, and its absence fails. All are of session scope, so that Hypothesis may use them and a kernel is compiled just
@@ -56,3 +57,16 @@ def level(request):
 @pytest.fixture(scope="session", params=["float32", "float64"])
 def dtype(request):
     return request.param
+
+
+@pytest.fixture
+def pyplot(monkeypatch):
+    matplotlib = pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    settings_before = dict(matplotlib.rcParams)
+    monkeypatch.setattr(pyplot, "show", lambda *_, **__: pytest.fail("a picture was shown"))
+    yield pyplot
+    pyplot.close("all")
+    assert dict(matplotlib.rcParams) == settings_before

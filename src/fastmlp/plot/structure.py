@@ -1,0 +1,74 @@
+"""The layers of whatever holds a network: ours, the documents' classes, fitted estimators."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..kernels.errors import require, shortened
+from ..kernels.plan import Array
+
+
+class LayerView(NamedTuple):
+    weights: Array  # (inputs, outputs)
+    biases: Array  # (outputs,)
+    activation: str  # empty if unknown
+
+
+def layers_of(net: Any) -> list[LayerView]:
+    """The layers, checked: that each fits to the one before, and that all numbers are finite."""
+    rule = "a network of fastmlp, one of the documents' or a fitted estimator with coefs_ and intercepts_"
+    try:
+        layers = _read(net)
+    except (AttributeError, TypeError, ValueError, IndexError):
+        layers = None
+    if not layers:
+        raise TypeError(f"net must be {rule}, got {shortened(net)}")
+    for index, (weights, biases, _) in enumerate(layers):
+        whole = weights.ndim == 2 and weights.size > 0 and biases.shape == weights.shape[1:]
+        fits = index == 0 or layers[index - 1].biases.shape == weights.shape[:1]
+        require(whole and fits, "net", "such that each layer fits to the one before", [w.shape for w, _, _ in layers])
+        for numbers in (weights, biases):
+            odd = numbers[~np.isfinite(numbers)]
+            if odd.size:
+                raise ValueError(f"net must be of finite weights and biases, got {odd[0]} in layers[{index}]")
+    return layers
+
+
+def _read(net: Any) -> list[LayerView] | None:
+    if hasattr(net, "coefs_"):
+        return _estimators(net)
+    if hasattr(net, "layers"):
+        return [_layer(layer) for layer in net.layers]
+    if hasattr(net, "w1"):
+        return _introductions(net)
+    return None
+
+
+def _layer(layer: Any) -> LayerView:
+    if hasattr(layer, "weights"):
+        return _view(layer.weights, layer.biases, layer.activation)
+    # the guide's: neurons with a column of weights each
+    weights = np.hstack([np.reshape(neuron.weights, (-1, 1)) for neuron in layer.neurons])
+    biases = [np.reshape(neuron.bias, ()) for neuron in layer.neurons]
+    return _view(weights, biases, "relu" if hasattr(layer.neurons[0], "relu") else "")
+
+
+def _introductions(net: Any) -> list[LayerView]:
+    from ..introduction import CANONICAL, MODEL
+    from ..vector import parameter_vector
+
+    vector = parameter_vector(np.array([float(getattr(net, name)) for name in CANONICAL]), MODEL.sizes)
+    return [_view(*layer, "sigmoid") for layer in vector.layers]
+
+
+def _estimators(net: Any) -> list[LayerView]:
+    hidden, count = getattr(net, "activation", ""), len(net.coefs_) - 1
+    each = [hidden] * count if isinstance(hidden, str) or not isinstance(hidden, Sequence) else list(hidden)
+    activations = [*each, getattr(net, "out_activation_", "")]
+    return [_view(*layer) for layer in zip(net.coefs_, net.intercepts_, activations, strict=True)]
+
+
+def _view(weights: Any, biases: Any, activation: Any) -> LayerView:
+    name = activation if isinstance(activation, str) else getattr(activation, "name", "")
+    return LayerView(np.asarray(weights, float), np.asarray(biases, float), name)
