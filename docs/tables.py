@@ -173,16 +173,16 @@ def optimizers() -> str:
     for name, cls in OPTIMIZERS.items():
         sources[name] = source_of(cls)
         for formula in (name, *cls.variants):
-            row = FORMULAS[formula]
-            rows.append([code(name), formula_of(row.text), listed(row.slots) or "none"])
+            row, used = FORMULAS[formula], code(cls.variants.get(formula, ""))
+            used = used or ("otherwise" if cls.variants else "always")
+            rows.append([code(name), used, formula_of(row.text), listed(row.slots) or "none"])
     sources[LBFGS.name] = source_of(LBFGS)
     about = [f"- {code(name)}: {described(cls)}" for name, cls in [*OPTIMIZERS.items(), (LBFGS.name, LBFGS)]]
     return page(
         "Optimizers",
         "`network.train(X, y, epochs, optimizer=name)`, or an object with other settings. Here w are the parameters, g "
-        "is the gradient, and t = 1, 2, ... counts the updates; vectors of the state are zero in the beginning. Where "
-        "there are several formulas, the settings decide.",
-        table(["name", "an update", "state"], rows),
+        "is the gradient, and t = 1, 2, ... counts the updates; vectors of the state are zero in the beginning.",
+        table(["name", "when", "an update", "state"], rows),
         "\n".join(about),
         settings_table([*OPTIMIZERS.values(), LBFGS]),
         sources_list(sources),

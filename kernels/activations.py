@@ -278,7 +278,7 @@ WITH_DERIVATIVE = {  # by whether the derivative is one of weighted sums, and wh
 
 
 def apply_scalar(z, a, rows, columns, stride, settings):
-    """`apply` for functions of users, of float64."""
+    """`apply` for functions of users that are no formulas, of float64."""
     for i in range(rows):
         for j in range(columns):
             a[i * stride + j] = real(element(double(z[i * stride + j])))  # noqa: F821
@@ -310,7 +310,7 @@ class ActivationRow:
     settings: type[Variant] | None = None
     initializer: str = "glorot_uniform"  # of the layer's weights, unless the user names one
     rowwise: bool = False
-    foreign: bool = False  # functions of users: plain Python, of float64
+    foreign: bool = False  # functions of users: plain Python
 
 
 _HE = "he_normal"

@@ -10,7 +10,8 @@ from numba.core.ccallback import CFunc
 from .interface import SOURCE_DTYPES, Kernel
 from .intrinsics import vocabulary
 from .levels import LEVELS, Level
-from .specialize import bind, specialize, tile_shape
+from .specialize import bind, clone, specialize, tile_shape
+from .tracing import in_vectors
 from .vector_type import Vector
 
 # contract: a * b + c may be fused. Nothing else: reassociation destroys argument reductions, and NaN must survive.
@@ -19,7 +20,12 @@ POLICY: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 
 def callback(kernel: Kernel, dtype: str, level: Level, version: str = "") -> CFunc:
     """A kernel as a C function, not compiled yet. Its symbol says what it is, and `version` what else it depends on."""
-    function = bind(kernel, namespace(dtype, level), foreign)
+    names = namespace(dtype, level)
+    formulas = in_vectors(kernel, dtype) if kernel.foreign else None
+    if formulas is None:
+        function = bind(kernel, names, foreign)
+    else:
+        function = bind(formulas, names, lambda formula: njit(**POLICY)(clone(formula, names)))
     function.__qualname__ = f"{kernel.name}_{suffix(dtype, level)}{version}"
     return CFunc(function, signature(kernel, dtype, level), locals={}, options=POLICY)
 

@@ -8,17 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from .activations import ACTIVATIONS, ActivationRow, apply_scalar, chain_scalar
+from .activations import (
+    ACTIVATIONS,
+    ActivationRow,
+    apply,
+    apply_scalar,
+    chain,
+    chain_scalar,
+    with_derivative_of_sums,
+)
 from .errors import require, shortened
 from .functions import Function
-from .interface import ACTIVATION, LOSS, Kernel
-from .losses import LOSSES, LossRow, scalar_loss
+from .interface import ACTIVATION, ACTIVATION_OF_VECTOR, LOSS, LOSS_OF_VECTORS, Kernel
+from .losses import LOSSES, LossRow, elementwise_loss, of_vectors, scalar_loss
 
 # where derivatives are checked, away from round numbers, at which there may be kinks
 POINTS = [-29.3, -11.7, *np.linspace(-6.07, 6.11, 42).tolist(), 12.1, 28.9]
 OUTPUTS = [-9.1, -2.3, -1.17, -0.63, -0.21, 0.043, 0.13, 0.37, 0.71, 0.94, 1.31, 2.7, 9.7]
 TARGETS = [-3.5, -1.0, 0.0, 0.25, 1.0, 2.0, 7.0]
 STEP = 1e-5
+
+# where formulas are compared, beside these
+EXTREMES = [math.nan, -math.inf, -300.0, -100.0, -20.0, -1e-3, -0.0, 0.0, 1e-3, 1.0, 20.0, 100.0, 300.0, math.inf]
+SUMS = tuple((z,) for z in (*POINTS, *EXTREMES))
+PAIRS = tuple((output, target) for target in TARGETS for output in (*OUTPUTS, *TARGETS, *EXTREMES))
 
 
 @dataclass(frozen=True, repr=False)
@@ -27,9 +40,14 @@ class Activation(Function):
 
     The functions are given one float and return one. Numba compiles them when they are first used: they may branch,
     call functions of `math`, and functions of their module that are like them, and refer to numbers, which stay as they
-    then were. They are called for one number after the other, in float64. Division by zero and overflow give infinity
-    or NaN; the backends "reference" and "interpreted" run them in Python, and take infinity for a result whenever
-    something overflows on the way, and NaN where Python raises something else.
+    then were. Division by zero and overflow give infinity or NaN; the backend "reference" runs them in Python, and
+    takes infinity for a result whenever something overflows on the way, and NaN where Python raises something else.
+
+    Formulas are as fast as fastmlp's own. They are made of + - * /, whole and half powers, abs, min, max, comparisons
+    and what depends on them, and of exp, expm1, log, log1p, sqrt, tanh, sinh, cosh, erf, erfc, fabs and copysign, of
+    `math` or NumPy. They run on vectors, in the network's own number type, if that is good enough: if they then give
+    what Python does at numbers from -300 to 300, within rounding. So log(1 + exp(z)) does in float64 networks alone,
+    and max(z, 0) + log1p(exp(-abs(z))) in float32 too. All else is called for one number after the other, in float64.
 
     Parameters
     ----------
@@ -73,8 +91,24 @@ class Activation(Function):
         return ActivationRow(self.name, self.forward, self.derivative, "", "", of_sums=True, foreign=True)
 
     def kernel(self, kind: str) -> Kernel:
-        template, function = (apply_scalar, self.forward) if kind == "activation" else (chain_scalar, self.derivative)
-        return Kernel(f"{kind}_of_user", template, ACTIVATION, foreign={"element": function})
+        if kind == "activation":
+            scalar, of_vectors, function = apply_scalar, apply, self.forward
+        else:
+            scalar, of_vectors, function = chain_scalar, chain, self.derivative
+        return Kernel(
+            f"{kind}_of_user", scalar, ACTIVATION, foreign={"element": function}, of_vectors=of_vectors, points=SUMS
+        )
+
+    def kernel_of_vector(self, kind: str) -> Kernel:
+        functions, both = {"element": self.forward, "slope": self.derivative}, with_derivative_of_sums
+        return Kernel(
+            f"{kind}_of_vector_of_user", both, ACTIVATION_OF_VECTOR, "vectors", {}, functions, both, SUMS
+        )  # fmt: skip
+
+    def is_formula(self, dtype: str) -> bool:
+        from .tracing import in_vectors
+
+        return in_vectors(self.kernel_of_vector("activation"), dtype) is not None
 
     def __repr__(self) -> str:
         return f"Activation({self.name!r})"
@@ -129,9 +163,21 @@ class Loss(Function):
         return LossRow(self.name, self.value, self.derivative, "identity", "", foreign=True)
 
     def kernel(self, kind: str) -> Kernel:
+        functions = {"value": self.value, "derivative": self.derivative}
         return Kernel(
-            f"{kind}_of_user", scalar_loss, LOSS, foreign={"value": self.value, "derivative": self.derivative}
+            f"{kind}_of_user", scalar_loss, LOSS, foreign=functions, of_vectors=elementwise_loss, points=PAIRS
         )
+
+    def kernel_of_vector(self, kind: str) -> Kernel:
+        function = {"element": self.value if kind == "loss" else self.derivative}
+        return Kernel(
+            f"{kind}_of_vector_of_user", of_vectors, LOSS_OF_VECTORS, "vector", {}, function, of_vectors, PAIRS
+        )  # fmt: skip
+
+    def is_formula(self, dtype: str) -> bool:
+        from .tracing import in_vectors
+
+        return in_vectors(self.kernel("loss"), dtype) is not None
 
     def __repr__(self) -> str:
         return f"Loss({self.name!r})"

@@ -26,6 +26,14 @@ class Function:
         """Its kernel of this kind, or the name of that in the table."""
         return f"{kind}_{self.name}"
 
+    def kernel_of_vector(self, kind: str) -> "str | Kernel":
+        """The same, of a function that is given vectors, not blocks."""
+        return f"{kind}_{self.name}_of_vector"
+
+    def is_formula(self, dtype: str) -> bool:
+        """Whether there is such a function in this number type, if the row is elementwise."""
+        return True
+
 
 @dataclass(frozen=True)
 class Variant(Settings, Function):
@@ -50,6 +58,10 @@ def name_of(chosen: str | Function) -> str:
 def kernel_of(kind: str, chosen: str | Function) -> "str | Kernel":
     """What a library is asked for the address of."""
     return f"{kind}_{chosen}" if isinstance(chosen, str) else chosen.kernel(kind)
+
+
+def kernel_of_vector(kind: str, chosen: str | Function) -> "str | Kernel":
+    return f"{kind}_{chosen}_of_vector" if isinstance(chosen, str) else chosen.kernel_of_vector(kind)
 
 
 def numbers_of(table: Any, chosen: str | Function) -> list[float]:

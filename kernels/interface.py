@@ -86,13 +86,17 @@ class Kernel:
     result: str = "nothing"
     bound: dict[str, Callable[..., Any]] = field(default_factory=dict, hash=False)
     foreign: dict[str, Callable[..., Any]] = field(default_factory=dict, hash=False)  # bound to functions of users
+    of_vectors: Callable[..., Any] | None = None  # the template for these, if they are formulas: see `tracing.py`
+    points: tuple[tuple[float, ...], ...] = field(default=(), compare=False)  # numbers to compare formulas at
 
 
 _ENTRY = ("plan", "integer", "integer")  # all that Python calls takes a plan and two integers, and returns an integer
 _BLOCK = ("integer", "integer", "integer")  # rows, columns, stride
 _GATHER = ("integer", "integer", "integer", "integer", "integer", "integer", "reals", "integer")
 ACTIVATION = ("reals", "reals", *_BLOCK, "doubles")
+ACTIVATION_OF_VECTOR = ("vector", "doubles")
 LOSS = ("reals", "reals", "reals", "doubles", *_BLOCK, "double", "doubles")
+LOSS_OF_VECTORS = ("vector", "vector", "doubles")
 _UPDATE = ("reals", "reals", "reals", "integer", "integer", "doubles")
 
 
@@ -139,7 +143,7 @@ def _activations() -> list[Kernel]:
             both = activations.WITH_DERIVATIVE[row.of_sums, bool(row.settings)]
             bound = {"element": row.forward, "slope": row.derivative}
             kernels.append(
-                Kernel(f"activation_{row.name}_of_vector", both, ("vector", "doubles"), "vectors", bound)
+                Kernel(f"activation_{row.name}_of_vector", both, ACTIVATION_OF_VECTOR, "vectors", bound)
             )  # fmt: skip
     return kernels
 
@@ -153,14 +157,13 @@ def _losses() -> list[Kernel]:
             bound = {"value": row.value, "derivative": row.derivative}
             template = losses.elementwise_loss_set if row.settings else losses.elementwise_loss
             kernels.append(Kernel(f"loss_{row.name}", template, LOSS, bound=bound))
-            of_vectors = ("vector", "vector", "doubles")
             for name, function in (("loss", row.value), ("loss_derivative", row.derivative)):
                 name = f"{name}_{row.name}_of_vector"
                 if row.settings:
-                    kernels.append(Kernel(name, function, of_vectors, "vector"))
+                    kernels.append(Kernel(name, function, LOSS_OF_VECTORS, "vector"))
                 else:
                     bound = {"element": function}
-                    kernels.append(Kernel(name, losses.of_vectors, of_vectors, "vector", bound))
+                    kernels.append(Kernel(name, losses.of_vectors, LOSS_OF_VECTORS, "vector", bound))
     return kernels
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import cache, partial
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,8 @@ from .custom import plainly
 from .interface import KERNELS, SOURCE_DTYPES, Kernel
 from .levels import Level
 from .plan import Model, Plan, Rank
-from .specialize import bind, clone, specialize, tile_shape
+from .specialize import bind, clone, plain_vocabulary, specialize, tile_shape
+from .tracing import in_vectors
 
 
 class Interpreted:
@@ -42,18 +42,19 @@ class Interpreted:
 
 @cache
 def _namespace(dtype: str, level: Level) -> dict[str, Any]:
-    number = np.dtype(dtype).type
-    vocabulary: dict[str, Any] = {}
-    for name, value in vars(simd).items():
-        vocabulary[name] = clone(value, vocabulary) if isinstance(value, FunctionType) else value
-    vocabulary |= {"real": number, "reals": partial(vocabulary["pointer"], number), **tile_shape(dtype, level)}
+    vocabulary = plain_vocabulary(dtype)
+    vocabulary |= tile_shape(dtype, level)
     return specialize(dtype, vocabulary)
 
 
 @cache
 def _address(kernel: Kernel, dtype: str, level: Level) -> int:
     namespace = _namespace(dtype, level)
-    function = bind(kernel, namespace, plainly)
+    formulas = in_vectors(kernel, dtype) if kernel.foreign else None
+    if formulas is None:
+        function = bind(kernel, namespace, plainly)
+    else:
+        function = bind(formulas, namespace, lambda f: clone(f, namespace))
     pointers = {"plan": namespace["integers"], **{source: partial(simd.pointer, source) for source in SOURCE_DTYPES}}
 
     def run(*arguments: Any) -> Any:

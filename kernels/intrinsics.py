@@ -122,7 +122,8 @@ def absolute(typingctx, x):
 
 @intrinsic
 def copy_sign(typingctx, x, sign):
-    return x(x, x), _llvm("llvm.copysign")
+    number = sign if isinstance(sign, Vector) else x  # x may be one for all lanes
+    return number(number, number), _llvm("llvm.copysign")
 
 
 @intrinsic

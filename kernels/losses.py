@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .activations import exponentials, relu, scale_row, subtract_largest
-from .elementary import exp, expm1, log, log1p, sigmoid, tanh
+from .elementary import SMALLEST, exp, expm1, log, log1p, sigmoid, tanh
 from .functions import Function, Variant, numbers_of, row_of
 from .simd import (
     LANES,
@@ -21,7 +21,7 @@ from .simd import (
     store,
     sum_lanes,
 )
-from .variants import CategoricalCrossEntropy, Focal, Huber, Quantile
+from .variants import CategoricalCrossEntropy, CategoricalFocal, Focal, Huber, Quantile
 
 # --- the loss of one output a or, on logits, its weighted sum z, and below it the derivative with respect to that.
 # Comparisons are such that NaN goes through.
@@ -152,6 +152,41 @@ def categorical_cross_entropy(z, target, delta, losses, rows, columns, stride, s
         losses[i] = double(sum_lanes(loss))
 
 
+def categorical_focal(z, target, delta, losses, rows, columns, stride, scale, settings):
+    """losses[i] = -sum_j y_j r_j^gamma log(a_j) with a = softmax(z), and r = 1 - a from log(a), which does not cancel.
+
+    With c_j = dL/da_j a_j = -y_j r_j^gamma (1 - gamma a_j log(a_j) / r_j), delta = scale (c - a sum_j c_j).
+    """
+    factor, power = real(scale), real(settings[0])
+    of_nothing = select(power > real(0), real(0), real(1))  # 0^gamma
+    for i in range(rows):
+        row, d = at(z, i * stride), at(delta, i * stride)
+        subtract_largest(row, columns, row)
+        total = exponentials(row, columns, d)
+        scale_row(d, columns, real(1) / total)
+        losses[i] = double(total)
+    for i in range(rows):
+        losses[i] = double(log(real(losses[i])))
+    for i in range(rows):
+        row, y, d = at(z, i * stride), at(target, i * stride), at(delta, i * stride)
+        log_total = real(losses[i])
+        loss, change = spread(real(0)), spread(real(0))
+        for j in range(0, columns, LANES):
+            inside, log_a = lanes_below(columns - j), load(row, j) - log_total
+            r = -expm1(log_a)
+            weight = load(y, j) * select(r < SMALLEST, of_nothing, exp(power * log(r)))
+            slope = select(r < SMALLEST, real(-1), log_a / r)  # its limit
+            c = select(inside, weight * (power * load(d, j) * slope - real(1)), real(0))
+            loss = loss - select(inside, weight * log_a, real(0))
+            change = change + c
+            store(row, j, c)
+        losses[i] = double(sum_lanes(loss))
+        sum_of_changes = sum_lanes(change)
+        for j in range(0, columns, LANES):
+            derivative = load(row, j) - load(d, j) * sum_of_changes
+            store(d, j, select(lanes_below(columns - j), factor * derivative, real(0)))
+
+
 def quantile(output, target, delta, losses, rows, columns, stride, scale, settings):
     """Of outputs for each quantile of the first target, then of the second, ...; `settings`: how many, then they."""
     factor, count = real(scale), int(settings[0])
@@ -223,7 +258,7 @@ def of_vectors(output, target, settings):
 
 
 def scalar_loss(output, target, delta, losses, rows, columns, stride, scale, settings):
-    """The same for functions of users, of float64."""
+    """The same for functions of users that are no formulas, of float64."""
     for i in range(rows):
         o, y, d = at(output, i * stride), at(target, i * stride), at(delta, i * stride)
         clear_row(d, columns)
@@ -255,7 +290,7 @@ class LossRow:
     targets: str = "real numbers"  # what y may be: a key of TARGET_KINDS
     outputs_per_target: Callable[[list[float]], int] = lambda numbers: 1  # from the numbers of the settings
     settings: type[Variant] | None = None
-    foreign: bool = False  # functions of users: plain Python, of float64
+    foreign: bool = False  # functions of users: plain Python
     public: bool = True  # may be asked for by name
 
 
@@ -334,6 +369,11 @@ LOSSES = {
             "-alpha y (1 - a)^gamma log(a) - (1 - alpha) (1 - y) a^gamma log(1 - a)",
             source='T. Lin et al., "Focal loss for dense object detection", ICCV 2017',
             on_logits=True, targets="probabilities", settings=Focal,
+        ),
+        LossRow(
+            "categorical_focal", categorical_focal, None, "softmax", "-sum_j y_j (1 - a_j)^gamma log(a_j)",
+            source='T. Lin et al., "Focal loss for dense object detection", ICCV 2017',
+            on_logits=True, mean_over="", targets="classes", settings=CategoricalFocal,
         ),
         LossRow(
             "hinge", hinge, hinge_derivative, "identity", "max(0, 1 - y a)", "0 at y a = 1",

@@ -14,7 +14,7 @@ class Optimizer(Settings):
     """What all optimizers share."""
 
     name: ClassVar[str]
-    variants: ClassVar[tuple[str, ...]] = ()  # formulas that other settings than the defaults lead to
+    variants: ClassVar[dict[str, str]] = {}  # formulas that other settings than the defaults lead to, and when
     full_batch: ClassVar[bool] = False  # whether all samples must be in one batch
     learning_rate: float
 
@@ -70,7 +70,7 @@ class SGD(Optimizer):
     """
 
     name = "sgd"
-    variants = ("momentum", "nesterov")
+    variants: ClassVar[dict[str, str]] = {"momentum": "momentum > 0 and not nesterov", "nesterov": "nesterov"}
     learning_rate: float = setting(0.01, POSITIVE)
     momentum: float = setting(0.0, FRACTION)
     nesterov: bool = setting(False, FLAG)
@@ -238,7 +238,7 @@ class RMSprop(Optimizer):
     """
 
     name = "rmsprop"
-    variants = ("rmsprop_momentum",)
+    variants: ClassVar[dict[str, str]] = {"rmsprop_momentum": "momentum > 0"}
     learning_rate: float = setting(0.01, POSITIVE)
     alpha: float = setting(0.99, FRACTION)
     epsilon: float = setting(1e-8, POSITIVE)

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import layout
 from .activations import ACTIVATIONS
-from .functions import Function, kernel_of, numbers_of, row_of
+from .functions import Function, kernel_of, kernel_of_vector, numbers_of, row_of
 from .interface import SOURCE_DTYPES, Kernel
 from .levels import LEVELS
 from .losses import LOSSES, divisor, target_columns
@@ -351,10 +351,13 @@ class Plan:
 
     def _fits_into_vectors(self) -> bool:
         """Whether every layer does, and activations and loss have functions of vectors."""
-        loss = row_of(LOSSES, self.model.loss)
-        rows = [row_of(ACTIVATIONS, activation) for activation in self.model.activations]
-        elementwise = not any(row.rowwise or row.foreign for row in rows) and loss.derivative and not loss.foreign
-        return bool(elementwise) and max(self.model.sizes) <= self._lanes and not self.model.normalizations
+        model = self.model
+        elementwise = not any(row_of(ACTIVATIONS, a).rowwise for a in model.activations)
+        if model.normalizations or max(model.sizes) > self._lanes or not elementwise:
+            return False
+        if row_of(LOSSES, model.loss).derivative is None:
+            return False
+        return all(isinstance(f, str) or f.is_formula(model.dtype) for f in (*model.activations, model.loss))
 
     def _stay_in_vectors(self) -> None:
         """Take steps in the way of `small.py`."""
@@ -362,12 +365,12 @@ class Plan:
         self[layout.SMALL] = 1
         for record, activation in zip(self._records, self.model.activations, strict=True):
             if record[layout.FORWARD]:
-                name = f"{kernel_of('activation', activation)}_of_vector"
-                record[layout.ACTIVATION_OF_VECTOR] = self.library.address(name, dtype)
-        name = f"{kernel_of('loss', self.model.loss)}_of_vector"
-        self[layout.LOSS_OF_VECTOR] = self.library.address(name, dtype)
-        name = f"{kernel_of('loss_derivative', self.model.loss)}_of_vector"
-        self[layout.LOSS_DERIVATIVE_OF_VECTOR] = self.library.address(name, dtype)
+                kernel = kernel_of_vector("activation", activation)
+                record[layout.ACTIVATION_OF_VECTOR] = self.library.address(kernel, dtype)
+        kernel = kernel_of_vector("loss", self.model.loss)
+        self[layout.LOSS_OF_VECTOR] = self.library.address(kernel, dtype)
+        kernel = kernel_of_vector("loss_derivative", self.model.loss)
+        self[layout.LOSS_DERIVATIVE_OF_VECTOR] = self.library.address(kernel, dtype)
         self[layout.INPUTS], self[layout.TARGETS] = (self._scratch(layout.AHEAD * self._lanes) for _ in range(2))
 
     def _scratch(self, count: int) -> Array:

@@ -7,11 +7,13 @@ compiler.
 """
 
 from collections.abc import Callable
+from functools import partial
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 
+from . import simd
 from .interface import MODULES, Kernel
 from .levels import Level
 from .simd import PANEL_VECTORS, Constant, Polynomial
@@ -51,6 +53,16 @@ def clone(function: Callable[..., Any], namespace: dict[str, Any], name: str | N
     copy.__module__ = function.__module__
     copy.__qualname__ = name or function.__qualname__
     return copy
+
+
+def plain_vocabulary(dtype: str) -> Vocabulary:
+    """Every name of `simd.py` as it is there, in plain Python, for this number type."""
+    vocabulary: Vocabulary = {}
+    for name, value in vars(simd).items():
+        vocabulary[name] = clone(value, vocabulary) if isinstance(value, FunctionType) else value
+    number = np.dtype(dtype).type
+    vocabulary |= {"real": number, "reals": partial(vocabulary["pointer"], number)}
+    return vocabulary
 
 
 def tile_shape(dtype: str, level: Level) -> dict[str, int]:

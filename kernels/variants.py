@@ -1,6 +1,9 @@
 """Activations and losses of the tables with other settings than the defaults."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from .errors import require
 from .functions import Variant
@@ -97,7 +100,7 @@ class Quantile(Variant):
 
     Parameters
     ----------
-    quantiles : sequence of float, default (0.1, 0.5, 0.9)
+    quantiles : float, sequence or array of float, default (0.1, 0.5, 0.9)
         Each between 0 and 1.
 
     References
@@ -117,12 +120,11 @@ class Quantile(Variant):
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
 
     def __post_init__(self) -> None:
-        rule = "a sequence of one or more numbers between 0 and 1"
-        listed = isinstance(self.quantiles, list | tuple) and len(self.quantiles) > 0
-        require(listed, "quantiles", rule, self.quantiles)
-        levels = tuple(to_float(value) for value in self.quantiles)
+        given: Any = self.quantiles.tolist() if isinstance(self.quantiles, np.ndarray) else self.quantiles
+        levels = tuple(map(to_float, given)) if isinstance(given, list | tuple) else (to_float(given),)
         inner = RULES[INNER_FRACTION]
-        require(all(level is not None and inner(level) for level in levels), "quantiles", rule, self.quantiles)
+        right = len(levels) > 0 and all(level is not None and inner(level) for level in levels)
+        require(right, "quantiles", "a number between 0 and 1, or one or more of them", self.quantiles)
         object.__setattr__(self, "quantiles", levels)
 
     def numbers(self) -> list[float]:
@@ -184,3 +186,31 @@ class Focal(Variant):
     name = "focal"
     gamma: float = setting(2.0, NOT_NEGATIVE)
     alpha: float = setting(0.25, INNER_FRACTION)
+
+
+@dataclass(frozen=True)
+class CategoricalFocal(Variant):
+    """The loss "categorical_focal": categorical cross-entropy in which samples that are right already count less.
+
+    For the outputs a_j and a target of labels, or rows of probabilities y_j, it is the mean over samples of
+    -sum_j y_j (1 - a_j)^gamma log(a_j). For weights of classes, the paper's alpha, `train` has `class_weight`.
+
+    Parameters
+    ----------
+    gamma : float, default 2.0
+        From 0 on: how much less. 0 is cross-entropy.
+
+    References
+    ----------
+    T. Lin, P. Goyal, R. Girshick, K. He, P. Dollar, "Focal loss for dense object detection", ICCV 2017.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> network = fastmlp.NeuralNetwork([4, 3], loss=fastmlp.CategoricalFocal(gamma=1))
+    >>> network.loss, network.activations
+    ('categorical_focal', ('softmax',))
+    """
+
+    name = "categorical_focal"
+    gamma: float = setting(2.0, NOT_NEGATIVE)

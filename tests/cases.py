@@ -12,7 +12,7 @@ from fastmlp.kernels.functions import numbers_of, row_of
 from fastmlp.kernels.losses import LOSSES
 from fastmlp.kernels.optimizers import OPTIMIZERS, SGD, RMSprop
 from fastmlp.kernels.plan import Model
-from fastmlp.kernels.variants import ELU, CategoricalCrossEntropy, Focal, Huber, LeakyReLU, Quantile
+from fastmlp.kernels.variants import ELU, CategoricalCrossEntropy, CategoricalFocal, Focal, Huber, LeakyReLU, Quantile
 
 HIDDEN = [name for name, row in ACTIVATIONS.items() if not row.rowwise]
 
@@ -36,7 +36,13 @@ OUTPUTS = [  # without most of those that differ in nothing but what has been te
     or activation in ("identity", "sigmoid", "gelu")
 ]
 HIDDEN_WITH_SETTINGS = [LeakyReLU(0.2), ELU(0.5)]
-LOSSES_WITH_SETTINGS = [Huber(0.4), Quantile([0.3, 0.8]), CategoricalCrossEntropy(0.1), Focal(1.5, 0.4)]
+LOSSES_WITH_SETTINGS = [
+    Huber(0.4),
+    Quantile([0.3, 0.8]),
+    CategoricalCrossEntropy(0.1),
+    Focal(1.5, 0.4),
+    CategoricalFocal(0.5),
+]
 PAIRINGS = [  # (hidden activation, output activation, loss): every hidden one, every output with every loss it may feed
     *((hidden, "identity", "mean_squared_error") for hidden in [*HIDDEN, *HIDDEN_WITH_SETTINGS]),
     *(("tanh", output, loss) for output, loss in OUTPUTS if (output, loss) != ("identity", "mean_squared_error")),

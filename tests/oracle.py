@@ -188,8 +188,16 @@ def focal(gamma=2.0, alpha=0.25):
     )
 
 
+def categorical_focal(gamma=2.0):
+    return Loss(
+        lambda a, y: -np.sum(y * (1 - a) ** gamma * np.log(a)) / len(a),
+        lambda a, y: y * (gamma * (1 - a) ** (gamma - 1) * np.log(a) - (1 - a) ** gamma / a) / len(a),
+    )
+
+
 LOSSES_WITH_SETTINGS = {
     "huber": huber, "quantile": quantile, "categorical_cross_entropy": categorical, "focal": focal,
+    "categorical_focal": categorical_focal,
 }  # fmt: skip
 
 LOSSES = {
@@ -208,6 +216,7 @@ LOSSES = {
     ),
     "categorical_cross_entropy": categorical(),
     "focal": focal(),
+    "categorical_focal": categorical_focal(),
     "hinge": mean(
         lambda a, y: np.maximum(0, 1 - y * a), lambda a, y: np.where(y * a < 1, -y, 0), lambda a, y: abs(1 - y * a)
     ),

@@ -64,8 +64,8 @@ def test_public_names():
     names = ["DivergenceError", "History", "Layer", "NeuralNetwork", "Neuron", "ParameterVector", "Predictor"]
     names += ["SGD", "Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta", "Lion", "Rprop", "LBFGS"]
     names += ["StepDecay", "ExponentialDecay", "InverseScaling", "Cosine", "OneCycle", "WarmUp", "ReduceOnPlateau"]
-    names += ["Activation", "ELU", "LeakyReLU", "Loss", "CategoricalCrossEntropy", "Focal", "Huber", "Quantile"]
-    names += ["BatchNormalization", "LayerNormalization"]
+    names += ["Activation", "ELU", "LeakyReLU", "Loss", "CategoricalCrossEntropy", "CategoricalFocal", "Focal", "Huber"]
+    names += ["Quantile", "BatchNormalization", "LayerNormalization"]
     names += ["Checkpoint", "ProgressBar", "TrainingProgress"]
     names += ["load", "show_config"]
     assert set(fastmlp.__all__) == set(names)

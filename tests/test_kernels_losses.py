@@ -13,7 +13,7 @@ from fastmlp.kernels.functions import name_of, numbers_of, row_of
 from fastmlp.kernels.levels import LEVELS
 from fastmlp.kernels.losses import LOSSES, TARGET_KINDS, divisor
 from fastmlp.kernels.plan import Model
-from fastmlp.kernels.variants import CategoricalCrossEntropy, Focal, Huber, Quantile
+from fastmlp.kernels.variants import CategoricalCrossEntropy, CategoricalFocal, Focal, Huber, Quantile
 
 
 def evaluate(backend, chosen, output, y, divisor=1):
@@ -101,6 +101,12 @@ HAND_WORKED = [  # loss, outputs or logits, targets, losses' sum, derivatives
         "focal", [[0, THIRD]], [[1, 0]], HALF / 16 + 27 / 64 * 2 * HALF,
         [[-(0.25 / 8 + HALF / 16), 0.75 * (27 / 64 + 2 * 9 / 64 * 2 * HALF)]],
     ),
+    # a = 1 / 4 and 3 / 4: of the first (3 / 4)^2 log 4; c = -(9 / 16 + 2 / 4 * 3 / 4 * log 4)
+    (
+        "categorical_focal", [[0, THIRD]], [[1, 0]], 9 / 8 * HALF,
+        [[-(9 / 16 + 0.75 * HALF) * 0.75, (9 / 16 + 0.75 * HALF) * 0.75]],
+    ),
+    (CategoricalFocal(0), [[0, THIRD]], [[1, 0]], 2 * HALF, [[0.25 - 1, 0.75]]),  # cross-entropy
     (Focal(0, 0.5), [[THIRD]], [[0]], HALF, [[0.375]]),  # half of binary cross-entropy
     ("hinge", [[0.5, -3, 0.5, 1]], [[1, -1, -1, 1]], 0.5 + 0 + 1.5 + 0, [[-1, 0, 1, 0]]),
     # a = 1 / 4 and 3 / 4, targets of 0.9 and 0.1
@@ -130,6 +136,10 @@ EXTREME = [  # loss, outputs or logits, targets, the sum, derivatives
     ("gaussian_negative_log_likelihood", [[1, 1e4]], [[0]], 5e3, [[0, 0.5]]),
     ("gaussian_negative_log_likelihood", [[1, -1e4]], [[1]], -5e3, [[0, 0.5]]),
     ("binary_cross_entropy", [[1e4, -1e4]], [[0.5, 0.5]], 1e4, [[0.5, -0.5]]),
+    ("categorical_focal", [[1e4, -1e4]], [[1, 0]], 0, [[0, 0]]),
+    ("categorical_focal", [[1e4, -1e4]], [[0, 1]], 2e4, [[1, -1]]),
+    (CategoricalFocal(0), [[1e4, -1e4]], [[1, 0]], 0, [[0, 0]]),
+    (CategoricalFocal(0.5), [[1e4, -1e4]], [[1, 0]], 0, [[0, 0]]),
     (CategoricalCrossEntropy(0.2), [[1e4, -1e4]], [[1, 0]], 0.1 * 2e4, [[0.1, -0.1]]),
 ]
 

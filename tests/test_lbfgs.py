@@ -8,6 +8,8 @@ import pytest
 
 import fastmlp
 from fastmlp import LBFGS, NeuralNetwork
+from fastmlp.core import SPLIT
+from fastmlp.splitting import split_rows
 
 
 def problem(dtype="float64", backend=None, samples=30):
@@ -123,6 +125,7 @@ def test_a_start_that_is_not_finite_is_refused(minimize):
         ({"dropout": 0.5}, "dropout must be 0.0 for optimizer 'lbfgs', got (0.5,)"),
         ({"input_dropout": 0.5}, "input_dropout must be 0.0 for optimizer 'lbfgs', got 0.5"),
         ({"input_noise": 0.5}, "input_noise must be 0.0 for optimizer 'lbfgs', got 0.5"),
+        ({"gradient_norms": True}, "gradient_norms must be False for optimizer 'lbfgs', got True"),
         ({"rate_factors": [0, 1]}, "rate_factors must be None for optimizer 'lbfgs', got (0.0, 1.0)"),
     ],
     ids=str,
@@ -132,6 +135,13 @@ def test_what_it_cannot_do_is_refused(options, sentence, minimize):
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         network.train(X, y, 3, optimizer="lbfgs", **options)
     assert str(caught.value) == sentence
+
+
+def test_there_is_nothing_to_resume(minimize):
+    network, X, y = problem()
+    network.train(X, y, 3, optimizer="lbfgs")
+    with pytest.raises(ValueError, match=r"^resume must be False for optimizer 'lbfgs', which begins afresh, got True"):
+        network.train(X, y, 5, optimizer="lbfgs", resume=True)
 
 
 def test_settings_must_keep_their_rules():
@@ -154,3 +164,140 @@ def test_networks_trained_so_can_be_saved(tmp_path, minimize):
     for net in (network, again):
         net.train(X, y, 2, optimizer="adam")
     np.testing.assert_array_equal(again.parameters, network.parameters)
+
+
+# --- looked at as other trainings are
+
+
+def trained(epochs, **options):
+    network, X, y = problem()
+    return network, network.train(X, y, epochs, optimizer="lbfgs", **options)
+
+
+def test_it_is_measured_after_each_iteration(minimize):
+    generator = np.random.default_rng(9)
+    held_out = generator.normal(size=(10, 3)), generator.normal(size=10)
+    seen = []
+
+    def look(network, progress):
+        X, y = held_out
+        seen.append(network.evaluate(X, y))
+        assert progress.history.metrics["mean_absolute_error"][-1] == pytest.approx(
+            np.abs(network.predict(X)[:, 0] - y).mean(), rel=1e-12
+        )
+
+    network, history = trained(8, validation_data=held_out, metrics="mean_absolute_error", callbacks=look)
+    assert history.validation_loss == seen
+    assert len(history.loss) == len(history.seconds) == len(history.metrics["mean_absolute_error"]) == 8
+    assert all(seconds > 0 for seconds in history.seconds)
+    assert history.stopped == "All epochs were trained."
+    plain, _ = trained(8)
+    np.testing.assert_array_equal(network.parameters, plain.parameters)
+
+
+def test_it_goes_back_to_the_best_iteration(minimize):
+    X = np.random.default_rng(9).normal(size=(10, 3))
+    network, history = trained(40, validation_data=(X, X[:, 0] ** 2), restore_best=True, patience=3)
+    best = history.best_epoch
+    assert best < history.epochs == best + 3
+    assert history.stopped == f"validation_loss did not improve for 3 epochs after epoch {best}."
+    expected, _ = trained(best)
+    np.testing.assert_array_equal(network.parameters, expected.parameters)
+    assert network._epochs == best
+    network.train(X, X[:, 0], 1)  # and on it goes, by another optimizer
+
+
+def test_reasons_to_stop(minimize):
+    _, history = trained(40)
+    network, shorter = trained(40, target_loss=history.loss[4])
+    assert shorter.loss == history.loss[:5]
+    assert shorter.stopped == f"loss reached target_loss {history.loss[4]:g} in epoch 5."
+    network, stopped = trained(40, callbacks=lambda network, progress: progress.epoch == 3)
+    assert stopped.stopped == "A callback stopped training after epoch 3."
+    np.testing.assert_array_equal(network.parameters, trained(3)[0].parameters)
+
+
+def test_the_time_limit_ends_an_iteration(monkeypatch, minimize):
+    network, X, y = problem()
+    evaluate, calls = network._executor.gradient, []
+
+    def slow(*arguments):
+        calls.append(None)
+        if len(calls) == 18:  # a step of iteration 15 that is too long
+            monkeypatch.setattr("fastmlp.watching.time.perf_counter", lambda: np.inf)
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(network._executor, "gradient", slow)
+    history = network.train(X, y, 50, optimizer="lbfgs", time_limit=1000)
+    monkeypatch.undo()
+    assert (len(calls), history.epochs) == (18, 14)
+    assert history.stopped == f"The time_limit of 1000 seconds was reached in epoch {history.epochs + 1}."
+    np.testing.assert_array_equal(network.parameters, trained(history.epochs)[0].parameters)
+
+
+def test_held_out_samples_are_not_trained_on(minimize):
+    network, X, y = problem()
+    y[:] = np.arange(len(y))
+    history = network.train(X, y, 5, optimizer="lbfgs", validation_fraction=0.2, seed=4)
+    assert len(history.validation_loss) == 5
+    entropy = np.random.SeedSequence(4, spawn_key=(SPLIT,))
+    kept, held = split_rows(len(X), 0.2, np.random.default_rng(entropy), None)
+    again, _, _ = problem()
+    expected = again.train(X[kept], y[kept], 5, optimizer="lbfgs", validation_data=(X[held], y[held]))
+    np.testing.assert_allclose(history.validation_loss, expected.validation_loss, rtol=1e-12)
+
+
+def test_the_last_iteration_is_known_as_such(minimize):
+    """Where there is no more to gain, too; what is called now and then is called in the end."""
+    calls = []
+
+    def now_and_then(network, progress):
+        calls.append((progress.epoch, progress.ends))
+
+    now_and_then.every = 1000
+    network = NeuralNetwork([2, 1], dtype="float64", seed=0)
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    ends = []
+    history = network.train(
+        X, X @ [2, -1] + 3, 100, optimizer="lbfgs",
+        callbacks=[now_and_then, lambda network, progress: ends.append(progress.ends)],
+    )  # fmt: skip
+    assert history.stopped == "The minimum was found."
+    assert calls == [(history.epochs, True)]
+    assert ends == [False] * (history.epochs - 1) + [True]
+    assert not network._watched
+
+
+def test_parameters_that_callbacks_assign_are_trained_on(minimize):
+    other = NeuralNetwork([3, 6, 1], seed=77, dtype="float64").parameters
+
+    def assign(network, progress):
+        if progress.epoch == 4:
+            network.parameters = other
+
+    network, history = trained(10, callbacks=assign)
+    expected, X, y = problem()
+    expected.parameters = other
+    losses = expected.train(X, y, 6, optimizer="lbfgs").loss
+    assert history.loss[4:] == losses
+    np.testing.assert_array_equal(network.parameters, expected.parameters)
+
+
+def test_errors_of_callbacks_leave_the_network_there(minimize):
+    def fail(network, progress):
+        if progress.epoch == 3:
+            raise OSError("disk on fire")
+
+    network, X, y = problem()
+    with pytest.raises(OSError, match="disk on fire"):
+        network.train(X, y, 10, optimizer="lbfgs", callbacks=fail, metrics="r2")
+    assert network.history.epochs == len(network.history.metrics["r2"]) == 3
+    assert not network._watched
+    np.testing.assert_array_equal(network.parameters, trained(3)[0].parameters)
+
+
+def test_checkpoints(tmp_path, minimize):
+    network, history = trained(6, callbacks=fastmlp.Checkpoint(tmp_path / "network.npz", every=2))
+    saved = fastmlp.load(tmp_path / "network.npz")
+    np.testing.assert_array_equal(saved.parameters, network.parameters)
+    assert saved.history.loss == history.loss

@@ -462,7 +462,7 @@ def test_what_is_said():
 @pytest.mark.parametrize("metric", METRICS)
 def test_metrics_of_the_table_measure_or_are_refused(loss, targets, metric):
     """They never take outputs for answers that are none, and are refused before anything is trained."""
-    outputs = 3 if loss == "categorical_cross_entropy" else targets * outputs_per_target(loss)
+    outputs = 3 if LOSS_ROWS[loss].targets == "classes" else targets * outputs_per_target(loss)
     network, X = NeuralNetwork([3, outputs], loss=loss, seed=0), np.eye(3)
     y = targets_of(loss, np.random.default_rng(0), 3, outputs)
     suits = LOSS_ROWS[loss].targets in METRICS[metric].targets and outputs_per_target(loss) == 1

@@ -438,8 +438,8 @@ def test_the_sentence_says_what_is_wrong(tmp_path, saved):
     assert refused(path) == (
         f"path must be a network saved by fastmlp, got {str(path)!r}: loss must be one of 'mean_squared_error', "
         "'mean_absolute_error', 'huber', 'log_cosh', 'quantile', 'poisson', 'gamma', "
-        "'gaussian_negative_log_likelihood', "
-        "'binary_cross_entropy', 'categorical_cross_entropy', 'focal', 'hinge', got 'mse'"
+        "'gaussian_negative_log_likelihood', 'binary_cross_entropy', 'categorical_cross_entropy', 'focal', "
+        "'categorical_focal', 'hinge', got 'mse'"
     )
 
 
@@ -588,6 +588,7 @@ def test_settings_of_functions_come_back(tmp_path):
     [
         (fastmlp.Quantile([0.2, 0.7]), {"name": "quantile", "quantiles": [0.2, 0.7]}),
         (fastmlp.CategoricalCrossEntropy(0.1), {"name": "categorical_cross_entropy", "label_smoothing": 0.1}),
+        (fastmlp.CategoricalFocal(0.5), {"name": "categorical_focal", "gamma": 0.5}),
         (fastmlp.Focal(1, 0.5), {"name": "focal", "gamma": 1.0, "alpha": 0.5}),
         (fastmlp.Huber(2), {"name": "huber", "delta": 2.0}),
     ],

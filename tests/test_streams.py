@@ -7,6 +7,7 @@ import pytest
 from test_memory import peak
 
 import fastmlp
+from fastmlp.kernels.disturbance import Disturbance
 
 SAMPLES, BATCH = 60, 5
 
@@ -247,6 +248,16 @@ def test_what_is_no_stream(stream, epochs, message):
         ({"shuffle": 1}, "shuffle must be"),
         ({"verbose": 1}, "verbose must be"),
         ({"seed": -1}, "seed must be"),
+        ({"optimizer": "rprop"}, "optimizer must be one that takes minibatches, for chunks, got 'rprop'"),
+        ({"metrics": "r2"}, "metrics must be None without validation_data, got 'r2'"),
+        ({"monitor": "validation_loss"}, "monitor must be one of 'loss', got 'validation_loss'"),
+        ({"validation_data": 3}, "validation_data must be"),
+        ({"dropout": 1}, "dropout must be"),
+        ({"l2": -1}, "l2 must be"),
+        ({"gradient_norms": 1}, "gradient_norms must be"),
+        ({"patience": 0}, "patience must be"),
+        ({"callbacks": 3}, "callbacks must be"),
+        ({"time_limit": 0}, "time_limit must be"),
         ({"class_weight": "balanced"}, "class_weight must be None or a dict of classes' weights, got 'balanced'"),
     ],
 )
@@ -297,3 +308,177 @@ def test_a_divergence_says_in_which_epoch_of_the_stream():
     ):
         network.train_stream(chunks, 9, **OPTIONS)
     assert network.history.epochs == len(network.history.seconds) == 2
+
+
+# --- what else `train` can do
+
+STEPS = {  # what steps are made, and what is known of them
+    "regularization": {
+        "l1": 0.01,
+        "l2": 0.02,
+        "weight_decay": 0.1,
+        "clip_value": 0.3,
+        "clip_norm": 0.5,
+        "max_norm": 1.0,
+    },
+    "average": {"ema_decay": 0.9},
+    "frozen": {"rate_factors": [0, 1]},
+    "norms": {"gradient_norms": True},
+    "decay": {"learning_rate": fastmlp.StepDecay(0.05, every=2, factor=0.5)},
+    "callable": {"learning_rate": lambda epoch: 0.05 / (1 + epoch)},
+    "plateau": {"learning_rate": fastmlp.ReduceOnPlateau(0.05, patience=0, threshold=0.5)},
+}
+
+
+@pytest.mark.parametrize("options", STEPS.values(), ids=STEPS)
+def test_the_bits_of_training_on_all_at_once_with(backend, options):
+    X, y = data()
+    options = OPTIONS | options
+    stream, whole = made(backend.name), made(backend.name)
+    expected = whole.train(X, y, 5, shuffle=False, **options)
+    history = stream.train_stream(chunks(X, y), 5, **options)
+    assert bits(stream) == bits(whole)
+    if whole._seen is not None:
+        reductions, waited = ([network._seen[1][i] for network in (stream, whole)] for i in (0, 2))
+        assert reductions[0] == reductions[1] > 0
+        assert waited[0] == waited[1]
+    np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-12)
+    np.testing.assert_allclose(history.gradient_norm, expected.gradient_norm, rtol=1e-12)
+    assert history.learning_rate == expected.learning_rate
+    assert len(history.seconds) == 5
+    if "ema_decay" in options:
+        assert stream.averaged().parameters.tobytes() == whole.averaged().parameters.tobytes()
+    assert bits(made(backend.name)) != bits(stream)
+
+
+WATCHED = {
+    "measured": {"metrics": ["r2", lambda y, outputs: float(outputs.min())]},
+    "patience": {"patience": 2, "learning_rate": 0.1},
+    "best": {"restore_best": True, "learning_rate": 0.1},
+    "metric": {"restore_best": True, "metrics": "r2", "monitor": "r2", "patience": 3, "min_delta": 1e-3},
+    "target": {"target_loss": 1.3},
+}
+
+
+@pytest.mark.parametrize("options", WATCHED.values(), ids=WATCHED)
+def test_it_is_watched_as_training_on_all_at_once(backend, options, capsys):
+    X, y = data()
+    options = OPTIONS | options | {"validation_data": (X[:20] + 1, y[:20]), "verbose": True}
+    stream, whole = made(backend.name), made(backend.name)
+    expected = whole.train(X, y, 12, shuffle=False, **options)
+    lines = capsys.readouterr().out.splitlines()
+    history = stream.train_stream(chunks(X, y), 12, **options)
+    assert bits(stream) == bits(whole)
+    assert history.validation_loss == expected.validation_loss
+    assert history.metrics.keys() == expected.metrics.keys()
+    assert list(history.metrics.values()) == list(expected.metrics.values())
+    assert (history.stopped, history.best_epoch, stream.history) == (expected.stopped, expected.best_epoch, history)
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_schedules_count_epochs_from_each_call():
+    X, y = data()
+    network = made("reference")
+    wave = fastmlp.Cosine(0.1, epochs=2)
+    assert network.train_stream(chunks(X, y), 3, wave, BATCH).learning_rate == pytest.approx([0.1, 0.05, 0])
+    assert network.train_stream(chunks(X, y), 1, wave, BATCH).learning_rate == [0.1]
+    with pytest.raises(
+        ValueError, match=r"^learning_rate must be a callable that returns finite numbers from 0 on, got"
+    ):
+        network.train_stream(lambda: 1 / 0, 3, lambda epoch: 0.1 - epoch)
+
+
+def test_each_chunk_is_disturbed_in_its_own_way(backend, monkeypatch):
+    X, y = data()
+    options = OPTIONS | {"dropout": 0.4, "input_dropout": 0.1, "input_noise": 0.5}
+
+    def trained(**more):
+        network, schedules = made(backend.name), []
+        train = network._train
+        monkeypatch.setattr(network, "_train", lambda X, y, s, **o: schedules.append(s) or train(X, y, s, **o))
+        network.train_stream(chunks(X, y), 2, **options, **more)
+        assert {s.disturbance for s in schedules} == {Disturbance(0.5, 0.1, (0.4,))}
+        assert len({(s.disturbance_key, s.first_epoch) for s in schedules}) == 8
+        return bits(network)
+
+    plain = made(backend.name)
+    plain.train_stream(chunks(X, y), 2, **OPTIONS)
+    assert trained() == trained() != trained(seed=7)
+    assert trained() != bits(plain)
+
+
+def test_callbacks_see_the_network_after_each_epoch(tmp_path):
+    X, y = data()
+    seen, twin = [], made()
+
+    def look(network, progress):
+        twin.train_stream(chunks(X, y), **OPTIONS)
+        assert bits(network) == bits(twin)
+        assert progress.history is network.history
+        seen.append((progress.epoch, progress.epochs, progress.is_best, progress.ends))
+        with pytest.raises(RuntimeError, match=r"^train_stream must not be called by callbacks"):
+            network.train_stream(chunks(X, y))
+        return progress.epoch == 3
+
+    network = made()
+    checkpoint = fastmlp.Checkpoint(tmp_path / "network.npz", every=2)
+    history = network.train_stream(chunks(X, y), 5, callbacks=[look, checkpoint], **OPTIONS)
+    assert seen == [(1, 5, True, False), (2, 5, True, False), (3, 5, True, False)]
+    assert history.stopped == "A callback stopped training after epoch 3."
+    assert bits(fastmlp.load(tmp_path / "network.npz")) == bits(network)
+    network.train_stream(chunks(X, y))
+
+
+def test_what_callbacks_assign_is_trained_on():
+    X, y = data()
+
+    def reset(network, progress):
+        network.parameters = np.ones(len(network.parameters))
+
+    network, twin = made(), made()
+    network.train_stream(chunks(X, y), 2, 0.02, BATCH, callbacks=reset)
+    assert (network.parameters == 1).all()
+    twin.parameters = np.ones(len(twin.parameters))
+    other = twin.train_stream(chunks(X, y), 1, 0.02, BATCH)
+    assert network.history.loss[1] == other.loss[0]
+
+
+def test_errors_of_callbacks_end_it_there():
+    X, y = data()
+
+    def fail(network, progress):
+        if progress.epoch == 2:
+            raise OSError("disk on fire")
+
+    network = made()
+    with pytest.raises(OSError, match="disk on fire"):
+        network.train_stream(chunks(X, y), 5, callbacks=fail, **OPTIONS)
+    assert network._epochs == network.history.epochs == len(network.history.seconds) == 2
+    network.train_stream(chunks(X, y), **OPTIONS)
+
+
+def test_the_time_limit_leaves_an_epoch_unfinished(monkeypatch):
+    X, y = data()
+    network, expected, made_chunks = made(), made(), []
+
+    def stream():
+        for chunk in chunks(X, y):
+            made_chunks.append(chunk)
+            if len(made_chunks) == 7:
+                monkeypatch.setattr("fastmlp.watching.time.perf_counter", lambda: np.inf)
+            yield chunk
+
+    history = network.train_stream(stream, 3, time_limit=1000, **OPTIONS)
+    monkeypatch.undo()
+    assert history.stopped == "The time_limit of 1000 seconds was reached in epoch 2."
+    assert (history.epochs, network._epochs, len(made_chunks)) == (1, 1, 7)
+    expected.train_stream(chunks(X, y), **OPTIONS)
+    expected.train_stream(chunks(X, y)[:2], **OPTIONS)
+    assert bits(network)[:3] == bits(expected)[:3]
+
+
+def test_sparse_chunks_are_not_disturbed():
+    sparse = pytest.importorskip("scipy.sparse", reason="SciPy is not installed")
+    X, y = data()
+    with pytest.raises(ValueError, match=r"^input_noise must be 0 for sparse samples, got 0.5, in chunk 1 of epoch 1$"):
+        made().train_stream([(sparse.csr_array(X), y)], input_noise=0.5)

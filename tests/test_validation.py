@@ -64,7 +64,8 @@ HIDDEN = (
 )
 LOSSES = (
     "'mean_squared_error', 'mean_absolute_error', 'huber', 'log_cosh', 'quantile', 'poisson', 'gamma', "
-    "'gaussian_negative_log_likelihood', 'binary_cross_entropy', 'categorical_cross_entropy', 'focal', 'hinge'"
+    "'gaussian_negative_log_likelihood', 'binary_cross_entropy', 'categorical_cross_entropy', 'focal', "
+    "'categorical_focal', 'hinge'"
 )
 BAD_NETWORKS = {
     "layer_sizes": [
@@ -318,11 +319,15 @@ def test_targets_of_losses_with_more_outputs():
         (lambda: fastmlp.Focal(gamma=NAN), "gamma must be a finite number from 0 on, got nan"),
         (lambda: fastmlp.Focal(alpha=1), "alpha must be above 0 and below 1, got 1"),
         (lambda: fastmlp.CategoricalCrossEntropy(1), "label_smoothing must be at least 0 and below 1, got 1"),
-        (lambda: fastmlp.Quantile([]), "quantiles must be a sequence of one or more numbers between 0 and 1, got []"),
-        (lambda: fastmlp.Quantile(0.5), "quantiles must be a sequence of one or more numbers between 0 and 1, got 0.5"),
+        (lambda: fastmlp.Quantile([]), "quantiles must be a number between 0 and 1, or one or more of them, got []"),
+        (lambda: fastmlp.Quantile(1.5), "quantiles must be a number between 0 and 1, or one or more of them, got 1.5"),
+        (
+            lambda: fastmlp.Quantile(np.array([[0.5]])),
+            "quantiles must be a number between 0 and 1, or one or more of them, got array([[0.5]])",
+        ),
         (
             lambda: fastmlp.Quantile([0.5, 1]),
-            "quantiles must be a sequence of one or more numbers between 0 and 1, got [0.5, 1]",
+            "quantiles must be a number between 0 and 1, or one or more of them, got [0.5, 1]",
         ),
     ],
 )
@@ -330,6 +335,14 @@ def test_settings_that_cannot_be(make, sentence):
     with pytest.raises(ValueError, match="must be") as caught:
         make()
     assert str(caught.value) == sentence
+
+
+def test_quantiles_in_any_form():
+    for given in ((0.25, 0.5), [0.25, 0.5], np.array([0.25, 0.5], np.float32)):
+        assert fastmlp.Quantile(given) == fastmlp.Quantile([0.25, 0.5])
+        assert fastmlp.Quantile(given).quantiles == (0.25, 0.5)
+    for given in (0.75, np.float64(0.75), np.array(0.75)):
+        assert fastmlp.Quantile(given).quantiles == (0.75,)
 
 
 @pytest.mark.parametrize("call", ["evaluate", "gradient", "train"])

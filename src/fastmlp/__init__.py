@@ -7,7 +7,7 @@ from .history import History
 from .kernels.custom import Activation, Loss
 from .kernels.normalization import BatchNormalization, LayerNormalization
 from .kernels.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
-from .kernels.variants import ELU, CategoricalCrossEntropy, Focal, Huber, LeakyReLU, Quantile
+from .kernels.variants import ELU, CategoricalCrossEntropy, CategoricalFocal, Focal, Huber, LeakyReLU, Quantile
 from .layer import Layer, Neuron
 from .network import NeuralNetwork, load
 from .predictor import Predictor
@@ -30,6 +30,7 @@ __all__ = [
     "AdamW",
     "BatchNormalization",
     "CategoricalCrossEntropy",
+    "CategoricalFocal",
     "Checkpoint",
     "Cosine",
     "DivergenceError",

@@ -1,16 +1,22 @@
 """L-BFGS by SciPy, on the flat vector of parameters."""
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from .history import History
 from .kernels.plan import Array
 from .kernels.settings import FROM_1, NOT_NEGATIVE, Settings, setting
-from .training import ALL_TRAINED
+from .kernels.sparse_rows import Samples
+from .training import ALL_TRAINED, Watch
+from .vector import parameter_vector
 
-Objective = Callable[[Array], tuple[float, Array]]
+if TYPE_CHECKING:
+    from .watching import Watcher
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,8 @@ class LBFGS(Settings):
     """Quasi-Newton steps with a line search, on all samples at once: for small tables and exact fits. Needs SciPy.
 
     An epoch is an iteration, which may look at the samples several times; training ends early where there is no more
-    to gain. Nothing is kept for a further call, which begins afresh.
+    to gain. Nothing is kept for a further call, which begins afresh. Of `train`'s arguments, those of penalties other
+    than `l2`, of noise, dropout, learning rates and `resume` do not go along; losses are those at the end of an epoch.
 
     Parameters
     ----------
@@ -63,22 +70,119 @@ def find_minimizer() -> Callable[..., Any]:
     return found
 
 
-def descend(objective: Objective, start: Array, settings: LBFGS, epochs: int, accept: Callable[[Array], None]) -> str:
-    """Minimize, telling `accept` each iteration's vector; why it ended. At the start the objective is finite."""
-    last = [np.inf]  # value where it was finite
+class Descent:
+    """Iterations on a network's parameters: each is an epoch, which may be looked at as those of kernels are."""
 
-    def finite(x: Array) -> tuple[float, Array]:
-        value, gradient = objective(x)
+    def __init__(
+        self, network: Any, data: tuple[Samples, Array, Array | None], l2: float, history: History, watch: Watch | None
+    ) -> None:
+        self._network, self._data, self._history, self._watch = network, data, history, watch
+        penalties = parameter_vector(np.zeros(network._model.parameter_count), network._model)
+        for layer in penalties.layers:
+            layer.weights[...] = l2
+        self._penalties = np.asarray(penalties)
+        self._accepted: Array = network._parameters.copy()  # by the last iteration
+        self._first_epoch, self._loss, self._last_finite = network._epochs, 0.0, np.inf
+        self._unseen, self._assigned = False, False  # an iteration; new parameters, by a callback
+
+    def start(self) -> Array:
+        """The network's parameters, as SciPy begins with them."""
+        self._assigned = False
+        vector = self._accepted.astype(np.float64)
+        if not math.isfinite(self._objective(vector)[0]):
+            raise FloatingPointError(f"the loss must be finite to begin with optimizer 'lbfgs', got {self._loss}")
+        return vector
+
+    def run(self, minimize: Callable[..., Any], start: Array, settings: LBFGS, epochs: int) -> None:
+        """Minimize until the history says why it ended."""
+        options = {
+            "maxcor": settings.memory, "gtol": settings.tolerance, "ftol": settings.loss_tolerance, "maxfun": 2**31 - 1,
+        }  # fmt: skip
+        self._began = time.perf_counter()
+        while self._history.stopped is None:
+            try:
+                result = minimize(
+                    self._finite, start, jac=True, method="L-BFGS-B", callback=lambda x: self._accept(x),
+                    options=options | {"maxiter": epochs - self._history.epochs},
+                )  # fmt: skip
+            except _Ended:
+                if self._history.stopped is None:
+                    start = self.start()
+                continue
+            reason = "The minimum was found." if result.success else f"SciPy stopped: {result.message}."
+            self._look(ALL_TRAINED if self._history.epochs == epochs else reason)
+
+    def _finite(self, x: Array) -> tuple[float, Array]:
+        """What SciPy minimizes. It asks for more when an iteration was not the last: the time to look at that."""
+        self._look()
+        if self._assigned or (self._watch is not None and self._watch.stops()):
+            raise _Ended
+        value, gradient = self._objective(x)
         if np.isfinite(value) and np.isfinite(gradient).all():
-            last[0] = value
+            self._last_finite = value
             return value, gradient
-        return 2 * abs(last[0]) + 1, np.zeros(len(x))  # a hill: the line search turns back
+        return 2 * abs(self._last_finite) + 1, np.zeros(len(x))  # a hill: the line search turns back
 
-    options = {
-        "maxcor": settings.memory, "gtol": settings.tolerance, "ftol": settings.loss_tolerance, "maxiter": epochs,
-        "maxfun": 2**31 - 1,
-    }  # fmt: skip
-    result = find_minimizer()(finite, start, jac=True, method="L-BFGS-B", callback=lambda x: accept(x), options=options)
-    if result.nit == epochs:
-        return ALL_TRAINED
-    return "The minimum was found." if result.success else f"SciPy stopped: {result.message}."
+    def _objective(self, x: Array) -> tuple[float, Array]:
+        with np.errstate(over="ignore"):
+            self._network._parameters[...] = x
+        executor = self._network._executor
+        executor.changed()
+        self._loss, gradient = executor.gradient(*self._data)
+        penalty = self._penalties * x
+        return self._loss + float(penalty @ x) / 2, gradient + penalty
+
+    def _accept(self, x: Array) -> None:
+        now = time.perf_counter()
+        self._accepted[...] = x
+        self._history.loss.append(self._loss)
+        self._history.seconds.append(now - self._began)
+        self._began, self._unseen = now, True
+
+    def _look(self, reason: str | None = None) -> None:
+        """Look at the last iteration, if nobody has; it was the last of all for that reason, if there is one."""
+        if self._unseen and self._watch is not None:
+            self._watch.look(self, well=True, reason=reason)
+        self._unseen = False
+        self._history.stopped = self._history.stopped or reason
+
+    def collect(self) -> None:
+        """Have the network be as the last iteration left it."""
+        network = self._network
+        network._parameters[...] = self._accepted
+        network._epochs = self._first_epoch + self._history.epochs
+        network._parameters_changed()
+
+    def restart(self) -> None:
+        """Go on from the network's parameters, which a callback has assigned."""
+        self._accepted, self._assigned = self._network._parameters.copy(), True
+
+
+class _Ended(Exception):
+    """Leads out of SciPy."""
+
+
+def train(
+    network: Any, X: Samples, y: Array, weights: Array | None, epochs: int, settings: LBFGS, l2: float,
+    watch: "Watcher | None",
+) -> History:  # fmt: skip
+    """`NeuralNetwork.train`, from arguments that are checked."""
+    minimize = find_minimizer()
+    history, best = watch.history if watch is not None else History([]), None
+    descent = Descent(network, (X, y, weights), l2, history, watch)
+    start = descent.start()
+    network._begin_with(None)
+    try:
+        if watch is not None:
+            watch.begin(descent.collect)
+        descent.run(minimize, start, settings, epochs)
+    finally:
+        descent.collect()
+        history._fill()
+        network._history, network._at, network._best = history, None, None
+        if watch is not None:
+            best = watch.best
+            watch.end()
+    if best is not None:
+        network._go_back(best)
+    return history

@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import math
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -14,14 +13,14 @@ from . import training, validation
 from .core import DISTURBANCE, SHUFFLE
 from .history import History
 from .inspection import Inspection
-from .kernels.disturbance import UNDISTURBED
+from .kernels.disturbance import UNDISTURBED, Disturbance
 from .kernels.errors import require
 from .kernels.optimizers import Optimizer
 from .kernels.plan import Array
 from .kernels.reference import ReferenceTraining
+from .kernels.regularization import Regularization
 from .kernels.sparse_rows import Samples, SparseRows
 from .kernels.training import Schedule, Training
-from .vector import parameter_vector
 
 if TYPE_CHECKING:
     from .lbfgs import LBFGS
@@ -219,12 +218,10 @@ class Learning(Inspection):
         chosen = validation.optimizer(optimizer, learning_rate, changing)
         if batch_size is not None:
             validation.positive_integer("batch_size", batch_size)
-        wishes = validation.regularization(
-            len(self._model.activations), rate_factors, l1, l2, weight_decay, clip_value, clip_norm, max_norm, ema_decay
-        )
-        if validation.flag("gradient_norms", gradient_norms):
-            wishes = dataclasses.replace(wishes, gradient_norms=True)
-        disturbance = validation.disturbance(len(self._model.activations) - 1, dropout, input_dropout, input_noise)
+        wishes, disturbance = self._wishes(
+            rate_factors, gradient_norms, (l1, l2, weight_decay, clip_value, clip_norm, max_norm, ema_decay),
+            (dropout, input_dropout, input_noise),
+        )  # fmt: skip
         entropy = self._entropy if (given := validation.seed(seed)) is None else given
         key = key_of(entropy, SHUFFLE) if validation.flag("shuffle", shuffle) else None
         unwatched = (
@@ -242,17 +239,14 @@ class Learning(Inspection):
             )  # fmt: skip
         if not isinstance(chosen, Optimizer):
             validation.batch_size(batch_size, len(X), chosen)
-            for name, value in (
-                ("resume", resume), ("restore_best", restore_best), ("callbacks", callbacks), ("metrics", metrics),
-                ("validation_data", validation_data), ("validation_fraction", validation_fraction),
-                ("patience", patience), ("target_loss", target_loss), ("time_limit", time_limit),
-            ):  # fmt: skip
-                require(not value, name, f"{value if value is False else None} for optimizer 'lbfgs'", value)
+            require(not resume, "resume", "False for optimizer 'lbfgs', which begins afresh", resume)
             validation.only_for_kernels(wishes, "l2")
             validation.only_for_kernels(disturbance)
             by_batch = self._model.folded is not self._model  # whose means would change with the samples of a step
             require(not by_batch, "optimizer", "another than 'lbfgs' for a network with batch normalization", optimizer)
-            return self._train_by_lbfgs(X, y, epochs, chosen, wishes.l2, watch, weights)
+            from . import lbfgs
+
+            return lbfgs.train(self, X, y, weights, epochs, chosen, wishes.l2, watch)
         if watch is not None:
             if watch.done:
                 self._history = watch.history
@@ -275,6 +269,16 @@ class Learning(Inspection):
             disturbance=disturbance, disturbance_key=0 if disturbance is UNDISTURBED else key_of(entropy, DISTURBANCE),
         )  # fmt: skip
         return self._train(X, y, schedule, watch, weights)
+
+    def _wishes(
+        self, rate_factors: Any, gradient_norms: Any, regularization: tuple[Any, ...], disturbance: tuple[Any, ...]
+    ) -> tuple[Regularization, Disturbance]:
+        """Arguments of `train`, checked; in tuples are those of which only kernels know."""
+        layers = len(self._model.activations)
+        wishes = validation.regularization(layers, rate_factors, *regularization)
+        if validation.flag("gradient_norms", gradient_norms):
+            wishes = dataclasses.replace(wishes, gradient_norms=True)
+        return wishes, validation.disturbance(layers - 1, *disturbance)
 
     def _train(
         self,
@@ -300,7 +304,7 @@ class Learning(Inspection):
             pace = training.pace_for(self._model, schedule.batch_size, threads, threading.get_ident())
         try:
             if watch is not None:
-                watch.begin(schedule)
+                watch.begin(lambda: self._collect(work, schedule))
             training.run(work, schedule, 2**24 // operations, history, watch, pace)
         except BaseException as error:
             if isinstance(error, training.DivergenceError):
@@ -345,52 +349,6 @@ class Learning(Inspection):
         if not going_on:
             self._begin_with(optimizer)
         self._optimizer = optimizer
-
-    def _train_by_lbfgs(
-        self,
-        X: Samples,
-        y: Array,
-        epochs: int,
-        settings: "LBFGS",
-        l2: float,
-        watch: "Watcher | None",
-        weights: Array | None,
-    ) -> History:
-        from . import lbfgs
-
-        history = watch.history if watch is not None else History([])
-        kept = self._parameters.copy()
-        penalized = parameter_vector(np.zeros(len(kept)), self._model)
-        for layer in penalized.layers:
-            layer.weights[...] = l2
-        loss = [0.0]  # of the last evaluation
-
-        def objective(x: Array) -> tuple[float, Array]:
-            with np.errstate(over="ignore"):
-                self._parameters[...] = x
-            self._executor.changed()
-            loss[0], gradient = self._executor.gradient(X, y, weights)
-            penalty = np.asarray(penalized) * x
-            return loss[0] + float(penalty @ x) / 2, gradient + penalty
-
-        def accept(x: Array) -> None:
-            kept[...] = x
-            history.loss.append(loss[0])
-            if watch is not None:
-                watch.show()
-
-        start = kept.astype(np.float64)
-        if not math.isfinite(objective(start)[0]):
-            raise FloatingPointError(f"the loss must be finite to begin with optimizer 'lbfgs', got {loss[0]}")
-        self._begin_with(None)
-        try:
-            history.stopped = lbfgs.descend(objective, start, settings, epochs, accept)
-        finally:
-            self._epochs += history.epochs
-            self._history, self._at, self._best = history, None, None
-            self._parameters[...] = kept
-            self._parameters_changed()
-        return history
 
     def _course(self, changing: "RateSchedule", epochs: int, steps_per_epoch: int, going_on: bool) -> "Course":
         """The learning rates of a training."""

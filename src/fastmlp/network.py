@@ -49,7 +49,8 @@ class NeuralNetwork(Streaming):
         "gamma", log(a) + y / a, by "exponential"; "binary_cross_entropy", -y log(a) - (1 - y) log(1 - a), and "focal",
         by `Focal(gamma, alpha)`, the same with less weight on what is right already, by "sigmoid", where each output is
         a question of its own; "categorical_cross_entropy", by "softmax": the mean over samples of -log of the
-        probability of the right class; with `CategoricalCrossEntropy(label_smoothing)`, of smoothed targets.
+        probability of the right class; with `CategoricalCrossEntropy(label_smoothing)`, of smoothed targets;
+        "categorical_focal", the same, less for samples that are right already.
     normalization : str, object with settings, or list of them or None, default None
         Of the hidden layers' weighted sums, for all or one for each: "layer", `LayerNormalization(epsilon)`: each
         sample's get mean 0 and variance 1; "batch", `BatchNormalization(epsilon, momentum)`: each neuron's over the

@@ -400,6 +400,30 @@ class Course:
         return self._schedule.rates(np.arange(first_update - 1, first_update - 1 + count), self._steps_per_epoch)
 
 
+class CourseOfPasses(Course):
+    """The rates of a training whose epochs are passes over chunks: nobody knows how many updates one will have.
+
+    Each has the rate that it begins with, as if it were a single update.
+    """
+
+    wants_losses = False  # of chunks
+
+    def __init__(self, schedule: RateSchedule, seen: Seen) -> None:
+        super().__init__(schedule, 1, seen)
+        self._epoch = 0
+
+    def epoch_done(self, loss: float) -> None:
+        """A chunk is over, which changes nothing."""
+
+    def pass_done(self, loss: float) -> None:
+        """Take the loss of an epoch."""
+        super().epoch_done(loss)
+        self._epoch += 1
+
+    def __call__(self, first_update: int, count: int) -> Array:
+        return np.full(count, super().__call__(self._epoch + 1, 1)[0])
+
+
 def seen_to_record(seen: Any) -> dict[str, Any]:
     """What a schedule has seen of losses, for files."""
     return dataclasses.asdict(seen[0]) | {"seen": list(seen[1])}

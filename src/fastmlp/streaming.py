@@ -2,19 +2,27 @@
 
 import dataclasses
 import time
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from . import streams, validation
-from .core import SHUFFLE
+from .core import DISTURBANCE, SHUFFLE
 from .history import History
+from .kernels.disturbance import UNDISTURBED
 from .kernels.errors import require
 from .kernels.optimizers import Optimizer
 from .kernels.plan import Array
-from .kernels.sparse_rows import Samples
+from .kernels.sparse_rows import Samples, SparseRows
 from .kernels.training import Schedule
 from .learning import Learning, key_of
 from .training import ALL_TRAINED, DivergenceError
 from .weights import normalized
+
+if TYPE_CHECKING:
+    from .schedules import RateSchedule
+    from .watching import Watcher
 
 
 class Streaming(Learning):
@@ -24,13 +32,34 @@ class Streaming(Learning):
         self,
         chunks: Any,
         epochs: int = 1,
-        learning_rate: float | None = None,
+        learning_rate: "float | RateSchedule | Callable[[int], float] | None" = None,
         batch_size: int = 32,
         *,
         optimizer: str | Optimizer = "sgd",
+        l1: float = 0.0,
+        l2: float = 0.0,
+        weight_decay: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        max_norm: float | None = None,
+        ema_decay: float | None = None,
+        rate_factors: Sequence[float] | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        input_dropout: float = 0.0,
+        input_noise: float = 0.0,
         shuffle: bool = False,
         seed: int | None = None,
         verbose: bool = False,
+        validation_data: tuple[Any, Any] | None = None,
+        metrics: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] | None = None,
+        monitor: str | None = None,
+        patience: int | None = None,
+        min_delta: float = 0.0,
+        restore_best: bool = False,
+        target_loss: float | None = None,
+        time_limit: float | None = None,
+        callbacks: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
+        gradient_norms: bool = False,
         class_weight: Any = None,
     ) -> History:
         """Train on data that come in chunks: from files, a database, or a generator.
@@ -46,13 +75,25 @@ class Streaming(Learning):
             anew each time, such as a list, or a callable, called without arguments for each epoch.
         epochs : int, default 1
             How many times to go through all chunks.
-        learning_rate : float, default None
-            None: the optimizer's own.
+        learning_rate : float, schedule or callable, default None
+            As in `train`, but a schedule's rate is that of the epoch's beginning throughout, counting epochs from 0 in
+            each call: how many updates an epoch will have is not known. None: the optimizer's own.
         batch_size : int, default 32
-        optimizer, seed, verbose
-            As in `train`; the optimizer must be one that takes minibatches.
+        optimizer
+            As in `train`, but one that takes minibatches.
+        l1, l2, weight_decay, clip_value, clip_norm, max_norm, ema_decay, rate_factors, gradient_norms
+            As in `train`.
+        dropout, input_dropout, input_noise
+            As in `train`, drawn for each chunk.
         shuffle : bool, default False
             Draw a new order of the samples within each chunk.
+        seed, verbose, validation_data, monitor, patience, min_delta, restore_best, target_loss, callbacks
+            As in `train`.
+        metrics
+            As in `train`, measured on the validation data, without which there are none.
+        time_limit : float, default None
+            Stop before the first chunk that is made after so many seconds. An epoch that this cuts short is missing
+            from the history.
         class_weight : dict, default None
             As in `train`, but for "balanced", which would have to know all samples.
 
@@ -89,57 +130,117 @@ class Streaming(Learning):
         batch_size = validation.positive_integer("batch_size", batch_size)
         validation.flag("shuffle", shuffle)
         given = validation.seed(seed)
-        verbose = validation.flag("verbose", verbose)
         if isinstance(class_weight, str):
             raise ValueError(f"class_weight must be None or a dict of classes' weights, got {class_weight!r}")
+        require(metrics is None or validation_data is not None, "metrics", "None without validation_data", metrics)
         begin = streams.passes(chunks, epochs)
-        chosen = validation.optimizer(optimizer, learning_rate)
+        changing = validation.schedule(learning_rate)
+        chosen = validation.optimizer(optimizer, learning_rate, changing)
         if not isinstance(chosen, Optimizer) or chosen.full_batch:
             require(False, "optimizer", "one that takes minibatches, for chunks", optimizer)
             raise AssertionError
-        entropy, history = self._entropy if given is None else given, History([])
-        for epoch in range(epochs):
-            loss, seen, began = 0.0, 0.0, time.perf_counter()
-            for number, chunk in streams.numbered(begin, epoch + 1):
-                with streams.refused(number, epoch + 1):
-                    X, y, weights = self._checked_chunk(*streams.parts(chunk), class_weight)
-                key = key_of(entropy, SHUFFLE, number) if shuffle else None
-                with streams.noted(number, epoch + 1):
-                    part = self._train_chunk(X, y, normalized(weights), chosen, batch_size, key, history, epochs)
-                counted = float(len(X) if weights is None else weights.sum())
-                seen += counted
-                loss += (part - loss) * (counted / seen if seen else 0.0)
-                del chunk, X, y, weights  # before the next one is made
-            self._epochs += 1
-            if seen == 0:
-                raise ValueError(f"sample_weight must be above 0 for some sample, got 0 for all of epoch {epoch + 1}")
-            history.loss.append(loss)
-            history.learning_rate.append(chosen.learning_rate)
-            history.seconds.append(time.perf_counter() - began)
-            if verbose:
-                print(f"Epoch {epoch + 1}/{epochs}, loss: {loss:.6f}", flush=True)
-        history.stopped = ALL_TRAINED
+        wishes, disturbance = self._wishes(
+            rate_factors, gradient_norms, (l1, l2, weight_decay, clip_value, clip_norm, max_norm, ema_decay),
+            (dropout, input_dropout, input_noise),
+        )  # fmt: skip
+        from .watching import watcher
+
+        entropy = self._entropy if given is None else given
+        nothing = np.empty((0, self.layer_sizes[0])), np.empty((0, self.layer_sizes[-1]))  # to hold samples out of
+        *_, watch = watcher(
+            self, *nothing, None, epochs, entropy, False, verbose, validation_data, None, metrics, monitor, patience,
+            min_delta, restore_best, target_loss, time_limit, callbacks,
+        )  # fmt: skip
+        rates = None
+        if changing is not None:
+            from .schedules import CourseOfPasses
+
+            changing.check(0, epochs, 1)
+            rates = CourseOfPasses(changing, self._seen if self._goes_on(chosen) else None)
+        plan = Schedule(
+            chosen, batch_size, epochs, regularization=wishes, rates=rates, disturbance=disturbance
+        )  # fmt: skip
+        history, best, began = watch.history, None, time.perf_counter()
+        try:
+            watch.begin(lambda: None)  # chunks have been collected
+            while history.stopped is None and history.epochs < epochs:
+                chunks_of_epoch = streams.numbered(begin, history.epochs + 1)
+                if self._train_epoch(chunks_of_epoch, plan, entropy, shuffle, class_weight, watch):
+                    now = time.perf_counter()
+                    history.seconds.append(now - began)
+                    began = now
+                    if rates is not None:
+                        rates.pass_done(history.loss[-1])
+                        self._seen = rates.seen
+                    watch.look(_Chunks(), well=True)
+            best = watch.best
+        finally:
+            history._fill()
+            self._history, self._at, self._best = history, None, None
+            watch.end()
+        if best is not None:
+            self._go_back(best)
+        history.stopped = history.stopped or ALL_TRAINED
         return history
 
-    def _train_chunk(
+    def _train_epoch(
         self,
-        X: Samples,
-        y: Array,
-        weights: Array | None,
-        optimizer: Optimizer,
-        batch_size: int,
-        key: int | None,
-        history: History,
-        total: int,
-    ) -> float:
-        """Go on with the epoch of the chunks before; the mean loss."""
-        self._adopt(optimizer, self._goes_on(optimizer))
-        epochs = self._epochs
-        schedule = Schedule(optimizer, min(batch_size, len(X)), 1, key, epochs, self._updates)
+        chunks: Iterable[tuple[int, Any]],
+        plan: Schedule,
+        entropy: int,
+        shuffle: bool,
+        class_weight: Any,
+        watch: "Watcher",
+    ) -> bool:
+        """Add an epoch to the history; whether time was left to end it."""
+        history = watch.history
+        loss, norm, seen, steps = 0.0, 0.0, 0.0, 0
+        for number, chunk in chunks:
+            if number > 1 and watch.stops():
+                return False
+            with streams.refused(number, history.epochs + 1):
+                X, y, weights = self._checked_chunk(*streams.parts(chunk), class_weight)
+                if isinstance(X, SparseRows):
+                    validation.undisturbed_inputs(plan.disturbance)
+            schedule = dataclasses.replace(
+                plan, batch_size=min(plan.batch_size, len(X)), epochs=1, first_epoch=self._epochs,
+                shuffle_key=key_of(entropy, SHUFFLE, number) if shuffle else None,
+                disturbance_key=key_of(entropy, DISTURBANCE, number) if plan.disturbance is not UNDISTURBED else 0,
+            )  # fmt: skip
+            with streams.noted(number, history.epochs + 1):
+                part = self._train_chunk(X, y, normalized(weights), schedule, plan.epochs, history)
+            counted = float(len(X) if weights is None else weights.sum())
+            seen += counted
+            loss += (part.loss[0] - loss) * (counted / seen if seen else 0.0)
+            if part.gradient_norm:
+                made = -(-len(X) // schedule.batch_size)
+                steps += made
+                norm += (part.gradient_norm[0] - norm) * made / steps
+            del chunk, X, y, weights  # before the next one is made
+        self._epochs += 1
+        if seen == 0:
+            raise ValueError(
+                f"sample_weight must be above 0 for some sample, got 0 for all of epoch {history.epochs + 1}"
+            )  # fmt: skip
+        history.loss.append(loss)
+        history.learning_rate += part.learning_rate
+        history.gradient_norm += [norm] if part.gradient_norm else []
+        return True
+
+    def _train_chunk(
+        self, X: Samples, y: Array, weights: Array | None, schedule: Schedule, total: int, history: History
+    ) -> History:
+        """Go on with the epoch of the chunks before; what is known of this one."""
+        self._adopt(schedule.optimizer, self._goes_on(schedule.optimizer))
         try:
-            return self._train(X, y, schedule, weights=weights).loss[0]
+            return self._train(X, y, dataclasses.replace(schedule, first_update=self._updates), weights=weights)
         except DivergenceError as error:
-            whole = dataclasses.replace(schedule, epochs=total)
+            whole = dataclasses.replace(error._schedule, epochs=total)
             raise DivergenceError(history.epochs, error.loss, whole, "those that the chunk before has left") from None
         finally:
-            self._epochs, self._history = epochs, history
+            self._epochs, self._history = schedule.first_epoch, history
+
+
+class _Chunks:
+    def restart(self) -> None:
+        """Each chunk begins from the parameters as they are."""

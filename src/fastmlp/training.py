@@ -18,14 +18,21 @@ ALL_TRAINED = "All epochs were trained."
 WORTH = 3e6  # floating-point operations of a step that pay for a thread
 
 
+class Work(Protocol):
+    """A training, to who looks at it."""
+
+    def restart(self) -> None:
+        """Go on, at an epoch's end, from parameters that were assigned meanwhile."""
+
+
 class Watch(Protocol):
     """What looks at a training when epochs end, and may stop it."""
 
     def next_look(self) -> int:
         """The epoch at whose end it has to look next: kernels run up to there undisturbed."""
 
-    def look(self, work: Training | ReferenceTraining, well: bool) -> None:
-        """See the epochs that ended; if all went well, the last of them just now."""
+    def look(self, work: Work, well: bool, reason: str | None = None) -> None:
+        """See the epochs that ended; if all went well, the last of them just now, and the last of all for a reason."""
 
     def stops(self) -> bool:
         """Whether training ends here; the history then says why."""

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,16 @@ from .core import SPLIT
 from .history import History
 from .kernels.errors import require
 from .kernels.plan import Array
-from .kernels.reference import ReferenceTraining
 from .kernels.sparse_rows import Samples
-from .kernels.training import Schedule, Training
 from .monitoring import Stopping, Validation, stopping_of, validation_of
 from .resuming import Snapshot, snapshot
-from .training import ALL_TRAINED
+from .training import ALL_TRAINED, Work
 
 
 class Watcher:
     """Looks at a network's training: see `training.Watch`."""
 
-    _schedule: Schedule
+    _collect: Callable[[], None]  # have the network be as the last epoch left it
 
     def __init__(
         self,
@@ -57,8 +56,8 @@ class Watcher:
         """Whether there is nothing left to train."""
         return self.history.stopped is not None
 
-    def begin(self, schedule: Schedule) -> None:
-        self._schedule, self._network._watched = schedule, True
+    def begin(self, collect: Callable[[], None]) -> None:
+        self._collect, self._network._watched = collect, True
         if self._measured is not None:
             self._measured.begin(self._network._executor, self._network.threads)
         if self._restores and self.history.epochs and self.history.best_epoch == self.history.epochs:
@@ -71,14 +70,14 @@ class Watcher:
         looks = [self._stopping.next_look(), *(_next(callback, epoch) for callback in self._callbacks)]
         return min(self._epochs, *looks)
 
-    def look(self, work: Training | ReferenceTraining, well: bool) -> None:
+    def look(self, work: Work, well: bool, reason: str | None = None) -> None:
         network, history = self._network, self.history
         epoch = history.epochs
         if not well:
             self.show()
             return
         if self._measured is not None or self._restores or self._callbacks:
-            network._collect(work, self._schedule)
+            self._collect()
         if self._measured is not None:
             self._measured.measure(history)
         history._fill()
@@ -86,7 +85,7 @@ class Watcher:
         if improved and self._restores:
             self.best = snapshot(network, epoch)
         network._history, network._at, network._best = history, None, self.best
-        reason = self._stopping.reason(history) or self._time_is_up(epoch)
+        reason = self._stopping.reason(history) or reason or self._time_is_up(epoch)
         self.show()
         history.stopped = self._call(epoch, improved, reason, work) if self._callbacks else reason
 
@@ -106,9 +105,7 @@ class Watcher:
             return None
         return f"The time_limit of {self._time_limit:g} seconds was reached in epoch {epoch}."
 
-    def _call(
-        self, epoch: int, improved: bool, reason: str | None, work: Training | ReferenceTraining
-    ) -> str | None:  # fmt: skip
+    def _call(self, epoch: int, improved: bool, reason: str | None, work: Work) -> str | None:
         """Call who is due, all of them after the last epoch; the reason to stop."""
         network = self._network
         before = network._predictors  # another list whenever parameters are assigned
