@@ -8,7 +8,7 @@ import pytest
 from cases import HIDDEN_WITH_SETTINGS, case
 from direct import aligned, block, call
 
-from fastmlp.kernels import reference
+from fastmlp.kernels import reference_network as reference
 from fastmlp.kernels.activations import ACTIVATIONS
 from fastmlp.kernels.functions import name_of, numbers_of, row_of
 from fastmlp.kernels.levels import LEVELS

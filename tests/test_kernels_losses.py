@@ -7,7 +7,7 @@ from cases import LOSSES_WITH_SETTINGS, outputs_per_target, targets_of
 from direct import aligned, block, call
 from test_kernels_activations import stride
 
-from fastmlp.kernels import reference
+from fastmlp.kernels import reference_network as reference
 from fastmlp.kernels.activations import ACTIVATIONS
 from fastmlp.kernels.functions import name_of, numbers_of, row_of
 from fastmlp.kernels.levels import LEVELS

@@ -47,6 +47,7 @@ def test_signatures():
         "(layer_sizes: collections.abc.Sequence[int], "
         "activation: str | Function | collections.abc.Sequence[str | Function] = 'relu', "
         "output_activation: str | Function | None = None, loss: str | Function = 'mean_squared_error', *, "
+        "normalization: str | Function | collections.abc.Sequence[str | Function | None] | None = None, "
         "dtype: Any = 'float32', "
         "initializer: str | collections.abc.Sequence[str] | None = None, seed: int | None = None, "
         "backend: str | None = None, "

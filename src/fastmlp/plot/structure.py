@@ -56,10 +56,10 @@ def _layer(layer: Any) -> LayerView:
 
 def _introductions(net: Any) -> list[LayerView]:
     from ..introduction import CANONICAL, MODEL
-    from ..vector import parameter_vector
+    from ..kernels.folding import parts
 
-    vector = parameter_vector(np.array([float(getattr(net, name)) for name in CANONICAL]), MODEL.sizes)
-    return [_view(*layer, "sigmoid") for layer in vector.layers]
+    vector = np.array([float(getattr(net, name)) for name in CANONICAL])
+    return [_view(weights, biases, "sigmoid") for weights, biases in parts(MODEL, vector)]
 
 
 def _estimators(net: Any) -> list[LayerView]:
