@@ -115,12 +115,13 @@ class Plan:
         shape = tile_shape(model.dtype, LEVELS[library.level])
         self._lanes, self._panel = shape["LANES"], shape["PANEL"]
         layers = len(model.sizes) - 1
-        self.words = np.zeros(layout.HEADER + layers * layout.RECORD, np.int64)
-        self.address = data_address(self.words)
+        self._memory = np.zeros(layout.HEADER + layers * layout.RECORD, np.int64)
+        self.words = memoryview(self._memory)  # quicker than an array where single numbers are written
+        self.address = data_address(self._memory)
         self._arrays: dict[int, Array] = {}
         self._kept: list[Array] = []  # what layers' records lead to
         self._others: list[Rank] = []
-        self._records = self.words[layout.HEADER :].reshape(layers, layout.RECORD)
+        self._records = self._memory[layout.HEADER :].reshape(layers, layout.RECORD)
         self[layout.LAYERS] = layers
         self[layout.BATCH_SIZE] = batch_size
         self[layout.RANKS] = 1
@@ -150,7 +151,7 @@ class Plan:
 
     def arrays(self) -> list[Array]:
         """All memory that the plan's addresses lead to."""
-        return [self.words, *self._arrays.values(), *self._kept]
+        return [self._memory, *self._arrays.values(), *self._kept]
 
     def call(self, kernel: str, first: int, last: int) -> int:
         return self.library.call(kernel, self, first, last)
@@ -393,8 +394,8 @@ class Rank:
 
     def __init__(self, plan: Plan, rank: int) -> None:
         self.model, self._plan, self._rank = plan.model, plan, rank
-        self.words = plan.words.copy()
-        self.address = data_address(self.words)
+        self._memory = plan._memory.copy()
+        self.words, self.address = memoryview(self._memory), data_address(self._memory)
         self._own = {word: alike(plan._arrays[word]) for word in self.OWN if word in plan._arrays}
         self._addresses = [data_address(array) for array in self._own.values()]
 
@@ -402,11 +403,12 @@ class Rank:
         """Do as the plan says now."""
         self.words[:] = self._plan.words
         self.words[layout.RANK] = self._rank
-        self.words[list(self._own)] = self._addresses
+        for word, address in zip(self._own, self._addresses, strict=True):
+            self.words[word] = address
         self._own[layout.SETTINGS][:] = self._plan._arrays[layout.SETTINGS]
 
     def arrays(self) -> list[Array]:
-        return [self.words, *self._own.values(), *self._plan.arrays()]
+        return [self._memory, *self._own.values(), *self._plan.arrays()]
 
 
 def alike(array: Array) -> Array:

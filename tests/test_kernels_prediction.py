@@ -59,7 +59,7 @@ def test_plans_are_used_again_and_hold_nothing_meanwhile(kernel_backend, dtype):
         assert id(plan) in plans
         assert len(plan.arrays()) == held + 3
     assert len(plan.arrays()) == held
-    assert not plan.words[[layout.X, layout.OUTPUT, layout.PACKED]].any()
+    assert [plan.words[word] for word in (layout.X, layout.OUTPUT, layout.PACKED)] == [0, 0, 0]
 
 
 def test_predictions_keep_their_parameters(backend, dtype):

@@ -1,6 +1,5 @@
 """How a network is trained on data that come in chunks."""
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -202,8 +201,8 @@ class Streaming(Learning):
                 X, y, weights = self._checked_chunk(*streams.parts(chunk), class_weight)
                 if isinstance(X, SparseRows):
                     validation.undisturbed_inputs(plan.disturbance)
-            schedule = dataclasses.replace(
-                plan, batch_size=min(plan.batch_size, len(X)), epochs=1, first_epoch=self._epochs,
+            schedule = plan._replace(
+                batch_size=min(plan.batch_size, len(X)), epochs=1, first_epoch=self._epochs,
                 shuffle_key=key_of(entropy, SHUFFLE, number) if shuffle else None,
                 disturbance_key=key_of(entropy, DISTURBANCE, number) if plan.disturbance is not UNDISTURBED else 0,
             )  # fmt: skip
@@ -233,9 +232,9 @@ class Streaming(Learning):
         """Go on with the epoch of the chunks before; what is known of this one."""
         self._adopt(schedule.optimizer, self._goes_on(schedule.optimizer))
         try:
-            return self._train(X, y, dataclasses.replace(schedule, first_update=self._updates), weights=weights)
+            return self._train(X, y, schedule._replace(first_update=self._updates), weights=weights)
         except DivergenceError as error:
-            whole = dataclasses.replace(error._schedule, epochs=total)
+            whole = error._schedule._replace(epochs=total)
             raise DivergenceError(history.epochs, error.loss, whole, "those that the chunk before has left") from None
         finally:
             self._epochs, self._history = schedule.first_epoch, history

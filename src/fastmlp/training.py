@@ -149,4 +149,4 @@ def at_update(schedule: Schedule, number: int) -> Schedule:
         return schedule
     rate = float(schedule.rates(schedule.first_update + number, 1)[0])
     optimizer = dataclasses.replace(schedule.optimizer, learning_rate=rate) if rate > 0 else schedule.optimizer
-    return dataclasses.replace(schedule, optimizer=optimizer, rates=None)
+    return schedule._replace(optimizer=optimizer, rates=None)
