@@ -61,9 +61,19 @@ class Executor:
 
     def gradient(self, X: Samples, y: Array, weights: Array | None = None) -> tuple[float, Array]:
         """The mean loss and its gradient, canonical; batch normalization is by running statistics."""
+        return self.gradients(X, y, weights)()
+
+    def gradients(self, X: Samples, y: Array, weights: Array | None = None) -> Callable[[], tuple[float, Array]]:
+        """What computes both from the parameters as they are whenever it is called."""
         plan, losses = self._plan(self.model.loss, X, y, weights)
-        gradient = self._canonical_gradient(plan, len(X))
-        return float(losses[0]), gradient
+
+        def gradient() -> tuple[float, Array]:
+            plan[layout.PACKED] = self._packed_parameters(plan)
+            losses[0] = 0.0
+            vector = self._canonical_gradient(plan, len(X))
+            return float(losses[0]), vector
+
+        return gradient
 
     def backward(self, X: Array, output_gradient: Array) -> tuple[Array, Array]:
         """Gradients with respect to parameters (canonical) and inputs, from one with respect to the outputs."""

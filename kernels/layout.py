@@ -135,7 +135,7 @@ NAP = 25  # seconds and nanoseconds after which a sleeper looks around
 PLACES = 32
 
 # --- places of the numbers at REGULARIZATION; 0: not wanted
-(L1, L2, WEIGHT_DECAY, CLIP_VALUE, CLIP_NORM, MAX_NORM, AVERAGE_DECAY, WISHES) = range(8)
+(L1, L2, WEIGHT_DECAY, CLIP_VALUE, CLIP_NORM, MAX_NORM, AVERAGE_DECAY, ALPHA, WISHES) = range(9)
 
 AHEAD = 16  # samples that small networks gather at a time
 

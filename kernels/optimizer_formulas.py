@@ -55,6 +55,26 @@ def nesterov(parameters, gradient, state, slot, count, settings):
         store(parameters, i, load(parameters, i) - rate * (kept * v + g))
 
 
+# the same as Polyak and Sutskever write it: what has been gained keeps its speed when the rate changes
+
+
+def classical_momentum(parameters, gradient, state, slot, count, settings):
+    rate, kept = real(settings[0]), real(settings[1])
+    for i in range(0, count, LANES):
+        v = kept * load(state, i) + rate * load(gradient, i)
+        store(state, i, v)
+        store(parameters, i, load(parameters, i) - v)
+
+
+def classical_nesterov(parameters, gradient, state, slot, count, settings):
+    rate, kept = real(settings[0]), real(settings[1])
+    for i in range(0, count, LANES):
+        step = rate * load(gradient, i)
+        v = kept * load(state, i) + step
+        store(state, i, v)
+        store(parameters, i, load(parameters, i) - (kept * v + step))
+
+
 # --- Adam and its kin: m and v are running means of the gradient and of its square
 
 
@@ -81,6 +101,13 @@ def adam(parameters, gradient, state, slot, count, settings):
         store(first_moment, i, m)
         store(second_moment, i, v)
         store(parameters, i, load(parameters, i) - rate * m / (sqrt(v) * root + epsilon))
+
+
+def corrections_of_rate(settings, update):
+    """Both in the rate, as the end of the paper's section 2 proposes: epsilon is added to the root as it is."""
+    root = sqrt(one_minus_power(settings[5], update))
+    settings[6] = double(real(settings[0]) * root / one_minus_power(settings[4], update))
+    settings[7] = 1.0
 
 
 def adamw_corrections(settings, update):
@@ -271,9 +298,21 @@ _TABLE = (
         "nesterov", nesterov, "v = momentum * v + g; w -= learning_rate * (g + momentum * v)", ("velocity",),
     ),
     Formula(
+        "classical_momentum", classical_momentum, "v = momentum * v + learning_rate * g; w -= v", ("velocity",),
+    ),
+    Formula(
+        "classical_nesterov", classical_nesterov,
+        "v = momentum * v + learning_rate * g; w -= learning_rate * g + momentum * v", ("velocity",),
+    ),
+    Formula(
         "adam", adam,
         _MEANS + "w -= learning_rate * m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon)",
         _MOMENTS, adam_corrections, 2,
+    ),
+    Formula(
+        "adam_corrected_by_rate", adam,
+        _MEANS + "w -= learning_rate * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon)",
+        _MOMENTS, corrections_of_rate, 2,
     ),
     Formula(
         "adamw", adamw,

@@ -6,7 +6,10 @@ from typing import ClassVar
 
 from .errors import require
 from .optimizer_formulas import FORMULAS, Formula
-from .settings import ABOVE_ONE, FLAG, FRACTION, INNER_FRACTION, NOT_NEGATIVE, POSITIVE, Settings, setting
+from .settings import ABOVE_ONE, FLAG, FRACTION, INNER_FRACTION, NOT_NEGATIVE, POSITIVE, RULES, Settings, setting
+
+UP_TO_ONE = "from 0 to 1"
+RULES[UP_TO_ONE] = lambda v: 0 <= v <= 1
 
 
 @dataclass(frozen=True)
@@ -381,6 +384,37 @@ class Rprop(Optimizer):
         require(self.largest >= self.smallest, "largest", f"at least smallest, {self.smallest:g}", self.largest)
 
 
+# --- as scikit-learn has them, for its users: not to be asked for by name
+
+
+@dataclass(frozen=True)
+class ClassicalSGD(Optimizer):
+    """Momentum that keeps its speed when the rate changes; without momentum it is `SGD`."""
+
+    name = "classical_sgd"
+    variants: ClassVar[dict[str, str]] = {"classical_momentum": "not nesterov", "classical_nesterov": "nesterov"}
+    learning_rate: float = setting(0.001, POSITIVE)
+    momentum: float = setting(0.9, UP_TO_ONE)
+    nesterov: bool = setting(True, FLAG)
+
+    @property
+    def formula(self) -> Formula:
+        if self.momentum == 0:
+            return FORMULAS["sgd"]
+        return FORMULAS["classical_nesterov" if self.nesterov else "classical_momentum"]
+
+
+@dataclass(frozen=True)
+class AdamCorrectedByRate(Adam):
+    """Adam whose epsilon is added to the root of the second moment before that is corrected."""
+
+    name = "adam_corrected_by_rate"
+
+
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     optimizer.name: optimizer for optimizer in (SGD, Adam, AdamW, NAdam, RAdam, RMSprop, Adagrad, Adadelta, Lion, Rprop)
 }
+"""Those that are asked for by name."""
+
+KNOWN_OPTIMIZERS = OPTIMIZERS | {optimizer.name: optimizer for optimizer in (ClassicalSGD, AdamCorrectedByRate)}
+"""Those that files may name."""

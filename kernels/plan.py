@@ -116,7 +116,7 @@ class Plan:
         self._lanes, self._panel = shape["LANES"], shape["PANEL"]
         layers = len(model.sizes) - 1
         self._memory = np.zeros(layout.HEADER + layers * layout.RECORD, np.int64)
-        self.words = memoryview(self._memory)  # quicker than an array where single numbers are written
+        self.words = self._memory.data  # quicker than an array where single numbers are written
         self.address = data_address(self._memory)
         self._arrays: dict[int, Array] = {}
         self._kept: list[Array] = []  # what layers' records lead to
@@ -395,7 +395,7 @@ class Rank:
     def __init__(self, plan: Plan, rank: int) -> None:
         self.model, self._plan, self._rank = plan.model, plan, rank
         self._memory = plan._memory.copy()
-        self.words, self.address = memoryview(self._memory), data_address(self._memory)
+        self.words, self.address = self._memory.data, data_address(self._memory)
         self._own = {word: alike(plan._arrays[word]) for word in self.OWN if word in plan._arrays}
         self._addresses = [data_address(array) for array in self._own.values()]
 

@@ -121,6 +121,9 @@ class ReferenceExecutor:
         loss, gradient, _ = self._gradients(X, y, weights)
         return loss, gradient
 
+    def gradients(self, X: Samples, y: Array, weights: Array | None = None) -> Callable[[], tuple[float, Array]]:
+        return partial(self.gradient, X, y, weights)
+
     def input_gradient(self, X: Samples, y: Array) -> Array:
         return self._gradients(X, y)[2]
 
@@ -242,7 +245,10 @@ class ReferenceTraining:
         samples = len(rows) * (schedule.delta_divisor or divisor)
         output, source = done.activations[-1], done.sources[-1]
         total, delta = loss_and_delta(model, output, source, self._y[rows], samples, weights, mean_weight)
-        self.losses[epoch] += total / (len(self._X) * divisor)
+        self.losses[epoch] += total / (len(self._X) * (schedule.value_divisor or divisor))
+        if schedule.regularization.alpha:
+            squares = sum(np.sum(np.square(w), dtype=np.float64) for w, *_ in parts(model, self._parameters))
+            self.losses[epoch] += schedule.regularization.alpha / 2 * squares / len(self._X)
         if schedule.stop_at_nonfinite and not np.isfinite(total):
             return False
         update_number = schedule.first_update + step + 1
@@ -254,7 +260,7 @@ class ReferenceTraining:
                 for trained in trained_slices(model):
                     self._update(trained, gradient, update_number)
             else:
-                self._regularized_update(epoch, gradient, update_number)
+                self._regularized_update(epoch, gradient, update_number, len(rows) * mean_weight)
         if batch == self.steps_per_epoch - 1:
             if schedule.stop_at_nonfinite and not np.isfinite(self._parameters).all():
                 return False
@@ -288,15 +294,14 @@ class ReferenceTraining:
         for slot, values in zip(self._state, state, strict=True):
             slot[part] = values
 
-    def _regularized_update(self, epoch: int, gradient: Array, update_number: int) -> None:
-        """What the docstring of `regularized.py` says, line by line."""
+    def _regularized_update(self, epoch: int, gradient: Array, update_number: int, weight: float) -> None:
+        """What the docstring of `regularized.py` says, line by line; `weight` is the batch's."""
         wishes, number = self._schedule.regularization, gradient.dtype.type
         model = self._executor.model
         pairs = list(zip(parts(model, self._parameters), parts(model, gradient), strict=True))
         for l, ((weights, *_), (weight_gradient, *other_gradients)) in enumerate(pairs):
-            weight_gradient += weights.dtype.type(wishes.l2) * weights + weights.dtype.type(wishes.l1) * np.sign(
-                weights
-            )
+            l2 = wishes.l2 + (wishes.alpha / weight if weight else 0.0)
+            weight_gradient += number(l2) * weights + number(wishes.l1) * np.sign(weights)
             if wishes.factor(l) == 0:
                 for part_gradient in (weight_gradient, *other_gradients):
                     part_gradient[...] = 0

@@ -29,6 +29,7 @@ class Regularization(Settings):
     ema_decay: float | None = setting(None, DECAY)
     rate_factors: tuple[float, ...] | None = None  # one for each layer; 0: frozen
     gradient_norms: bool = False  # whether the mean norm of each epoch's gradients is wanted
+    alpha: float = setting(0.0, NOT_NEGATIVE)  # l2 of the sum of a batch's losses, not of their mean; told in the loss
 
     @property
     def numbers(self) -> list[float]:
@@ -37,6 +38,7 @@ class Regularization(Settings):
         numbers[layout.L1], numbers[layout.L2], numbers[layout.WEIGHT_DECAY] = self.l1, self.l2, self.weight_decay
         numbers[layout.CLIP_VALUE], numbers[layout.CLIP_NORM] = self.clip_value or 0.0, self.clip_norm or 0.0
         numbers[layout.MAX_NORM], numbers[layout.AVERAGE_DECAY] = self.max_norm or 0.0, self.ema_decay or 0.0
+        numbers[layout.ALPHA] = self.alpha
         return numbers
 
     @property

@@ -6,12 +6,16 @@ down to it. Weights decay by rate * WEIGHT_DECAY, and the optimizer makes its st
 a norm above MAX_NORM has them multiplied down to it, and the running average follows. Biases, and gains of normalized
 layers, are neither penalized nor decayed nor limited. Layers with a factor of 0 are left as they are.
 
+ALPHA is an l2 of the sum of a batch's losses, as scikit-learn has it: of their mean, it is ALPHA divided by what the
+batch weighs. This penalty alone is told in the losses of epochs, in the mean over the samples.
+
 For the norm, the gradient is made as a whole, and the squares are summed row by row of panels, whoever makes them: the
 bits do not depend on the number of ranks.
 """
 
 from .descent import gradient_of_part, takes_layer
 from .layout import (
+    ALPHA,
     AVERAGE,
     AVERAGE_DECAY,
     CLIP_NORM,
@@ -21,6 +25,7 @@ from .layout import (
     L1,
     L2,
     LAYERS,
+    LOSSES,
     MAX_NORM,
     NORMS,
     OPTIMIZER,
@@ -31,6 +36,7 @@ from .layout import (
     RANK,
     RANKS,
     REGULARIZATION,
+    SAMPLES,
     SETTINGS,
     SETTINGS_STRIDE,
     SINGLE,
@@ -39,6 +45,7 @@ from .layout import (
     STEPS,
     TAIL,
     WEIGHT_DECAY,
+    WEIGHTS,
     WIDTH,
     is_frozen,
     is_normalized,
@@ -69,20 +76,24 @@ from .simd import (
     store,
     sum_lanes,
 )
+from .weighting import mean_weight
 
 
-def regularized_update(plan, epoch, rows):
-    """The optimizer's step for all parameters, from the batch's delta; whether all ranks came to their meetings."""
+def regularized_update(plan, epoch, sample, rows):
+    """The optimizer's step for all parameters, from the batch's delta; whether all ranks came to their meetings.
+
+    The batch begins with this sample.
+    """
     stay_apart()
-    scale = 1.0
+    scale, l2 = 1.0, l2_of_batch(plan, sample, rows)
     if plan[SQUARES] != 0:
         for l in range(plan[LAYERS]):
-            update_layer(plan, l, rows, True, scale)
+            update_layer(plan, l, rows, True, l2, scale)
         if not meet(plan):
             return False
         scale = scale_of_gradient(plan, epoch)
     for l in range(plan[LAYERS]):
-        update_layer(plan, l, rows, False, scale)
+        update_layer(plan, l, rows, False, l2, scale)
     if doubles(plan[REGULARIZATION])[MAX_NORM] != 0.0:
         if not meet(plan):
             return False
@@ -90,7 +101,35 @@ def regularized_update(plan, epoch, rows):
     return True
 
 
-def update_layer(plan, l, rows, measuring, scale):
+def l2_of_batch(plan, sample, rows):
+    """What weights are multiplied by in the gradient; a batch without any weight has no share of ALPHA."""
+    wishes, weight = doubles(plan[REGULARIZATION]), double(rows)
+    if wishes[ALPHA] != 0.0 and plan[WEIGHTS] != 0 and rows < plan[SAMPLES]:
+        weight = rows * mean_weight(plan, sample, rows)
+    if wishes[ALPHA] == 0.0 or weight == 0.0:
+        return wishes[L2]
+    return wishes[L2] + wishes[ALPHA] / weight
+
+
+def add_penalty(plan, epoch):
+    """Tell ALPHA's share of a step in the loss of the epoch: to be done while nobody writes to the weights."""
+    stay_apart()
+    total = 0.0
+    for l in range(plan[LAYERS]):
+        layer = layer_record(plan, l)
+        for column in range(0, layer[WIDTH], PANEL):
+            w = panel_width(column, layer[WIDTH])
+            weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET] + column * layer[HEIGHT])
+            squares = spread(real(0))
+            for i in range(w, layer[HEIGHT] * w, LANES):
+                v = load(weights, i)
+                squares = squares + v * v
+            total = total + double(sum_lanes(squares))
+    losses = doubles(plan[LOSSES])
+    losses[epoch] = losses[epoch] + 0.5 * doubles(plan[REGULARIZATION])[ALPHA] * total / plan[SAMPLES]
+
+
+def update_layer(plan, l, rows, measuring, l2, scale):
     """This rank's share of a layer: its gradient and the squares of it, to measure; or the step."""
     layer = layer_record(plan, l)
     width, height = layer[WIDTH], layer[HEIGHT]
@@ -104,7 +143,7 @@ def update_layer(plan, l, rows, measuring, scale):
             if not is_frozen(plan, l):
                 if measuring or plan[SQUARES] == 0:
                     gradient_of_part(plan, l, column, first, last, rows, False, part)
-                    penalize(plan, start, part, biases, (last - first) * w)
+                    penalize(plan, start, part, biases, (last - first) * w, l2)
                 if measuring:
                     squares = at(doubles(plan[SQUARES]), quotient(start, LANES))
                     square_rows(part, last - first, w, squares)
@@ -132,7 +171,7 @@ def update_tail(plan, l, rows, measuring, scale):
             place, part = start + row * width + column, gains if row == 1 else biases
             if not is_frozen(plan, l):
                 if measuring or plan[SQUARES] == 0:
-                    penalize(plan, place, part, w, w)
+                    penalize(plan, place, part, w, w, 0.0)
                 if measuring:
                     square_rows(part, 1, w, at(doubles(plan[SQUARES]), quotient(place, LANES)))
                 else:
@@ -141,14 +180,16 @@ def update_tail(plan, l, rows, measuring, scale):
         average(plan, start, tail_rows(plan, l) * width)
 
 
-def penalize(plan, start, gradient, biases, count):
+def penalize(plan, start, gradient, biases, count, l2):
     """Add the penalties' gradient for what follows the first `biases` parameters, and clip all."""
     wishes, weights = doubles(plan[REGULARIZATION]), at(reals(plan[PACKED]), start)
-    l1, l2, limit = real(wishes[L1]), real(wishes[L2]), real(wishes[CLIP_VALUE])
-    if wishes[L1] != 0.0 or wishes[L2] != 0.0:
+    l1, shrink, limit = real(wishes[L1]), real(l2), real(wishes[CLIP_VALUE])
+    if l2 != 0.0:
         for i in range(biases, count, LANES):
-            w = load(weights, i)
-            store(gradient, i, load(gradient, i) + l2 * w + l1 * sign(w))
+            store(gradient, i, load(gradient, i) + shrink * load(weights, i))
+    if wishes[L1] != 0.0:
+        for i in range(biases, count, LANES):
+            store(gradient, i, load(gradient, i) + l1 * sign(load(weights, i)))
     if wishes[CLIP_VALUE] != 0.0:
         for i in range(0, count, LANES):
             g = load(gradient, i)

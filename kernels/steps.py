@@ -10,6 +10,7 @@ from .descent import descend, prepare_update, update
 from .layout import (
     ACTIVATION_SETTINGS,
     ACTIVATIONS,
+    ALPHA,
     BACKWARD,
     BATCH_SIZE,
     CANONICAL,
@@ -56,7 +57,7 @@ from .network import add_loss, backward, forward_and_loss, forward_row, loss, lo
 from .normalized import attend, share_batch
 from .random import shuffle
 from .ranks import all_agree, meet, share_of_rows
-from .regularized import regularized_update
+from .regularized import add_penalty, regularized_update
 from .samples import load_samples, load_targets
 from .simd import PANEL, at, call, doubles, flush_subnormals, integers, quotient, reals, restore_subnormals, stay_apart
 from .single import input_gradient_of_single
@@ -158,6 +159,8 @@ def take_step(plan, epoch, sample, rows, number):
         prepare_update(plan, number)
     plan[EPOCH], plan[POSITION] = plan[FIRST_EPOCH] + epoch, sample
     share_batch(plan, rows)
+    if plan[RANK] == 0 and plan[REGULARIZATION] != 0 and doubles(plan[REGULARIZATION])[ALPHA] != 0.0:
+        add_penalty(plan, epoch)
     if first < last:
         forward_and_loss(plan, sample + first, first, last - first, rows)
         backward(plan, first, last - first)
@@ -175,7 +178,7 @@ def take_step(plan, epoch, sample, rows, number):
         if plan[REGULARIZATION] == 0:
             for l in range(plan[LAYERS]):
                 descend(plan, l, rows)
-        elif not regularized_update(plan, epoch, rows):
+        elif not regularized_update(plan, epoch, sample, rows):
             return False
     return meet(plan)
 

@@ -46,7 +46,8 @@ class Schedule(NamedTuple):  # which is made quicker than a dataclass
     first_update: int = 0
     stop_at_nonfinite: bool = True
     update_first: bool = False
-    delta_divisor: int | None = None
+    delta_divisor: int | None = None  # None, here and below: the loss's own
+    value_divisor: int | None = None
     trail: bool = False  # keep the parameters of every epoch
     regularization: Regularization = NOTHING
     rates: Rates | None = None  # None: the optimizer's own
@@ -67,7 +68,7 @@ class TrainingPlan(Plan):
         nonzeros: int | None,
     ) -> None:
         super().__init__(library, model, batch_size, model.loss, nonzeros)
-        self._delta_divisor = int(self.words[layout.DELTA_DIVISOR])
+        self._divisor = int(self.words[layout.DELTA_DIVISOR])
         self._optimizer = schedule.optimizer
         self._parameters = self[layout.CANONICAL] = parameters
         self._parameters_address = int(self.words[layout.CANONICAL])
@@ -114,7 +115,8 @@ class TrainingPlan(Plan):
         words[layout.STEPS_DONE] = words[layout.STOPPED] = 0
         words[layout.FIRST_EPOCH], words[layout.FIRST_UPDATE] = schedule.first_epoch, schedule.first_update
         words[layout.STOP_AT_NONFINITE], words[layout.UPDATE_FIRST] = schedule.stop_at_nonfinite, schedule.update_first
-        words[layout.DELTA_DIVISOR] = schedule.delta_divisor or self._delta_divisor
+        words[layout.DELTA_DIVISOR] = schedule.delta_divisor or self._divisor
+        words[layout.VALUE_DIVISOR] = schedule.value_divisor or self._divisor
         if schedule.shuffle_key is None:
             words[layout.ORDER] = 0
         else:

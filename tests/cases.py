@@ -10,7 +10,7 @@ import oracle
 from fastmlp.kernels.activations import ACTIVATIONS
 from fastmlp.kernels.functions import numbers_of, row_of
 from fastmlp.kernels.losses import LOSSES
-from fastmlp.kernels.optimizers import OPTIMIZERS, SGD, RMSprop
+from fastmlp.kernels.optimizers import OPTIMIZERS, SGD, AdamCorrectedByRate, ClassicalSGD, RMSprop
 from fastmlp.kernels.plan import Model
 from fastmlp.kernels.variants import ELU, CategoricalCrossEntropy, CategoricalFocal, Focal, Huber, LeakyReLU, Quantile
 
@@ -143,6 +143,9 @@ VARIANTS = [  # those of which settings choose the formula
     partial(SGD, momentum=0.75),
     partial(SGD, momentum=0.75, nesterov=True),
     partial(RMSprop, momentum=0.75),
+    partial(ClassicalSGD, momentum=0.75, nesterov=False),
+    partial(ClassicalSGD, momentum=0.75),
+    partial(AdamCorrectedByRate),
 ]
 BY_SIGN = ("lion", "rprop")  # a gradient's sign, where it is zero but for rounding, makes a whole step
 
@@ -150,7 +153,7 @@ BY_SIGN = ("lion", "rprop")  # a gradient's sign, where it is zero but for round
 def optimizers(**settings):
     """Each optimizer of the table and their variants, with those of these settings that it has."""
     known = [*((row, {field.name for field in fields(row)}) for row in OPTIMIZERS.values())]
-    known += [(row, {field.name for field in fields(row.func)} - {"momentum"}) for row in VARIANTS]
+    known += [(row, {field.name for field in fields(row.func)} - set(row.keywords)) for row in VARIANTS]
     return [row(**{name: value for name, value in settings.items() if name in names}) for row, names in known]
 
 

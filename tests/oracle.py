@@ -243,6 +243,20 @@ def sgd(parameters, state, gradient, t, learning_rate, momentum=0.0, nesterov=Fa
     return parameters - learning_rate * step, np.array([buffer])
 
 
+def classical_sgd(parameters, state, gradient, t, learning_rate, momentum, nesterov):
+    # Sutskever et al., equations 1 and 2; Nesterov's by the shift of variables that looks ahead
+    velocity = momentum * state[0] + learning_rate * gradient
+    step = learning_rate * gradient + momentum * velocity if nesterov else velocity
+    return parameters - step, np.array([velocity])
+
+
+def adam_corrected_by_rate(parameters, state, gradient, t, learning_rate, beta1, beta2, epsilon):
+    # Kingma and Ba, end of section 2
+    m, v = moments(state, gradient, beta1, beta2)
+    rate = learning_rate * np.sqrt(1 - beta2**t) / (1 - beta1**t)
+    return parameters - rate * m / (np.sqrt(v) + epsilon), np.array([m, v])
+
+
 def moments(state, gradient, beta1, beta2):
     m, v = state
     return np.array([beta1 * m + (1 - beta1) * gradient, beta2 * v + (1 - beta2) * gradient**2])
@@ -330,7 +344,8 @@ def rprop(parameters, state, gradient, t, learning_rate, shrink, grow, smallest,
 
 OPTIMIZERS = {
     "sgd": sgd, "adam": adam, "adamw": adamw, "nadam": nadam, "radam": radam, "rmsprop": rmsprop, "adagrad": adagrad,
-    "adadelta": adadelta, "lion": lion, "rprop": rprop,
+    "adadelta": adadelta, "lion": lion, "rprop": rprop, "classical_sgd": classical_sgd,
+    "adam_corrected_by_rate": adam_corrected_by_rate,
 }  # fmt: skip
 
 # --- networks: `activations` names one activation for each layer, `vector` is W0 row after row, b0, W1, b1, ...
@@ -419,7 +434,7 @@ def norm(numbers):
 
 def train_regularized(
     sizes, activations, loss, vector, X, y, state, update, rates, batches, l1=0.0, l2=0.0, weight_decay=0.0,
-    clip_value=None, clip_norm=None, max_norm=None, ema_decay=None, rate_factors=None,
+    clip_value=None, clip_norm=None, max_norm=None, ema_decay=None, rate_factors=None, alpha=0.0,
 ):  # fmt: skip
     """Parameters, state, running average and the gradients' norms.
 
@@ -432,7 +447,8 @@ def train_regularized(
     average, norms = vector.astype(float), []
     for t, (rows, rate) in enumerate(zip(batches, rates, strict=True), start=1):
         gradient = loss_and_gradient(sizes, activations, loss, vector, X[rows], y[rows])[1]
-        gradient = np.where(factor > 0, gradient + is_weight * (l1 * np.sign(vector) + l2 * vector), 0)
+        shrink = l2 + alpha / len(rows)
+        gradient = np.where(factor > 0, gradient + is_weight * (l1 * np.sign(vector) + shrink * vector), 0)
         if clip_value is not None:
             gradient = np.minimum(np.maximum(gradient, -clip_value), clip_value)
         norms.append(norm(gradient))

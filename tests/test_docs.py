@@ -17,7 +17,7 @@ from fastmlp.kernels.initializers import INITIALIZERS
 from fastmlp.kernels.losses import LOSSES
 from fastmlp.kernels.normalization import NORMALIZATIONS
 from fastmlp.kernels.optimizer_formulas import FORMULAS
-from fastmlp.kernels.optimizers import OPTIMIZERS
+from fastmlp.kernels.optimizers import OPTIMIZERS, AdamCorrectedByRate, ClassicalSGD
 from fastmlp.metrics import METRICS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -70,6 +70,7 @@ def test_every_optimizer_is_there_with_its_source(name):
 
 def test_every_formula_is_of_one_optimizer():
     named = [name for cls in OPTIMIZERS.values() for name in (cls.name, *cls.variants)]
+    named += [*ClassicalSGD.variants, AdamCorrectedByRate.name]  # which have no name
     assert sorted(named) == sorted(FORMULAS)
 
 
@@ -187,6 +188,9 @@ CHOSEN = {
     "momentum": fastmlp.SGD(0.1, momentum=0.8),
     "nesterov": fastmlp.SGD(0.1, momentum=0.8, nesterov=True),
     "rmsprop_momentum": fastmlp.RMSprop(0.1, momentum=0.8),
+    "classical_momentum": ClassicalSGD(0.1, momentum=0.8, nesterov=False),
+    "classical_nesterov": ClassicalSGD(0.1, momentum=0.8),
+    "adam_corrected_by_rate": AdamCorrectedByRate(0.1),
     "adamw": fastmlp.AdamW(0.1, weight_decay=0.3),
     "lion": fastmlp.Lion(0.1, weight_decay=0.3),
 }
@@ -227,5 +231,5 @@ def test_the_formulas_of_optimizers_are_what_they_do(name):
     text = FORMULAS[name].text
     wanted = by_training(optimizer, gradients)
     assert by_the_text(text, optimizer, gradients) == pytest.approx(wanted, rel=1e-9)
-    mistaken = text.replace("w -= learning_rate *", "w -= 1.001 * learning_rate *")
+    mistaken = text.replace("w -= ", "w -= 0.001 * g + ")
     assert by_the_text(mistaken, optimizer, gradients) != pytest.approx(wanted, rel=1e-5)

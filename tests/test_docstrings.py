@@ -1,7 +1,7 @@
 """Docstrings: their examples run and tell the truth, and nothing public goes without."""
 
 import doctest
-import importlib
+import importlib.util
 import inspect
 import pkgutil
 import re
@@ -17,6 +17,8 @@ from fastmlp.kernels.optimizers import Optimizer
 from fastmlp.schedules import RateSchedule
 
 NOT_INSTALLED = {"ahead_of_time", "object_symbols"}
+if not importlib.util.find_spec("sklearn"):
+    NOT_INSTALLED |= {"sklearn"}
 if not extension_exists():
     NOT_INSTALLED |= {"compiled", "_compiled"}
 NOT_MADE_BY_USERS = (
@@ -25,10 +27,17 @@ NOT_MADE_BY_USERS = (
 )  # fmt: skip
 
 
+def packages():
+    """Those that are installed with all that they need."""
+    yield from (fastmlp, fastmlp.kernels)
+    if importlib.util.find_spec("sklearn"):
+        yield importlib.import_module("fastmlp.sklearn")
+
+
 def modules():
     """The names of all modules that are installed."""
     names = {"fastmlp"}
-    for package in (fastmlp, fastmlp.kernels):
+    for package in packages():
         for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
             if module.name.split(".")[-1] not in {"__main__", *NOT_INSTALLED}:
                 names.add(module.name)
@@ -63,12 +72,16 @@ def test_a_wrong_example_is_caught():
 
 def public():
     """(name, object) of everything that users call or make."""
-    for name in fastmlp.__all__:
-        thing = getattr(fastmlp, name)
+    things = {name: getattr(fastmlp, name) for name in fastmlp.__all__}
+    if importlib.util.find_spec("sklearn"):
+        from fastmlp import sklearn
+
+        things |= {name: getattr(sklearn, name) for name in sklearn.__all__}
+    for name, thing in things.items():
         yield name, thing
         if inspect.isclass(thing) and not issubclass(thing, Optimizer | Function | RateSchedule):  # methods for kernels
             for method, function in inspect.getmembers(thing, inspect.isfunction):
-                if not method.startswith("_"):
+                if not method.startswith("_") and function.__module__.startswith("fastmlp"):
                     yield f"{name}.{method}", function
 
 

@@ -122,6 +122,20 @@ def test_evaluate_is_the_loss_that_gradient_gives(backend, dtype):
     assert executor.evaluate(network.X, network.y) == executor.gradient(network.X, network.y)[0]
 
 
+def test_gradients_are_those_of_the_parameters_as_they_are(backend, dtype):
+    network = classifier(dtype)
+    executor = network.executor(backend)
+    evaluate = executor.gradients(network.X, network.y)
+    for _ in range(3):
+        value, gradient = evaluate()
+        again, slopes = executor.gradient(network.X, network.y)
+        assert value == again
+        np.testing.assert_array_equal(gradient, slopes)
+        executor.parameters[...] -= gradient
+        executor.changed()
+    assert evaluate()[0] < value
+
+
 def test_more_samples_than_a_chunk(fast_backend, dtype):
     network = regressor(dtype, samples=2 * CHUNK + 3)
     executor = network.executor(fast_backend)

@@ -10,6 +10,7 @@ from cases import case, optimizers, rows_in_batches, smooth_optimizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import fastmlp
 from fastmlp.kernels import layout
 from fastmlp.kernels.interpreted import _namespace
 from fastmlp.kernels.optimizers import SGD, Adam, AdamW, NAdam
@@ -28,7 +29,9 @@ WISHES = {
     "rate_factors": Regularization(rate_factors=(0.25, 1.0, 3.0)),
     "frozen below": Regularization(rate_factors=(0.0, 0.0, 1.0), l2=0.1, max_norm=0.9),
     "frozen above": Regularization(rate_factors=(1.0, 0.0, 0.0), clip_norm=0.1, ema_decay=0.8),
-    "all": Regularization(0.01, 0.02, 0.1, 0.3, 0.4, 0.95, 0.8, (0.5, 1.0, 2.0), True),
+    "alpha": Regularization(alpha=2.0),
+    "alpha and others": Regularization(l1=0.1, alpha=2.0, clip_norm=0.1),
+    "all": Regularization(0.01, 0.02, 0.1, 0.3, 0.4, 0.95, 0.8, (0.5, 1.0, 2.0), True, 0.5),
 }
 
 
@@ -88,6 +91,48 @@ def check(backend, network, schedule):
     assert (norms is not None) == schedule.regularization.gradient_norms
     if norms is not None:
         close(norms, np.reshape(all_norms, (schedule.epochs, -1)).mean(axis=1))
+
+
+def by_hand(backend, weights, batch_size, epochs=1, dtype="float64"):
+    """A weight of 3 and a bias that fit y = 3 x + 1, so that only the penalty moves them, and what the epoch lost."""
+    network = fastmlp.NeuralNetwork([1, 1], dtype=dtype, backend=backend.name)
+    network.parameters = [3, 1]
+    X = np.arange(4.0)[:, np.newaxis]
+    schedule = Schedule(SGD(0.5), batch_size, epochs, regularization=Regularization(alpha=2.0), value_divisor=2)
+    history = network._train(X, 3 * X + 1, schedule, weights=weights)
+    return network.parameters.tolist(), history.loss
+
+
+def test_alpha_is_divided_by_what_a_batch_weighs(backend):
+    # the penalty is w^2, in the mean over 4 samples 9/4; its derivative, 2 w, is shared by all of a batch
+    assert by_hand(backend, None, 4) == ([3 - 0.5 * 2 * 3 / 4, 1], [9 / 4])
+    assert by_hand(backend, np.array([0.5, 1.5, 1.0, 1.0]), 4) == ([3 - 0.5 * 2 * 3 / 4, 1], [9 / 4])
+    network = case((3, 5, 2), "tanh", "identity", "mean_squared_error", "float64", 7)
+    weights = np.array([2.0, 0.5, 1.5, 0.0, 0.0, 2.0, 1.0])
+    schedule = Schedule(SGD(0.1), 3, 1, regularization=Regularization(alpha=2.0))  # of weights 4, 2 and 1
+    executor, state = network.executor(backend), network.state(schedule.optimizer)
+    work = executor.training(network.X, network.y, state, schedule, weights=weights)
+    assert work.run(0, 3) == 3
+    assert work.collect()
+    vector, loss = network.parameters, 0.0
+    is_weight = oracle.join([(np.ones((3, 5)), np.zeros(5)), (np.ones((5, 2)), np.zeros(2))])
+    for rows, weight in (([0, 1, 2], 4), ([3, 4, 5], 2), ([6], 1)):
+        parts = [
+            oracle.loss_and_gradient(*network.formulas, network.model.loss, vector, network.X[[i]], network.y[[i]])
+            for i in rows
+        ]
+        total, slope = (sum(weights[i] * part[k] for i, part in zip(rows, parts, strict=True)) for k in (0, 1))
+        loss += (total + np.sum((is_weight * vector) ** 2)) / 7
+        vector = vector - 0.1 * (slope + 2 * is_weight * vector) / weight
+    np.testing.assert_allclose(executor.parameters, vector, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(work.losses, [loss], rtol=1e-10)
+
+
+def test_value_divisor_is_of_the_loss_alone(backend):
+    network = case((3, 5, 2), "tanh", "identity", "mean_squared_error", "float64", 6)
+    one, two = (trained(backend, network, Schedule(SGD(0.1), 3, 2, value_divisor=d)) for d in (None, 8))
+    assert one[0].tolist() == two[0].tolist()
+    np.testing.assert_allclose(one[-1], 4 * two[-1], rtol=1e-12)  # the loss's own is 2, its outputs
 
 
 @pytest.mark.parametrize("wishes", WISHES.values(), ids=WISHES)
@@ -249,7 +294,7 @@ def test_an_error_is_caught(level, monkeypatch):
     check(backend, network, schedule)
     right = namespace["penalize"]
     monkeypatch.setitem(
-        namespace, "penalize", lambda plan, start, gradient, biases, count: right(plan, start, gradient, 0, count)
+        namespace, "penalize", lambda plan, start, part, biases, count, l2: right(plan, start, part, 0, count, l2)
     )
     with pytest.raises(AssertionError):
         check(backend, network, schedule)
@@ -257,7 +302,7 @@ def test_an_error_is_caught(level, monkeypatch):
 
 def test_places_are_in_the_order_of_the_fields():
     places = [layout.L1, layout.L2, layout.WEIGHT_DECAY, layout.CLIP_VALUE, layout.CLIP_NORM]
-    places += [layout.MAX_NORM, layout.AVERAGE_DECAY]
-    numbers = Regularization(1, 2, 3, 4, 5, 6, 0.7).numbers
-    assert [numbers[place] for place in places] == [1, 2, 3, 4, 5, 6, 0.7]
+    places += [layout.MAX_NORM, layout.AVERAGE_DECAY, layout.ALPHA]
+    numbers = Regularization(1, 2, 3, 4, 5, 6, 0.7, alpha=8).numbers
+    assert [numbers[place] for place in places] == [1, 2, 3, 4, 5, 6, 0.7, 8]
     assert len(numbers) == layout.WISHES

@@ -70,18 +70,24 @@ def test_what_it_says(capsys, minimize):
     assert capsys.readouterr().out.splitlines() == expected
 
 
+def evaluations(monkeypatch, network, changed):
+    """Have a network evaluated by changed(evaluate), in which evaluate() is what it would have been."""
+    right = network._executor.gradients
+    monkeypatch.setattr(network._executor, "gradients", lambda *arguments: lambda: changed(right(*arguments)))
+
+
 def test_an_interrupt_keeps_the_last_accepted_parameters(monkeypatch, minimize):
     network, X, y = problem()
     twin, _, _ = problem()
-    evaluate, calls = network._executor.gradient, []
+    calls = []
 
-    def interrupted(*arguments):
+    def interrupted(evaluate):
         calls.append(network.parameters)
         if len(calls) == 9:
             raise KeyboardInterrupt
-        return evaluate(*arguments)
+        return evaluate()
 
-    monkeypatch.setattr(network._executor, "gradient", interrupted)
+    evaluations(monkeypatch, network, interrupted)
     with pytest.raises(KeyboardInterrupt):
         network.train(X, y, 50, optimizer="lbfgs")
     accepted = network._epochs
@@ -93,14 +99,14 @@ def test_an_interrupt_keeps_the_last_accepted_parameters(monkeypatch, minimize):
 
 def test_hills_that_are_not_finite_are_turned_back_from(monkeypatch, minimize):
     network, X, y = problem()
-    evaluate, calls = network._executor.gradient, []
+    calls = []
 
-    def spoiled(*arguments):
+    def spoiled(evaluate):
         calls.append(None)
-        loss, gradient = evaluate(*arguments)
+        loss, gradient = evaluate()
         return (np.nan, gradient * np.nan) if len(calls) in (3, 6) else (loss, gradient)
 
-    monkeypatch.setattr(network._executor, "gradient", spoiled)
+    evaluations(monkeypatch, network, spoiled)
     losses = network.train(X, y, 30, optimizer="lbfgs").loss
     assert len(losses) > 10
     assert losses == sorted(losses, reverse=True)

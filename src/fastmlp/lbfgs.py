@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from .history import History
-from .kernels.plan import Array
+from .kernels.folding import parts
+from .kernels.plan import Array, Model
 from .kernels.settings import FROM_1, NOT_NEGATIVE, Settings, setting
 from .kernels.sparse_rows import Samples
 from .training import ALL_TRAINED, Watch
-from .vector import parameter_vector
 
 if TYPE_CHECKING:
     from .watching import Watcher
@@ -70,17 +70,23 @@ def find_minimizer() -> Callable[..., Any]:
     return found
 
 
+def of_weights(model: Model, value: float) -> Array:
+    """A canonical vector that is this for weights, and 0 for all else."""
+    vector = np.zeros(model.parameter_count)
+    for weights, *_ in parts(model, vector):
+        weights[...] = value
+    return vector
+
+
 class Descent:
     """Iterations on a network's parameters: each is an epoch, which may be looked at as those of kernels are."""
 
     def __init__(
         self, network: Any, data: tuple[Samples, Array, Array | None], l2: float, history: History, watch: Watch | None
     ) -> None:
-        self._network, self._data, self._history, self._watch = network, data, history, watch
-        penalties = parameter_vector(np.zeros(network._model.parameter_count), network._model)
-        for layer in penalties.layers:
-            layer.weights[...] = l2
-        self._penalties = np.asarray(penalties)
+        self._network, self._history, self._watch = network, history, watch
+        self._penalties = of_weights(network._model, l2)
+        self._evaluate = network._executor.gradients(*data)
         self._accepted: Array = network._parameters.copy()  # by the last iteration
         self._first_epoch, self._loss, self._last_finite = network._epochs, 0.0, np.inf
         self._unseen, self._assigned = False, False  # an iteration; new parameters, by a callback
@@ -126,9 +132,8 @@ class Descent:
     def _objective(self, x: Array) -> tuple[float, Array]:
         with np.errstate(over="ignore"):
             self._network._parameters[...] = x
-        executor = self._network._executor
-        executor.changed()
-        self._loss, gradient = executor.gradient(*self._data)
+        self._network._executor.changed()
+        self._loss, gradient = self._evaluate()
         penalty = self._penalties * x
         return self._loss + float(penalty @ x) / 2, gradient + penalty
 

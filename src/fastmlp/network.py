@@ -14,7 +14,7 @@ from .kernels.backends import backend as find_backend
 from .kernels.functions import Function, from_record, to_record
 from .kernels.losses import LOSSES
 from .kernels.normalization import NORMALIZATIONS, first_values
-from .kernels.optimizers import OPTIMIZERS
+from .kernels.optimizers import KNOWN_OPTIMIZERS
 from .kernels.plan import Array
 from .streaming import Streaming
 
@@ -214,7 +214,9 @@ class NeuralNetwork(Streaming):
         network._epochs = validation.count("epochs", header["epochs"])
         if header["optimizer"] is not None:
             settings = dict(header["optimizer"])
-            optimizer = OPTIMIZERS[validation.name_of("optimizer", settings.pop("name"), OPTIMIZERS)](**settings)
+            optimizer = KNOWN_OPTIMIZERS[validation.name_of("optimizer", settings.pop("name"), KNOWN_OPTIMIZERS)](
+                **settings
+            )
             network._optimizer, network._updates = optimizer, validation.count("updates", header["updates"])
             state = validation.state("optimizer_state", arrays["optimizer_state"], (len(optimizer.slots), *shape))
             network._state = state.astype(model.dtype)

@@ -1,0 +1,277 @@
+"""What both estimators share: a fit from data to attributes, and predictions from these.
+
+What is fitted are plain attributes, arrays and builtins, which may be pickled, shown and changed. The network that
+computes is made of them when it is needed, kept for the next time, and left out of copies.
+"""
+
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from .. import validation
+from ..kernels.folding import parts_of_layers
+from ..kernels.functions import name_of
+from ..kernels.plan import Array, Model
+from ..kernels.sparse_rows import Samples
+from ..network import NeuralNetwork
+from ..schedules import seen_from_record, seen_to_record
+from ..sparse import sparse_rows
+from . import parameters, private, quasi_newton, steps
+from .callbacks import CallbackSupportMixin, fit_callbacks
+from .held_out import HeldOut, Score
+from .targets import Target
+from .threads import threads_of
+
+SEEDS = 2**31 - 1
+
+
+class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: ignore[misc]
+    """Everything but what targets mean."""
+
+    _score_of: Score
+    loss_curve_: list[float]
+    best_loss_: float | None
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    _network_kept: tuple[Any, Any, Any] | None  # what it was made for, the network, and views of its parameters
+    _progress: dict[str, Any]  # what goes on in `partial_fit`: epochs, updates, the optimizer's vectors, the seed
+
+    # --- what the two estimators say
+
+    def _checked_target(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Target, Any]:
+        """X, what to train on, and the labels or numbers that were given."""
+        raise NotImplementedError
+
+    def _target_of_others(self, y: Any) -> Array:
+        """Targets of validation data, as kernels take them."""
+        raise NotImplementedError
+
+    def _loss_name(self) -> Any:
+        """The loss of the fitted network, as fastmlp calls it."""
+        raise NotImplementedError
+
+    def _class_weights(self, y: Any, incremental: bool) -> Array | None:
+        """Weights of the samples' classes."""
+        return None
+
+    # --- fitting
+
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None, incremental: bool = False
+    ) -> Self:  # fmt: skip
+        hidden, by_steps = self._hidden_sizes(), parameters.is_by_steps(self.solver)
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True: it is one epoch")
+        if validation_data is not None and not by_steps:
+            raise ValueError("validation_data must be None for solver 'lbfgs', which does not stop by them")
+        first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        given = X, y, {} if sample_weight is None else {"sample_weight": sample_weight}
+        X, target, y = self._checked_target(X, y, incremental, reset=first)
+        weights = self._weights(X, y, sample_weight, incremental)
+        random = check_random_state(self.random_state)
+        if first:
+            self._initialize(self._checked_model([X.shape[1], *hidden, target.outputs], X.dtype), random)
+        elif self.n_outputs_ != target.outputs:
+            raise ValueError(f"y must be of {self.n_outputs_} outputs as before, got {target.outputs}")
+        network = self._network()
+        network.threads = threads_of(self)
+        held_out = self._validation(validation_data) if validation_data is not None else None
+        if by_steps and self.early_stopping and held_out is None:
+            X, target, weights, held_out = self._split(X, target, weights, random)
+        if by_steps and (first or not hasattr(self, "loss_curve_")):
+            self._forget(held_out is not None)
+        elif held_out is not None and self.validation_scores_ is None:
+            self.validation_scores_, self.best_validation_score_ = [], -np.inf
+        callbacks = None if incremental else fit_callbacks(self, self.max_iter if by_steps else 1, *given)
+        if by_steps:
+            well = steps.descend(self, network, samples(X), target, weights, held_out, callbacks, incremental)
+        else:
+            well = quasi_newton.minimize(self, network, samples(X), target, weights, callbacks)
+        if not well:
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+                "preprocessed."
+            )
+        self._take_over(network)
+        if callbacks is not None:
+            callbacks.end()
+        return self
+
+    def _hidden_sizes(self) -> list[int]:
+        sizes = self.hidden_layer_sizes
+        chosen = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        if any(size <= 0 for size in chosen):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {chosen}")
+        return chosen
+
+    def _weights(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Array | None:
+        of_classes = self._class_weights(y, incremental)
+        if sample_weight is None and of_classes is None:
+            return None
+        weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        if of_classes is not None:
+            weights = weights * of_classes
+        total = weights.sum()
+        if not 0 < total < np.inf:
+            raise ValueError(f"sample_weight must be such that their sum is a number above 0, got {total}")
+        return weights
+
+    def _checked_model(self, sizes: list[int], dtype: Any) -> Model:
+        """What is to be fitted, before anything is changed."""
+        if not parameters.is_by_steps(self.solver):
+            parameters.refuse_what_is_for_steps(self)
+        parameters.disturbance(self, len(sizes) - 2)
+        hidden = parameters.hidden_activations(self.activation)
+        return validation.model(sizes, hidden, None, self._loss_name(), dtype if self.dtype is None else self.dtype)
+
+    def _initialize(self, model: Model, random: Any) -> None:
+        """First weights and biases are drawn as scikit-learn draws them."""
+        self.n_iter_, self.t_ = 0, 0
+        self.n_layers_, self.n_outputs_ = len(model.sizes), model.sizes[-1]
+        *hidden, output = map(name_of, model.activations)
+        self.out_activation_ = parameters.THEIRS.get(output, output)
+        self.coefs_, self.intercepts_ = [], []
+        names = [*hidden, hidden[-1] if hidden else self.activation]  # the last layer as the one before
+        for (inputs, outputs), name in zip(pairwise(model.sizes), names, strict=True):
+            bound = np.sqrt((2.0 if name in ("sigmoid", "logistic") else 6.0) / (inputs + outputs))
+            self.coefs_.append(random.uniform(-bound, bound, (inputs, outputs)).astype(model.dtype, copy=False))
+            self.intercepts_.append(random.uniform(-bound, bound, outputs).astype(model.dtype, copy=False))
+        self._progress = {"epochs": 0, "updates": 0, "slots": None}
+        self.__dict__.pop("_rate", None)
+        self._network_kept = None
+
+    def _forget(self, measured: bool) -> None:
+        """Begin the records of training."""
+        self.loss_curve_ = []
+        self._no_improvement_count = 0
+        self.best_loss_ = None if self.early_stopping else np.inf
+        self.validation_scores_ = [] if measured else None
+        self.best_validation_score_ = -np.inf if measured else None
+
+    def _split(
+        self, X: Any, target: Target, weights: Array | None, random: Any
+    ) -> tuple[Any, Target, Array | None, HeldOut]:  # fmt: skip
+        """Hold samples out, as scikit-learn does: a binary target in proportion."""
+        arrays = [X, target.values] if weights is None else [X, target.values, weights]
+        parts = train_test_split(
+            *arrays, random_state=random, test_size=self.validation_fraction, stratify=target.strata
+        )
+        if parts[1].shape[0] < 2:
+            raise ValueError(
+                "The validation set is too small: a larger validation_fraction or more samples would make it larger"
+            )
+        X, held_X, y, held_y = parts[:4]
+        kept, held = (None, None) if weights is None else parts[4:]
+        if kept is not None and held is not None and not (kept.any() and held.any()):
+            raise ValueError("sample_weight must be above 0 for some samples that are held out, and for some others")
+        return X, target.of(y), kept, HeldOut(samples(held_X), held_y, held, type(self)._score_of)
+
+    def _validation(self, data: Any) -> HeldOut:
+        if not isinstance(data, tuple | list) or not 2 <= len(data) <= 3:
+            raise TypeError(f"validation_data must be (X, y) or (X, y, sample_weight), got {type(data).__name__}")
+        X = self._checked_samples(data[0])
+        y = self._target_of_others(data[1])
+        if len(y) != X.shape[0]:
+            raise ValueError(f"validation_data must be of as many samples as targets, got {X.shape[0]} and {len(y)}")
+        weights = _check_sample_weight(data[2], X, dtype=np.float64, ensure_non_negative=True) if data[2:] else None
+        return HeldOut(samples(X), y, weights, type(self)._score_of)
+
+    # --- attributes and the network
+
+    def _network(self) -> Any:
+        """A network with the weights that there are now, whoever has assigned them."""
+        coefs = [np.asarray(coef) for coef in self.coefs_]
+        sizes = (coefs[0].shape[0], *(coef.shape[1] for coef in coefs))
+        hidden = parameters.hidden_activations(self.activation)
+        asked = (sizes, tuple(hidden) if isinstance(hidden, list) else hidden, self._loss_name(), coefs[0].dtype)
+        kept = self.__dict__.get("_network_kept")
+        if kept is None or kept[0] != asked:
+            network = NeuralNetwork.__new__(NeuralNetwork)
+            dtype = asked[3].name if asked[3].kind == "f" else "float64"
+            model: Model = validation.model(sizes, hidden, None, asked[2], dtype)
+            network._assemble(model, self._flat(model.dtype), self._seed_of_orders(), None)
+            self._go_on(network)
+            self._network_kept = asked, network, [np.asarray(p) for layer in network._live().layers for p in layer]
+            return network
+        _, network, views = kept
+        if not all(map(np.array_equal, views, self._parts())):
+            network._parameters[...] = self._flat(network.dtype)
+            network._parameters_changed()
+        return network
+
+    def _seed_of_orders(self) -> int:
+        """Of the orders of samples, and of what is dropped: drawn once, for all the epochs that follow."""
+        progress = self.__dict__.setdefault("_progress", {"epochs": 0, "updates": 0, "slots": None})
+        if "seed" not in progress:
+            random = check_random_state(self.random_state)
+            if isinstance(self.random_state, int | np.integer):
+                random = np.random.RandomState([int(self.random_state) & 0xFFFFFFFF, 1])
+            progress["seed"] = int(random.randint(SEEDS))
+        seed: int = progress["seed"]
+        return seed
+
+    def _go_on(self, network: Any) -> None:
+        """Bring a new network to where the training was."""
+        progress = self._progress
+        network._epochs = progress["epochs"]
+        if progress["slots"] is not None and parameters.is_by_steps(self.solver):
+            optimizer = parameters.optimizer(self)
+            if progress["slots"].shape == (len(optimizer.slots), len(network._parameters)):
+                network._begin_with(optimizer)
+                network._state[...] = progress["slots"]
+                network._updates = progress["updates"]
+                network._seen = progress["plateau"] and seen_from_record(progress["plateau"])
+
+    def _take_over(self, network: Any) -> None:
+        """Keep what training has left."""
+        self.__dict__.update(self._unpacked(network._parameters.copy()))
+        plateau = None if network._seen is None else seen_to_record(network._seen)
+        self._progress |= {
+            "epochs": network._epochs, "updates": network._updates, "slots": network._state.copy(), "plateau": plateau
+        }  # fmt: skip
+
+    def _unpacked(self, vector: Array) -> dict[str, Any]:
+        sizes = (len(self.coefs_[0]), *(coef.shape[1] for coef in self.coefs_))
+        coefs, intercepts = zip(*parts_of_layers(sizes, (), vector), strict=True)
+        return {"coefs_": list(coefs), "intercepts_": list(intercepts)}
+
+    def _parts(self) -> list[Array]:
+        return [part for pair in zip(self.coefs_, self.intercepts_, strict=True) for part in pair]
+
+    def _flat(self, dtype: str) -> Array:
+        return np.concatenate(list(map(np.ravel, self._parts()))).astype(dtype, copy=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        state.pop("_network_kept", None)
+        return state
+
+    # --- predicting
+
+    def _checked_samples(self, X: Any) -> Any:
+        return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+
+    def _outputs(self, X: Any, check_input: bool = True) -> Array:
+        """Of the last layer, (n, outputs)."""
+        if check_input:
+            X = self._checked_samples(X)
+        network = self._network()
+        if network.threads != (threads := threads_of(self)):
+            network.threads = threads
+        outputs: Array = network.predict(X.tocsr() if hasattr(X, "tocsr") else X)
+        return outputs
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def samples(X: Any) -> Samples:
+    """As kernels take them."""
+    return sparse_rows(X.tocsr(), X.shape[1]) if hasattr(X, "tocsr") else X

@@ -1,0 +1,63 @@
+"""Targets as kernels take them, and the loss that scikit-learn makes of them.
+
+scikit-learn's gradient is that of the sum over outputs, where ours is of the mean. It reports half of the mean over
+outputs for squared errors, sums for the rest, and for Poisson's the deviance, which differs by what no weight changes.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..kernels.functions import Function
+from ..kernels.losses import divisor
+from ..kernels.plan import Array
+
+
+@dataclass(frozen=True)
+class Target:
+    """Targets, and what the sum of their losses is divided by, beside the number of samples; None: as fastmlp does."""
+
+    values: Array
+    loss: str | Function
+    outputs: int
+    delta_divisor: int | None = None
+    value_divisor: int | None = None
+    deviance: bool = False
+    strata: Array | None = None  # what parts of the samples are drawn in proportion to
+
+    def of(self, values: Array) -> "Target":
+        """The same of other samples."""
+        return replace(self, values=values, strata=None)
+
+    def by(self, loss: str | Function) -> "Target":
+        """The same by another loss, as fastmlp divides it."""
+        return replace(self, loss=loss, delta_divisor=None, value_divisor=None)
+
+    def own_divisor(self, outputs: int) -> int:
+        """What fastmlp divides by."""
+        return divisor(self.loss, outputs)
+
+    def constant(self, weights: Array | None) -> float:
+        """What the mean loss lacks of the deviance."""
+        if not self.deviance:
+            return 0.0
+        y = self.values.astype(np.float64)
+        each = np.sum(y * np.log(np.where(y > 0, y, 1.0)) - y, axis=1)
+        return float(np.average(each, weights=weights))
+
+
+def squared_errors(y: Array) -> Target:
+    """Half of their mean; the derivative of a square is divided by 2, too."""
+    return Target(y, "mean_squared_error", y.shape[1], 2, 2 * y.shape[1])
+
+
+def poisson_deviances(y: Array) -> Target:
+    """Half of them."""
+    return Target(y, "poisson", y.shape[1], 1, 1, deviance=True)
+
+
+def log_losses(y: Array, classes: int = 0) -> Target:
+    """Of labels (n,), or of yes and no (n, outputs)."""
+    if y.ndim == 1:
+        return Target(y, "categorical_cross_entropy", classes)
+    return Target(y, "binary_cross_entropy", y.shape[1], 1, 1, strata=y if y.shape[1] == 1 else None)
