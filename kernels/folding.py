@@ -32,6 +32,15 @@ def parts_of_layers(sizes: tuple[int, ...], normalizations: Normalizations, vect
         yield views
 
 
+def trained_parts(model: Model) -> list[slice]:
+    """Of each layer, where weights, biases and gains are in a canonical vector: before running statistics."""
+    start, slices = 0, []
+    for views in parts(model, np.empty(model.parameter_count)):
+        slices.append(slice(start, start + sum(view.size for view in views[:3])))
+        start += sum(view.size for view in views)
+    return slices
+
+
 def fold(model: Model, vector: Array) -> Array:
     """The canonical vector of `model.folded` that computes the same."""
     if model.folded is model:
@@ -49,10 +58,13 @@ def fold(model: Model, vector: Array) -> Array:
 
 
 def unfold_gradient(model: Model, vector: Array, gradient: Array) -> Array:
-    """The derivatives with respect to `vector`, from those with respect to what it is folded to."""
+    """The derivatives with respect to `vector`, from those with respect to what it is folded to.
+
+    Those of running statistics, which are not for gradients to change, are left at 0.
+    """
     if model.folded is model:
         return gradient
-    unfolded = np.empty(model.parameter_count, vector.dtype)
+    unfolded = np.zeros(model.parameter_count, vector.dtype)
     layers = zip(parts(model, vector), parts(model.folded, gradient), parts(model, unfolded), strict=True)
     for l, (values, source, target) in enumerate(layers):
         if kind_of(model.normalizations[l]) == BY_BATCH:
@@ -61,8 +73,7 @@ def unfold_gradient(model: Model, vector: Array, gradient: Array) -> Array:
             spread = deviations(model, l, variances)
             of_scales = (of_weights * weights).sum(axis=0) - of_biases * means
             target[0][...], target[1][...] = of_weights * (gains / spread), of_biases
-            target[2][...], target[3][...] = of_scales / spread, -of_biases * (gains / spread)
-            target[4][...] = of_scales * gains / (-2 * spread * spread * spread)
+            target[2][...] = of_scales / spread
         else:
             for numbers, place in zip(source, target, strict=True):
                 place[...] = numbers

@@ -47,15 +47,17 @@ class LayerNormalization(Variant):
 class BatchNormalization(Variant):
     """In training, each neuron's weighted sums over the batch get mean 0 and variance 1, then a gain and a bias.
 
-    Elsewhere, running averages of the batches' means and variances are in the place of these: the layer then computes
-    what one without normalization does, with other weights and biases, and just as fast.
+    Elsewhere, and in frozen layers, running averages of the batches' means and variances are in the place of these: the
+    layer then computes what one without normalization does, with other weights and biases, and just as fast. Samples
+    count by their weights, and variances are mean squares: sums are divided by the number of samples, n, not by n - 1.
 
     Parameters
     ----------
     epsilon : float, default 1e-5
         Added to the variance.
     momentum : float, default 0.1
-        The share of a new batch in the running averages. A batch of one sample, which has no variance, has none.
+        The share of a new batch in the running averages. A batch of which one sample alone has weight, and so no
+        variance, has none; nor does it train what is below.
 
     Raises
     ------

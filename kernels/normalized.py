@@ -184,6 +184,18 @@ def rows_of_batch(plan):
     return min(plan[BATCH_SIZE], plan[SAMPLES] - plan[POSITION])
 
 
+def rows_with_weight(plan):
+    """How many rows of the batch have any."""
+    rows = rows_of_batch(plan)
+    if plan[WEIGHTS] == 0:
+        return rows
+    count = 0
+    for i in range(rows):
+        if weight_of(plan, plan[POSITION] + i) > 0.0:
+            count += 1
+    return count
+
+
 def uses_batch(plan, l):
     """Whether a layer is normalized by statistics of the batch."""
     if not is_normalized(plan, l) or is_frozen(plan, l):
@@ -213,6 +225,7 @@ def meet_forward(plan, l):
     epsilon, momentum = real(settings[0]), real(settings[1])
     rows, shares = rows_of_batch(plan), reals(plan[BATCH_STATISTICS])
     of_batch = uses_batch(plan, l)
+    keeping = of_batch and plan[RANK] == 0 and rows_with_weight(plan) > 1
     if of_batch:
         meet(plan)  # whoever waits in vain is told so at the end of the step
     for j in range(0, width, LANES):
@@ -221,7 +234,7 @@ def meet_forward(plan, l):
             z = at(reals(record[SUMS]), j)
             of_rows = mean_of_column(rows, shares, z, stride)
             squares = variance_of_column(rows, shares, z, stride, of_rows)
-            if plan[RANK] == 0 and rows > 1:
+            if keeping:
                 store(running, j, mean + momentum * (of_rows - mean))
                 store(running, width + j, variance + momentum * (squares - variance))
             mean, variance = of_rows, squares

@@ -11,7 +11,7 @@ import numpy as np
 
 from .disturbance import Disturbance, drops
 from .disturbed import PLACE_OF_INPUTS, PLACE_OF_LAYERS, PLACE_OF_NOISE
-from .folding import fold, parts, unfold_gradient
+from .folding import fold, parts, trained_parts, unfold_gradient
 from .functions import row_of
 from .losses import LOSSES, divisor
 from .normalization import settings_of
@@ -36,15 +36,6 @@ from .training import Schedule
 def dense_rows(X: Samples, dtype: str, chosen: Any = slice(None)) -> Array:
     """All samples, or some, as an array of this type."""
     return X.dense(dtype, chosen) if isinstance(X, SparseRows) else X[chosen].astype(dtype)
-
-
-def trained_slices(model: Model) -> list[slice]:
-    """Of each layer, where weights, biases and gains are in a canonical vector: before running statistics."""
-    start, slices = 0, []
-    for views in parts(model, np.empty(model.parameter_count)):
-        slices.append(slice(start, start + sum(view.size for view in views[:3])))
-        start += sum(view.size for view in views)
-    return slices
 
 
 def shares_of(rows: int, weights: Array | None, dtype: str) -> Array:
@@ -240,7 +231,8 @@ class ReferenceTraining:
         divisor, weights = self._executor.loss_divisor(), None if self._weights is None else self._weights[rows]
         frozen = lambda l: schedule.regularization.factor(l) == 0  # noqa: E731
         done = forward(model, self._parameters, X, logits, masks, shares_of(len(rows), weights, model.dtype), frozen)
-        self._follow(done, frozen)
+        if len(rows) > 1 if weights is None else np.count_nonzero(weights) > 1:
+            self._follow(done, frozen)
         mean_weight = 1.0 if weights is None or len(rows) == len(self._X) else float(weights.mean())
         samples = len(rows) * (schedule.delta_divisor or divisor)
         output, source = done.activations[-1], done.sources[-1]
@@ -257,7 +249,7 @@ class ReferenceTraining:
         else:
             gradient, _ = backpropagate(model, self._parameters, done, delta)
             if schedule.regularization == NOTHING:
-                for trained in trained_slices(model):
+                for trained in trained_parts(model):
                     self._update(trained, gradient, update_number)
             else:
                 self._regularized_update(epoch, gradient, update_number, len(rows) * mean_weight)
@@ -274,7 +266,7 @@ class ReferenceTraining:
         model = self._executor.model
         for l, (_, _, *rest) in enumerate(parts(model, self._parameters)):
             normalized = done.normalized[l]
-            if normalized and len(rest) == 3 and not frozen(l) and len(done.activations[0]) > 1:
+            if normalized and len(rest) == 3 and not frozen(l):
                 momentum = rest[1].dtype.type(settings_of(model.normalizations[l])[1])
                 rest[1] += momentum * (normalized.mean - rest[1])
                 rest[2] += momentum * (normalized.variance - rest[2])
@@ -312,7 +304,7 @@ class ReferenceTraining:
             self.gradient_norms[epoch] += norm / self.steps_per_epoch
         if wishes.clip_norm is not None and not norm <= wishes.clip_norm:
             gradient *= number(wishes.clip_norm / norm + (norm - norm))
-        slices = trained_slices(model)
+        slices = trained_parts(model)
         for l, ((weights, *_), _) in enumerate(pairs):
             if wishes.factor(l) == 0:
                 continue
@@ -335,7 +327,7 @@ class ReferenceTraining:
     def _update_layer_by_layer(self, done: Pass, delta: Array, update_number: int) -> None:
         """Each layer is updated before delta passes through it, so that it passes through the new weights."""
         model = self._executor.model
-        values, slices = list(parts(model, self._parameters)), trained_slices(model)
+        values, slices = list(parts(model, self._parameters)), trained_parts(model)
         for l in reversed(range(len(values))):
             gradient = np.zeros_like(self._parameters)
             backpropagate_layer(done, l, values[l], list(parts(model, gradient))[l], delta)

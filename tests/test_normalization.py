@@ -137,13 +137,60 @@ def test_with_momentum_one_a_batch_is_evaluated_as_it_was_trained_on(backend):
     np.testing.assert_allclose(network.evaluate(X, y), loss, rtol=1e-12)
 
 
-def test_a_batch_of_one_sample_moves_no_running_statistics(backend):
+def test_a_batch_in_which_one_sample_counts_moves_no_running_statistics(backend):
+    X, y = data(5)
+    network, whole = made("batch", backend.name), made("batch", backend.name)
+    network.train(X, y, 1, learning_rate=1e-300, batch_size=4, shuffle=False)  # the last has one
+    whole.train(X[:4], y[:4], 1, learning_rate=1e-300, batch_size=4, shuffle=False)
+    assert whole.layers[0].running_means.tolist() != [0] * 6
+    assert network.layers[0].running_means.tolist() == whole.layers[0].running_means.tolist()
+    assert network.layers[0].running_variances.tolist() == whole.layers[0].running_variances.tolist()
+    for weights in ([1, 0, 0, 0], [1, 0]):
+        one, two = made("batch", backend.name), made("batch", backend.name)
+        one.train(X[: len(weights)], y[: len(weights)], 2, batch_size=len(weights), sample_weight=weights)
+        two.train(X[:2], y[:2], 2, batch_size=2, sample_weight=[3, 0])
+        assert one.layers[0].running_variances.tolist() == [1] * 6
+        np.testing.assert_allclose(one.parameters, two.parameters, rtol=1e-12, atol=1e-14)
+
+
+def test_samples_without_weight_leave_no_trace(backend):
+    """Nor do whole batches of them."""
+    X, y = data(24)
+    far, classes = np.concatenate([X, 1e4 + np.ones((8, 4))]), np.array([0] * 12 + [1] * 12 + [2] * 8)
+    for with_them, without in (
+        ({"sample_weight": [1] * 24 + [0] * 8}, {}),
+        ({"class_weight": {2: 0}}, {"class_weight": {2: 0}}),
+    ):
+        by_class = "class_weight" in with_them
+        options = {"loss": "categorical_cross_entropy"} if by_class else {}
+        one, other = (
+            NeuralNetwork(
+                [4, 6, 5, 3 if by_class else 2], "tanh", normalization="batch", dtype="float64", seed=2,
+                backend=backend.name, **options,
+            )
+            for _ in range(2)
+        )  # fmt: skip
+        targets = classes if by_class else np.concatenate([y, y[:8]])
+        one.train(far, targets, 3, 0.05, 8, shuffle=False, **with_them)
+        other.train(X, targets[:24], 3, 0.05, 8, shuffle=False, **without)
+        np.testing.assert_allclose(one.parameters, other.parameters, rtol=1e-9, atol=1e-11)
+
+
+def test_batches_of_one_are_refused_where_they_would_train_on_constants():
     X, y = data()
-    network = made("batch", backend.name)
-    network.train(X, y, 2, batch_size=1)
-    assert network.layers[0].running_variances.tolist() == [1] * 6
-    assert network.layers[0].running_means.tolist() == [0] * 6
-    assert np.isfinite(network.parameters).all()
+    network = made("batch")
+    before = everything(network)
+    message = r"^batch_size must be above 1, as there must be samples, for batch normalization, got 1$"
+    for train in (
+        lambda: network.train(X, y, 1, batch_size=1),
+        lambda: network.train(X[:1], y[:1], 1),
+        lambda: network.train_stream([(X, y)], batch_size=1),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train()
+    assert everything(network) == before
+    network.train(X, y, 1, batch_size=1, rate_factors=[0, 0, 1])
+    made("layer").train(X, y, 1, batch_size=1)
 
 
 def test_predicting_costs_no_more_with_batch_normalization():
@@ -159,8 +206,21 @@ def test_gradients_are_those_of_differences(name):
     network = made(name)
     network.train(X, y, 3, batch_size=4)
     check = network.gradient_check(X, y, most=10**6)
-    assert check.checked == len(network.parameters)
+    running = [vector for layer in network.parameters.layers for vector in layer[3:]]
+    assert check.checked == len(network.parameters) - sum(vector.size for vector in running)
     assert check.max_relative_error < 1e-6
+
+
+def test_gradients_leave_running_statistics_alone():
+    X, y = data(7)
+    network = made("batch")
+    network.train(X, y, 3, batch_size=4)
+    before = network.layers[0].running_variances
+    for _ in range(3):
+        network.parameters = network.parameters - 0.3 * network.gradient(X, y)
+    assert network.layers[0].running_variances.tolist() == before.tolist()
+    network.layers[0].running_variances = [0] * 6  # where a difference would leave what is allowed
+    assert network.gradient_check(X, y, most=10**6).max_relative_error < 1e-5
 
 
 # --- kept and given back
@@ -223,11 +283,12 @@ def test_a_divergence_leaves_the_last_good_epoch():
     ("group", "normalization must be one of 'layer', 'batch', got 'group'"),
     (["layer"], "normalization must be one for all hidden layers, or a list of 2, got ['layer']"),
     (fastmlp.LeakyReLU(0.2), "normalization must be one of 'layer', 'batch', got LeakyReLU(negative_slope=0.2)"),
+    (LayerNormalization(1e-60), "epsilon must be above 0 as a float32, got LayerNormalization(epsilon=1e-60)"),
     (3, "normalization must be one of 'layer', 'batch', an object with settings, a list of these, or None, got 3"),
 ])  # fmt: skip
 def test_what_is_none_is_refused(wrong, sentence):
     with pytest.raises((TypeError, ValueError), match=f"^{re.escape(sentence)}$"):
-        made(wrong)
+        made(wrong, dtype="float32")
 
 
 def test_activations_are_no_normalizations():

@@ -120,6 +120,9 @@ class Computation(Core):
     def gradient(self, X: Any, y: Any, sample_weight: Any = None) -> ParameterVector:
         """The gradient of the loss on these samples with respect to the parameters.
 
+        It is that of `evaluate`: batch normalization is by running averages, and these themselves, which are not for
+        gradients to change, have derivatives of 0.
+
         Parameters
         ----------
         X, y, sample_weight

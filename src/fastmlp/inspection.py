@@ -11,6 +11,7 @@ from .computation import Computation
 from .core import CHECK, PERMUTATION
 from .history import aligned
 from .kernels.executor import Executor
+from .kernels.folding import trained_parts
 from .kernels.plan import Array, Model
 from .kernels.reference import ReferenceExecutor
 
@@ -176,8 +177,9 @@ class Inspection(Computation):
         model = replace(self._model, dtype="float64")
         executor = self._backend.executor(model, self._parameters.astype(np.float64))
         _, gradient = executor.gradient(X, y)
-        count = len(gradient)
-        chosen = np.arange(count) if count <= most else np.sort(generator.choice(count, most, replace=False))
+        chosen = np.concatenate([np.arange(part.start, part.stop) for part in trained_parts(model)])
+        if len(chosen) > most:
+            chosen = np.sort(generator.choice(chosen, most, replace=False))
         found = gradient[chosen]
         numerical = np.array([central_difference(executor, X, y, int(index)) for index in chosen])
         smallest = max(1e-3 * float(np.abs(gradient).max()), float(np.finfo(np.float64).tiny))

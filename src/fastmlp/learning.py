@@ -100,8 +100,8 @@ class Learning(Inspection):
             "sgd", "adam", "adamw", "nadam", "radam", "rmsprop", "adagrad", "adadelta", "lion", "rprop", "lbfgs",
             or an object such as `fastmlp.Adam(beta1=0.8)`.
         l1, l2 : float, default 0
-            Penalties: l1 * |w| + l2 / 2 * w^2, summed over weights, not biases, is minimized beside the loss in every
-            step. That is scikit-learn's `alpha` for l2 = alpha / batch_size. Losses are reported without them.
+            Penalties: l1 * |w| + l2 / 2 * w^2, summed over weights, not biases or gains, is minimized beside the loss
+            in every step. That is scikit-learn's `alpha` for l2 = alpha / batch_size. Losses are reported without them.
         weight_decay : float, default 0
             Before each step, w -= learning_rate * weight_decay * w for weights, not biases: no part of the gradient.
         clip_value : float, default None
@@ -113,9 +113,10 @@ class Learning(Inspection):
         ema_decay : float, default None
             Keep a running average of the parameters for `averaged`: after each step it is ema_decay times itself plus
             1 - ema_decay times the parameters. It begins with the parameters before the first step, and goes on in
-            later calls. After a divergence it is as it was before the call.
+            later calls; one without leaves it as it is. After a divergence it is as it was before the call.
         rate_factors : sequence of float, default None
-            By what the learning rate of each layer is multiplied; 0 freezes a layer.
+            By what the learning rate of each layer is multiplied; 0 freezes a layer, which then normalizes by running
+            averages if it does by batches.
         dropout : float or sequence of float, default 0
             The probability, below 1, with which each activation of a hidden layer is dropped in a step: set to zero,
             the others being multiplied by 1 / (1 - dropout), so that the mean stays. One for all hidden layers, or one
@@ -255,6 +256,7 @@ class Learning(Inspection):
                 return watch.history
             epochs -= watch.history.epochs
         size = validation.batch_size(batch_size, len(X), chosen)
+        validation.batches_to_normalize_by(size, self._model, wishes)
         if isinstance(X, SparseRows):
             validation.undisturbed_inputs(disturbance)
         going_on = self._goes_on(chosen)
@@ -386,6 +388,8 @@ class Learning(Inspection):
 
     def averaged(self) -> Self:
         """A copy of the network that has the running average of the parameters in their place.
+
+        It runs through trainings with `ema_decay`, one after the other. One without leaves it as it was.
 
         Returns
         -------

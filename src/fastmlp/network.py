@@ -11,6 +11,7 @@ from . import storage, validation
 from .core import WEIGHTS
 from .kernels.activations import ACTIVATIONS
 from .kernels.backends import backend as find_backend
+from .kernels.errors import require
 from .kernels.functions import Function, from_record, to_record
 from .kernels.losses import LOSSES
 from .kernels.normalization import NORMALIZATIONS, first_values
@@ -205,7 +206,8 @@ class NeuralNetwork(Streaming):
         """Build a network from what `_to_record` gave; every entry is checked."""
         *hidden, output = [from_record(ACTIVATIONS, entry) for entry in header["activations"]]
         loss = from_record(LOSSES, header["loss"])
-        normalization = [from_record(NORMALIZATIONS, entry) for entry in header.get("normalizations", [])][:-1]
+        *normalization, last = [from_record(NORMALIZATIONS, entry) for entry in header.get("normalizations", [None])]
+        require(last is None, "normalizations", "of hidden layers", last)
         model = validation.model(header["layer_sizes"], hidden, output, loss, header["dtype"], normalization or None)
         shape = (model.parameter_count,)
         network = cls.__new__(cls)

@@ -142,6 +142,7 @@ class Streaming(Learning):
             rate_factors, gradient_norms, (l1, l2, weight_decay, clip_value, clip_norm, max_norm, ema_decay),
             (dropout, input_dropout, input_noise),
         )  # fmt: skip
+        validation.batches_to_normalize_by(batch_size, self._model, wishes)
         from .watching import watcher
 
         entropy = self._entropy if given is None else given

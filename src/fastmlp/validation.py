@@ -16,8 +16,9 @@ from .kernels.disturbance import UNDISTURBED, Disturbance, probabilities
 from .kernels.errors import one_of, require, shortened
 from .kernels.functions import Function, Variant, numbers_of, row_of
 from .kernels.initializers import INITIALIZERS, Initializer
+from .kernels.layout import BY_BATCH
 from .kernels.losses import LOSSES, TARGET_KINDS
-from .kernels.normalization import NORMALIZATIONS, Normalizations
+from .kernels.normalization import NORMALIZATIONS, Normalizations, kind_of, settings_of
 from .kernels.optimizers import OPTIMIZERS, Optimizer
 from .kernels.plan import Array, Model
 from .kernels.regularization import NOTHING, Regularization, factors
@@ -48,14 +49,14 @@ def model(
     each = row.outputs_per_target(numbers_of(LOSSES, loss))
     rule = f"such that the outputs at the end are {each} for each target, for loss '{row.name}'"
     require(sizes[-1] % each == 0, "layer_sizes", rule, list(sizes))
-    normalizations = _normalizations(normalization, len(sizes) - 2)
-    model = Model(sizes, (*hidden, output), loss, number_type(dtype), normalizations)
+    number = number_type(dtype)
+    model = Model(sizes, (*hidden, output), loss, number, _normalizations(normalization, len(sizes) - 2, number))
     rule = f"such that parameters are at most {MOST_PARAMETERS}"
     require(model.parameter_count <= MOST_PARAMETERS, "layer_sizes", rule, list(sizes))
     return model
 
 
-def _normalizations(value: Any, count: int) -> Normalizations:
+def _normalizations(value: Any, count: int, dtype: str) -> Normalizations:
     """One for each layer, the last of which has none; empty where no layer has any."""
     if value is None or isinstance(value, str | Function):
         value = [value] * count
@@ -64,6 +65,9 @@ def _normalizations(value: Any, count: int) -> Normalizations:
         raise TypeError(f"normalization must be {rule}, got {shortened(value)}")
     require(len(value) == count, "normalization", f"one for all hidden layers, or a list of {count}", value)
     chosen = [None if one is None else choice("normalization", one, list(NORMALIZATIONS)) for one in value]
+    for one in chosen:
+        epsilon = settings_of(one)[:1]
+        require(not epsilon or np.dtype(dtype).type(epsilon[0]) > 0, "epsilon", f"above 0 as a {dtype}", one)
     return (*chosen, None) if any(chosen) else ()
 
 
@@ -193,6 +197,14 @@ def batch_size(value: Any, n_samples: int, optimizer: "Optimizer | LBFGS") -> in
         rule = f"None or at least {n_samples}, all samples, for optimizer '{optimizer.name}'"
         require(False, "batch_size", rule, value)
     return size
+
+
+def batches_to_normalize_by(size: int, model: Model, wishes: Regularization) -> None:
+    """The check that a neuron's sums have a variance over the batch, where they are to be divided by its root."""
+    if size == 1 and model.folded is not model:
+        kinds = enumerate(map(kind_of, model.normalizations))
+        frozen = all(wishes.factor(l) == 0 for l, kind in kinds if kind == BY_BATCH)
+        require(frozen, "batch_size", "above 1, as there must be samples, for batch normalization", size)
 
 
 def only_for_kernels(wishes: Settings, *others: str) -> None:

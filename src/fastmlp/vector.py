@@ -93,7 +93,7 @@ def parameter_vector(values: Array, model: Model) -> ParameterVector:
     return _vector(values, model.sizes, model.normalizations)
 
 
-def _vector(values: Array, layer_sizes: tuple[int, ...] | None, normalizations: Normalizations) -> ParameterVector:
+def _vector(values: Array, layer_sizes: tuple[int, ...] | None, normalizations: Normalizations = ()) -> ParameterVector:
     vector = values.view(ParameterVector)
     vector.layer_sizes, vector.normalizations = layer_sizes, normalizations
     return vector
