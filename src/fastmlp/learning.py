@@ -298,8 +298,9 @@ class Learning(Inspection):
                 self._average = self._parameters.copy()
             average = self._average
         work = self._executor.training(X, y, self._state, schedule, average, weights)
-        # of a step, roughly; 2000 for what it costs however small it is
-        operations = 6 * self._model.parameter_count * schedule.batch_size + 2000
+        # of a step, roughly, where vectors hold half as many of float64; 2000 for what it costs however small it is
+        each = 12 if self._model.dtype == "float64" else 6
+        operations = each * self._model.parameter_count * schedule.batch_size + 2000
         threads = training.threads_for(operations, self._threads)
         pace = None
         if threads > 1:

@@ -15,7 +15,7 @@ from .kernels.training import Schedule, Training
 
 STRETCH = 0.02  # seconds of kernel time after which Python has a look
 ALL_TRAINED = "All epochs were trained."
-WORTH = 3e6  # floating-point operations of a step that pay for a thread
+WORTH = 3e6  # operations on float32 in a step that pay for a thread
 
 
 class Work(Protocol):
@@ -63,7 +63,7 @@ class DivergenceError(FloatingPointError):
 
 
 def threads_for(operations: float, most: int | None) -> int:
-    """How many threads share a step of so many floating-point operations, at most `most`; None: as many as there are.
+    """How many threads share a step of so many operations on float32, at most `most`; None: as many as there are.
 
     They meet twice in a step, and write what others have read: below 15 microseconds of work each it takes longer.
     """
