@@ -109,7 +109,6 @@ def _entries() -> list[Kernel]:
         "backward": network.backward_phase,
         "update": network.update_phase,
         "predict": network.predict,
-        "predict_sparse": network.predict_sparse,
         "evaluate": network.evaluate,
         "gradient": network.gradient,
         "run": steps.run,

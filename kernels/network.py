@@ -226,44 +226,43 @@ def predict(plan, first, last):
     independent: threads with plans of their own may share them.
     """
     output = layer_record(plan, plan[LAYERS] - 1)
-    features, columns = layer_record(plan, 0)[FAN_IN], output[FAN_OUT]
-    state = flush_subnormals()
-    going = True
-    while going and first < last:
-        rows = min(plan[BATCH_SIZE], last - first)
-        samples, stride = reals(plan[INPUTS]), plan[INPUTS_STRIDE]
-        if plan[X_GATHER] != 0:
-            load_samples(plan, first, 0, rows)
-        else:
-            stride = plan[X_ROW]
-            samples = at(reals(plan[X]), first * stride)
-        going = plan[STOP_AT_NONFINITE] == 0 or all_finite(samples, rows, features, stride)
-        if going:
-            forward_from(plan, samples, stride, 0, rows)
-            target = at(reals(plan[OUTPUT]), first * columns)
-            copy_rows(rows, columns, reals(output[ACTIVATIONS]), output[STRIDE], target, columns)
-            first += rows
-    restore_subnormals(state)
-    return first
-
-
-def predict_sparse(plan, first, last):
-    """`predict` for sparse samples."""
-    output = layer_record(plan, plan[LAYERS] - 1)
     columns = output[FAN_OUT]
     state = flush_subnormals()
     going = True
     while going and first < last:
         rows = min(plan[BATCH_SIZE], last - first)
-        load_sparse(plan, first, 0, rows)
-        going = plan[STOP_AT_NONFINITE] == 0 or sparse_finite(plan, rows)
+        if plan[COLUMNS] != 0:
+            going = forward_sparse_if_finite(plan, first, rows)
+        else:
+            going = forward_if_finite(plan, first, rows)
         if going:
-            forward_sparse(plan, 0, rows)
             target = at(reals(plan[OUTPUT]), first * columns)
             copy_rows(rows, columns, reals(output[ACTIVATIONS]), output[STRIDE], target, columns)
             first += rows
     restore_subnormals(state)
     return first
+
+
+def forward_if_finite(plan, sample, rows):
+    """Activations of samples from `sample` on, unless one is not finite and that is to be noticed; whether they are."""
+    samples, stride = reals(plan[INPUTS]), plan[INPUTS_STRIDE]
+    if plan[X_GATHER] != 0:
+        load_samples(plan, sample, 0, rows)
+    else:
+        stride = plan[X_ROW]
+        samples = at(reals(plan[X]), sample * stride)
+    if plan[STOP_AT_NONFINITE] != 0 and not all_finite(samples, rows, layer_record(plan, 0)[FAN_IN], stride):
+        return False
+    forward_from(plan, samples, stride, 0, rows)
+    return True
+
+
+def forward_sparse_if_finite(plan, sample, rows):
+    load_sparse(plan, sample, 0, rows)
+    if plan[STOP_AT_NONFINITE] != 0 and not sparse_finite(plan, rows):
+        return False
+    forward_sparse(plan, 0, rows)
+    return True
 
 
 def evaluate(plan, first, last):

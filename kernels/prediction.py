@@ -135,10 +135,7 @@ class Prediction:
 
     def _run(self, plan: Plan, X: Samples, output: Array) -> bool:
         plan.read_samples(X)
-        if isinstance(X, SparseRows):
-            plan[layout.OUTPUT] = output
-            return plan.call("predict_sparse", 0, len(X)) == len(X)
-        if may_stay(X, self.model):
+        if not isinstance(X, SparseRows) and may_stay(X, self.model):
             plan[layout.X_GATHER] = 0
         plan[layout.OUTPUT] = output
         return plan.call("predict", 0, len(X)) == len(X)
