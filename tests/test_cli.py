@@ -229,6 +229,50 @@ def test_options_reach_the_network(tmp_path, capsys, monkeypatch):
     assert net.layers[0].activation == "tanh"
 
 
+def sevens(path):
+    """A table whose target is soon learned: rows of i % 7 and i % 5, and whether the former is above 3."""
+    rows = range(100)
+    return write_table(
+        path, {"a": [i % 7 for i in rows], "b": [i % 5 for i in rows], "t": [int(i % 7 > 3) for i in rows]}
+    )
+
+
+@pytest.mark.parametrize("batch_size", [(), ("--batch-size", "1000")])
+def test_lbfgs_trains_at_once(tmp_path, capsys, monkeypatch, batch_size):
+    """It ends at the minimum; another round would begin there, without what it knows of the curvature."""
+    pytest.importorskip("scipy.optimize", reason="SciPy is not installed")
+    calls = []
+    train = fastmlp.NeuralNetwork.train
+
+    def record(*arguments, **options):
+        calls.append(train(*arguments, **options))
+        return calls[-1]
+
+    monkeypatch.setattr(fastmlp.NeuralNetwork, "train", record)
+    data, model = sevens(tmp_path / "a.csv"), str(tmp_path / "m.npz")
+    succeed("train", data, "--target", "t", "--save", model, "--optimizer", "lbfgs", *batch_size)
+    [history] = calls
+    report = capsys.readouterr().out
+    assert history.stopped == "The minimum was found."
+    assert f"trained: {history.epochs} epochs in " in report
+    assert f", loss {history.loss[-1]:.4g}\nheld-out accuracy: 100.0%" in report
+
+
+def test_an_optimizer_for_all_rows_needs_no_batch_size(tmp_path, capsys):
+    data, model = sevens(tmp_path / "a.csv"), str(tmp_path / "m.npz")
+    command = ("train", data, "--target", "t", "--save", model, "--optimizer", "rprop", "--test-fraction", "0.2")
+    succeed(*command)
+    assert "trained: 1500 epochs in " in capsys.readouterr().out  # of one step
+    assert "batch_size must be None or at least 80, all samples, " in fail(capsys, *command, "--batch-size", "32")
+
+
+def test_a_missing_package_is_named_in_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    data, model = sevens(tmp_path / "a.csv"), str(tmp_path / "m.npz")
+    message = fail(capsys, "train", data, "--target", "t", "--save", model, "--optimizer", "lbfgs")
+    assert message == "SciPy must be installed for optimizer 'lbfgs': `pip install fastmlp[scipy]`"
+
+
 def test_default_of_epochs():
     assert commands.default_epochs(120, 32) == 375  # of 4 steps
     assert commands.default_epochs(960, 32) == 50  # of 30 steps

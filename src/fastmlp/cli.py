@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(f"error: {place}{error.strerror or error}", BAD_INPUT)
     except MemoryError as error:
         return _complain(f"error: not enough memory: {error}", BAD_INPUT)
-    except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
+    except (ValueError, TypeError, ArithmeticError, RuntimeError, ImportError) as error:
         return _complain(f"error: {error}", BAD_INPUT)
     return 0
 
@@ -103,7 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--hidden", type=_widths, default=[64], metavar="N,N", help="hidden layers (default: 64)")
     train.add_argument("--activation", default="relu", metavar="NAME", help="of hidden layers (default: relu)")
     train.add_argument("--epochs", type=_whole(1), metavar="N", help="default: 50, or more on fewer than 1000 rows")
-    train.add_argument("--batch-size", type=_whole(1), default=32, metavar="N", help="default: 32")
+    train.add_argument(
+        "--batch-size", type=_whole(1), metavar="N", help="default: 32, or all rows if the optimizer asks"
+    )
     train.add_argument("--optimizer", default="adam", metavar="NAME", help="default: adam")
     train.add_argument("--learning-rate", type=_real(0.0), metavar="X", help="default: the optimizer's")
     train.add_argument("--test-fraction", type=_fraction, default=0.2, metavar="X", help="held-out rows (default: 0.2)")

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import storage
+from . import storage, validation
+from .callbacks import TrainingProgress
+from .lbfgs import LBFGS
 from .network import NeuralNetwork
-from .progress import train_in_rounds
+from .progress import Progress, train_in_rounds
 from .splitting import split_rows
 from .tables import Table, format_table, listed, read_table, replace_file
 from .tabular import (
@@ -67,9 +69,8 @@ def train(options: Namespace) -> None:
     sizes = [schema.n_inputs, *options.hidden, target.width]
     net = NeuralNetwork(sizes, options.activation, loss=LOSS_OF_TASK[task], seed=options.seed)
     print(f"network: {'-'.join(map(str, sizes))}, {len(training)} rows to train on, {len(held_out)} held out")
-    epochs = options.epochs or default_epochs(len(training), options.batch_size)
     began = time.perf_counter()
-    loss = _fit(net, X[training], y[training], epochs, options)
+    epochs, loss = _fit(net, X[training], y[training], options)
     print(f"trained: {epochs} epochs in {time.perf_counter() - began:.2f} s, loss {loss:.4g}")
     rows, title = (held_out, "held-out") if len(held_out) else (training, "training")
     print(f"{title} {_score(schema, net.predict(X[rows]), y[rows])}")
@@ -119,11 +120,15 @@ def default_epochs(n_rows: int, batch_size: int) -> int:
     return max(MIN_EPOCHS, math.ceil(MIN_STEPS / math.ceil(n_rows / batch_size)))
 
 
-def _fit(net: NeuralNetwork, X: NDArray[np.float32], y: NDArray[Any], epochs: int, options: Namespace) -> float:
-    """Train as the options say; return the last epoch's loss."""
+def _fit(net: NeuralNetwork, X: NDArray[np.float32], y: NDArray[Any], options: Namespace) -> tuple[int, float]:
+    """Train as the options say; return how many epochs there were, and the last one's loss."""
+    rate, batch_size, optimizer = options.learning_rate, options.batch_size, options.optimizer
+    chosen = validation.optimizer(optimizer, rate, None)
+    epochs = options.epochs or default_epochs(len(X), validation.batch_size(batch_size, len(X), chosen))
+    if isinstance(chosen, LBFGS):
+        return _fit_at_once(net, X, y, epochs, options)
 
     def train_epochs(start: int, stop: int) -> float:
-        rate, batch_size, optimizer = options.learning_rate, options.batch_size, options.optimizer
         try:
             return net.train(X, y, stop - start, rate, batch_size, optimizer=optimizer).loss[-1]
         except FloatingPointError:  # whose message counts epochs from `start`
@@ -131,7 +136,20 @@ def _fit(net: NeuralNetwork, X: NDArray[np.float32], y: NDArray[Any], epochs: in
                 f"training diverged between epochs {start + 1} and {stop}: a smaller --learning-rate may help"
             ) from None
 
-    return train_in_rounds("training", epochs, train_epochs)
+    return epochs, train_in_rounds("training", epochs, train_epochs)
+
+
+def _fit_at_once(
+    net: NeuralNetwork, X: NDArray[np.float32], y: NDArray[Any], epochs: int, options: Namespace
+) -> tuple[int, float]:
+    """The same by an optimizer that keeps nothing for a further call: rounds would lose what it has learned."""
+    with Progress("training") as progress:
+
+        def show(_: NeuralNetwork, done: TrainingProgress) -> None:
+            progress.show(done.epoch / epochs, f"epoch {done.epoch}/{epochs}  loss {done.history.loss[-1]:.4g}")
+
+        history = net.train(X, y, epochs, None, options.batch_size, optimizer=options.optimizer, callbacks=show)
+    return history.epochs, net.evaluate(X, y)  # where it begins at the minimum, there are no epochs
 
 
 def _score(schema: Schema, outputs: NDArray[Any], y: NDArray[Any]) -> str:
