@@ -150,6 +150,22 @@ def test_there_is_nothing_to_resume(minimize):
         network.train(X, y, 5, optimizer="lbfgs", resume=True)
 
 
+@pytest.mark.parametrize("save_and_load", [False, True])
+def test_another_optimizer_does_not_resume_it(minimize, save_and_load, tmp_path):
+    network, X, y = problem()
+    network.train(X, y, 3, optimizer="lbfgs")
+    if save_and_load:
+        network.save(tmp_path / "network.npz", training=True)
+        network = fastmlp.load(tmp_path / "network.npz")
+    before = network.parameters.tobytes()
+    for epochs in (2, 5):  # of which the former are trained
+        with pytest.raises(ValueError, match=r"^resume must be False after optimizer 'lbfgs', which leaves nothing to"):
+            network.train(X, y, epochs, resume=True)
+    assert network.parameters.tobytes() == before
+    network.train(X, y, 2)
+    assert network.train(X, y, 5, resume=True).epochs == 5
+
+
 def test_settings_must_keep_their_rules():
     for name, rule, values in [
         ("memory", "an integer from 1 on", [0, 1.5, "1", None]),

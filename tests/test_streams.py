@@ -407,6 +407,20 @@ def test_each_chunk_is_disturbed_in_its_own_way(backend, monkeypatch):
     assert trained() != bits(plain)
 
 
+def test_chunks_must_not_train_the_network_themselves():
+    X, y = data()
+    network = made()
+
+    def training():
+        yield X, y
+        network.train(X, y, 1)
+
+    message = "train must not be called by callbacks or chunks of the same network's training"
+    with pytest.raises(RuntimeError, match=f"^{message}\\b"):
+        network.train_stream(training)
+    assert not network._watched
+
+
 def test_callbacks_see_the_network_after_each_epoch(tmp_path):
     X, y = data()
     seen, twin = [], made()
@@ -416,7 +430,7 @@ def test_callbacks_see_the_network_after_each_epoch(tmp_path):
         assert bits(network) == bits(twin)
         assert progress.history is network.history
         seen.append((progress.epoch, progress.epochs, progress.is_best, progress.ends))
-        with pytest.raises(RuntimeError, match=r"^train_stream must not be called by callbacks"):
+        with pytest.raises(RuntimeError, match=r"^train_stream must not be called by callbacks or chunks"):
             network.train_stream(chunks(X, y))
         return progress.epoch == 3
 

@@ -47,6 +47,7 @@ class History:
     """
 
     stopped: str | None = None
+    _resumable = True  # whether the network keeps what it takes to go on
     _best_epoch: int | None = None  # 0: there is none; None: nobody has looked
 
     def __init__(self, loss: list[float]) -> None:

@@ -174,6 +174,7 @@ def train(
     """`NeuralNetwork.train`, from arguments that are checked."""
     minimize = find_minimizer()
     history, best = watch.history if watch is not None else History([]), None
+    history._resumable = False
     descent = Descent(network, (X, y, weights), l2, history, watch)
     start = descent.start()
     network._begin_with(None)

@@ -195,7 +195,7 @@ class Learning(Inspection):
         KeyboardInterrupt
             On Ctrl-C. The network stays at the last finished step, ready for use, and `history` has what there was.
         RuntimeError
-            If a callback calls it for the network that is being trained.
+            If a callback, or what makes chunks, calls it for the network that is being trained.
 
         Examples
         --------
@@ -212,7 +212,7 @@ class Learning(Inspection):
         True
         """
         if self._watched:
-            raise RuntimeError("train must not be called by callbacks of the same network's training")
+            raise RuntimeError("train must not be called by callbacks or chunks of the same network's training")
         X, y, weights = self._weighted(X, y, sample_weight, class_weight)
         epochs = validation.positive_integer("epochs", epochs)
         changing = validation.schedule(learning_rate)
@@ -248,6 +248,9 @@ class Learning(Inspection):
             from . import lbfgs
 
             return lbfgs.train(self, X, y, weights, epochs, chosen, wishes.l2, watch)
+        if resume:
+            anew = self._history is not None and not self._history._resumable
+            require(not anew, "resume", "False after optimizer 'lbfgs', which leaves nothing to go on with", resume)
         if watch is not None:
             if watch.done:
                 self._history = watch.history
@@ -373,7 +376,7 @@ class Learning(Inspection):
         Raises
         ------
         RuntimeError
-            If a callback calls it for the network that is being trained.
+            If a callback, or what makes chunks, calls it for the network that is being trained.
 
         Examples
         --------
@@ -383,7 +386,9 @@ class Learning(Inspection):
         >>> network.reset_optimizer()
         """
         if self._watched:
-            raise RuntimeError("reset_optimizer must not be called by callbacks of the same network's training")
+            raise RuntimeError(
+                "reset_optimizer must not be called by callbacks or chunks of the same network's training"
+            )
         self._begin_with(None)
         self._average = None
 

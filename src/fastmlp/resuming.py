@@ -38,6 +38,7 @@ def to_record(history: History, at: int | None, best: Snapshot | None) -> tuple[
     del columns["epoch"]
     header: Header = {
         "columns": list(columns), "at": at, "stopped": history.stopped, "best_epoch": history._best_epoch,
+        "resumable": history._resumable,
         "best": best and {"epoch": best.epoch, "epochs": best.epochs, "updates": best.updates},
     }  # fmt: skip
     arrays = {"history": np.array(list(columns.values()), np.float64)}
@@ -68,6 +69,7 @@ def from_record(
     if not isinstance(header["stopped"], str | None):
         raise ValueError("stopped")
     history.stopped = header["stopped"]
+    history._resumable = validation.flag("resumable", header.get("resumable", True))
     history._best_epoch, at = (_epoch(name, header[name], history) for name in ("best_epoch", "at"))
     best = header["best"]
     if best is None:

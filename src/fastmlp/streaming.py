@@ -124,7 +124,7 @@ class Streaming(Learning):
         (500, [[21.0]])
         """
         if self._watched:
-            raise RuntimeError("train_stream must not be called by callbacks of the same network's training")
+            raise RuntimeError("train_stream must not be called by callbacks or chunks of the same network's training")
         epochs = validation.positive_integer("epochs", epochs)
         batch_size = validation.positive_integer("batch_size", batch_size)
         validation.flag("shuffle", shuffle)
