@@ -7,6 +7,7 @@ from typing import Any
 from numba import njit, types
 from numba.core.ccallback import CFunc
 
+from .capture import copied
 from .interface import SOURCE_DTYPES, Kernel
 from .intrinsics import vocabulary
 from .levels import LEVELS, Level
@@ -31,14 +32,8 @@ def callback(kernel: Kernel, dtype: str, level: Level, version: str = "") -> CFu
 
 
 def foreign(function: Any) -> Any:
-    """A function of a user, which may be compiled already, with the functions of its module that it calls."""
-    if not isinstance(function, FunctionType):
-        return function
-    code, names = function.__code__, function.__globals__
-    called = {name: names.get(name) for name in code.co_names}
-    helpers = {n: foreign(f) for n, f in called.items() if isinstance(f, FunctionType) and f is not function}
-    copy = FunctionType(code, names | helpers, function.__name__, function.__defaults__, function.__closure__)
-    return njit(error_model="numpy")(copy)
+    """A function of a user, with the functions that it calls."""
+    return copied(function, wrap=njit(error_model="numpy"))
 
 
 @cache

@@ -7,22 +7,22 @@ what the user's gives: float32 may lack the range or the digits that a formula n
 function is called for one number after the other, in float64.
 """
 
-import builtins
 import dataclasses
-import itertools
 import math
 import operator
 from collections.abc import Callable, Hashable, Iterable
 from functools import cache
-from types import CellType, CodeType, FunctionType, SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from .capture import copied
 from .interface import Kernel
 from .specialize import clone, plain_vocabulary, specialize
 
 MOST_CALLS, MOST_STEPS, MOST_FACTORS = 32, 500, 16
+FAR = 1e4
 ROUNDING = 512  # units of the number type that a result may be off by, in what is larger: it or 1
 
 
@@ -149,12 +149,22 @@ def _tape_of(values: Iterable[Any]) -> Tape | None:
 
 def _stand_in(function: Any, name: str) -> Any:
     """A function of the vocabulary for one of symbols; with plain numbers, it is itself."""
+    count = 2 if name == "copy_sign" else 1
 
     def call(*values: Any) -> Any:
         tape = _tape_of(values)
-        return function(*values) if tape is None else tape.note(f"{name}({', '.join(map(tape.text, values))})")
+        if tape is None:
+            return function(*values)
+        if len(values) != count:
+            raise Untraceable
+        return tape.note(f"{name}({', '.join(map(tape.text, values))})")
 
     return call
+
+
+def _logarithm(x: Any, *base: Any) -> Any:
+    """Python's, which may be of any base."""
+    return LOG(x) / LOG(*base) if base else LOG(x)
 
 
 def _extreme(function: Any, better: Any) -> Any:
@@ -187,9 +197,11 @@ NAMES = {
     "exp": "exp", "expm1": "expm1", "log": "log", "log1p": "log1p_anywhere", "tanh": "tanh", "sinh": "sinh",
     "cosh": "cosh", "sqrt": "sqrt", "fabs": "absolute", "copysign": "copy_sign",
 }  # fmt: skip
+LOG = _stand_in(math.log, "log")
 STAND_INS = {
     **{getattr(math, name): _stand_in(getattr(math, name), ours) for name, ours in NAMES.items()},
     math.erf: _stand_in(math.erf, "erf"), math.erfc: _stand_in(math.erfc, "erfc"), math.pow: operator.pow,
+    math.log: _logarithm,
     max: _extreme(max, operator.gt), min: _extreme(min, operator.lt),
 }  # fmt: skip
 MATH = SimpleNamespace(**{name: STAND_INS.get(f, f) if callable(f) else f for name, f in vars(math).items()})
@@ -203,28 +215,10 @@ UFUNCS: dict[Any, Any] = {
 }  # fmt: skip
 
 
-def _with_stand_ins(value: Any, done: dict[Any, Any]) -> Any:
-    """A function that calls them, itself or by others; any other value as it is."""
-    value = getattr(value, "py_func", value)  # of one that is compiled already
+def _with_stand_ins(value: Any) -> Any:
     if value is math:
         return MATH
-    if not isinstance(value, FunctionType):
-        return STAND_INS.get(value, value) if isinstance(value, Hashable) else value
-    if value not in done:
-        known = vars(builtins) | value.__globals__
-        names: dict[str, Any] = {"__builtins__": builtins}
-        done[value] = copy = FunctionType(value.__code__, names, value.__name__, value.__defaults__, value.__closure__)
-        names |= {name: _with_stand_ins(known[name], done) for name in _names(value.__code__) if name in known}
-        if value.__closure__:
-            cells = tuple(CellType(_with_stand_ins(cell.cell_contents, done)) for cell in value.__closure__)
-            done[value] = FunctionType(value.__code__, names, copy.__name__, value.__defaults__, cells)
-        done[value].__kwdefaults__ = value.__kwdefaults__
-    return done[value]
-
-
-def _names(code: CodeType) -> Iterable[str]:
-    inner = (_names(constant) for constant in code.co_consts if isinstance(constant, CodeType))
-    return itertools.chain(code.co_names, *inner)
+    return STAND_INS.get(value, value) if isinstance(value, Hashable) else value
 
 
 # --- formulas
@@ -235,7 +229,7 @@ def formula(function: Any, count: int) -> FunctionType | None:
     tape = Tape()
     symbols = [Symbol(tape, f"x{i}") for i in range(count)]
     try:
-        result = tape.follow(_with_stand_ins(function, {}), symbols, {})
+        result = tape.follow(copied(function, _with_stand_ins), symbols, {})
     except Exception:  # whatever functions do that are given no numbers
         return None
     if result not in tape.names.values():  # a constant, or an argument: in all lanes
@@ -267,16 +261,25 @@ def _numbers(dtype: str) -> dict[str, Any]:
 
 
 def _agrees(formula: FunctionType, function: Any, points: tuple[tuple[float, ...], ...], dtype: str) -> bool:
-    """Whether both give the same, as far as Python does not raise, and are finite in the padding of rows."""
-    ours, plain = clone(formula, _numbers(dtype)), getattr(function, "py_func", function)
+    """Whether both give the same, as far as Python does not raise, and are finite in the padding of rows.
+
+    Far away, where the digits may be lost of what hardly counts, it is enough that both are finite.
+    """
+    ours = clone(formula, _numbers(dtype))
     columns = np.array(points, dtype).T
     with np.errstate(all="ignore"):
-        for point, value in zip(columns.T.tolist(), ours(*columns), strict=True):
+        try:
+            values = ours(*columns)
+        except Exception:  # what was noted makes no sense
+            return False
+        for point, value in zip(columns.T.tolist(), values, strict=True):
             try:
-                expected = np.dtype(dtype).type(plain(*point))
+                expected = np.dtype(dtype).type(function(*point))
             except Exception:  # Python raises where there is infinity or NaN, or where the function is not meant for
                 continue
             size = ROUNDING * np.finfo(dtype).eps * max(1, abs(expected))
-            if not (abs(value - expected) <= size or value == expected or np.isnan(value) & np.isnan(expected)):
+            same = abs(value - expected) <= size or value == expected or np.isnan(value) & np.isnan(expected)
+            far = any(FAR <= abs(x) < math.inf for x in point) and (np.isfinite(value) or not np.isfinite(expected))
+            if not (same or far):
                 return False
         return len(columns) > 1 or bool(np.isfinite(ours(np.zeros(1, dtype))).all())

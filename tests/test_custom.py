@@ -150,6 +150,21 @@ def test_steep_functions_kinks_and_domains_are_allowed():
     assert fastmlp.Activation(lambda z: z, lambda z: 1).name == "custom"
 
 
+@pytest.mark.parametrize(
+    ("functions", "error", "sentence"),
+    [
+        ((lambda z: math.log(-1 - z * z), lambda z: 42.0), ValueError, "forward must be finite and smooth at some of"),
+        ((lambda z: math.sin(1e7 * z), lambda z: 7.0), ValueError, "forward must be finite and smooth at some of"),
+        ((lambda z: math.sin(1000 * z), lambda z: 7.0), ValueError, "derivative must be that of forward, got 7 at"),
+        ((lambda z: "a", lambda z: 1.0), TypeError, "forward and derivative must be functions of z that return a num"),
+        ((lambda z: z, lambda z: "1"), TypeError, "forward and derivative must be functions of z that return a num"),
+    ],
+)
+def test_a_derivative_must_be_compared_somewhere(functions, error, sentence):
+    with pytest.raises(error, match=f"^{sentence}"):
+        fastmlp.Activation(*functions)
+
+
 def test_where_python_raises_there_is_infinity_or_nan(backend):
     exponential = fastmlp.Activation(math_exp, math_exp)
     network = fastmlp.NeuralNetwork([1, 1], output_activation=exponential, backend=backend.name, dtype="float64")
@@ -166,6 +181,119 @@ def test_what_numba_cannot_compile_is_refused():
     )
     with pytest.raises(TypeError, match=r"^activations and losses must be functions that Numba compiles, got in_words"):
         network.predict([1, 2])
+
+
+# --- what names mean
+
+
+FACTOR = 2.0
+
+
+def scaled(z):
+    return FACTOR * z
+
+
+def scale(z):
+    return FACTOR
+
+
+def through_scaled(z):
+    return scaled(z) + 0.0 * math.exp(-z * z)
+
+
+def through_scale(z):
+    return scale(z) - 2 * z * 0.0 * math.exp(-z * z)
+
+
+def closures():
+    rate = 2.0
+
+    def set_rate(value):
+        nonlocal rate
+        rate = value
+
+    return (lambda z: rate * z), (lambda z: rate), set_rate
+
+
+def of_an_array(values):
+    return (lambda z: values[0] * z), (lambda z: values[0]), lambda value: values.__setitem__(0, value)
+
+
+def predicted(network):
+    """Of sums z = 1, and the gradient with respect to the weight, of what is (c z)^2: 2 c^2."""
+    network.parameters = [1, 0]
+    return network.predict([[1.0]]).item(), network.gradient([[1.0]], [[0.0]])[0].item()
+
+
+def of_names(forward, derivative):
+    return forward, derivative, lambda value: globals().__setitem__("FACTOR", value)
+
+
+@pytest.mark.parametrize(
+    "functions",
+    [of_names(scaled, scale), of_names(through_scaled, through_scale), closures(), of_an_array(np.array([2.0]))],
+    ids=["globals", "globals of others", "closures", "arrays"],
+)
+def test_names_keep_the_values_of_the_creation(backend, functions):
+    forward, derivative, change = functions
+
+    def made():
+        own = fastmlp.Activation(forward, derivative)
+        return fastmlp.NeuralNetwork([1, 1], output_activation=own, dtype="float64", backend=backend.name), own
+
+    network, before = made()
+    network.parameters = [1, 0]
+    assert network.predict([[1.0]]).item() == 2
+    try:
+        change(7.0)
+        assert predicted(network) == (2, 8)
+        assert predicted(copy.deepcopy(network)) == (2, 8)
+        later, other = made()
+        assert predicted(later) == (7, 98)
+        assert other != before
+    finally:
+        change(2.0)
+    assert made()[1] == before
+
+
+def test_values_of_other_kinds_are_others():
+    def made(value):
+        return fastmlp.Activation(lambda z: z, lambda z: 1.0 if value is not None else 0.0, name="same")
+
+    values = [0.0, -0.0, 0, False, np.float32(0), "0", (0,), [0], [0.0], np.zeros(1), np.zeros(1, int)]
+    made_of_each = [made(value) for value in values]
+    assert len(set(made_of_each)) == len(values)
+    assert made(-0.0) == made_of_each[1]
+
+
+def test_files_of_pickle_refer_to_functions(monkeypatch):
+    before = fastmlp.Activation(scaled, scale)
+    written = pickle.dumps(before)
+    assert pickle.loads(written) == before
+    monkeypatch.setitem(globals(), "FACTOR", 3.0)
+    assert copy.copy(before) == before
+    again = pickle.loads(written)
+    assert again != before
+    assert [again.forward(1), before.forward(1)] == [3, 2]
+
+
+def test_functions_that_numba_has_compiled(monkeypatch):
+    numba = pytest.importorskip("numba")
+    monkeypatch.setitem(globals(), "scaled", numba.njit(scaled))
+    own = fastmlp.Activation(numba.njit(through_scaled), numba.njit(through_scale))
+    monkeypatch.setitem(globals(), "FACTOR", 3.0)
+    network = fastmlp.NeuralNetwork([1, 1], output_activation=own, dtype="float64", backend="reference")
+    assert predicted(network) == (2, 8)
+
+
+def test_functions_may_call_themselves():
+    def power(z, n=3):
+        return z * power(z, n - 1) if n else 1.0
+
+    own = fastmlp.Activation(power, lambda z: 3 * power(z, 2))
+    power, kept = None, own
+    assert kept.forward(2) == 8
+    assert fastmlp.Activation(own.forward, own.derivative) == own
 
 
 # --- names, copies and files

@@ -279,8 +279,8 @@ def test_what_a_checkpoint_holds(tmp_path):
     train(fresh(), 3, validation_data=HELD, restore_best=True, callbacks=Checkpoint(path))
     header, arrays = storage.read(path)
     assert header["training"] == {
-        "columns": ["loss", "validation_loss", "learning_rate", "seconds"], "at": None, "stopped": None, "resumable": True,
-        "best_epoch": 3, "best": {"epoch": 3, "epochs": 3, "updates": 15},
+        "columns": ["loss", "validation_loss", "learning_rate", "seconds"], "at": None, "stopped": None,
+        "resumable": True, "best_epoch": 3, "best": {"epoch": 3, "epochs": 3, "updates": 15},
     }  # fmt: skip
     assert list(arrays) == ["parameters", "optimizer_state", "history", "best_parameters", "best_state"]
     assert arrays["history"].shape == (4, 3)

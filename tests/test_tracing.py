@@ -57,6 +57,7 @@ FORMULAS = [
     lambda z: 1 / (1 + z**2) + (+z) ** 0 + (2 + abs(z)) ** -3,
     lambda z: z / (1 + z * z) ** 0.5 + (1 + z * z) ** -1.5,
     lambda z: math.tanh(min(math.sinh(z), 1)) + 1 / math.cosh(z),
+    lambda z: math.log(1 + z * z, 2) + math.log(3.0, 2 + abs(z)) - math.log(8, 2),
     lambda z: math.expm1(min(z, 2)) * math.pi if z < math.inf else math.nan,
 ]  # fmt: skip
 
@@ -101,6 +102,7 @@ def of_fifty_cases(z):
         recursive, counting, of_fifty_cases, lambda z: math.sin(z), lambda z: float(z), lambda z: math.floor(z),
         lambda z: z**2.3, lambda z: 2.0**z, lambda z: z % 2, lambda z: None, lambda z: str(z), lambda z: {1.0: 2}[z],
         lambda z: np.sin(z), lambda z: [z][0] ** 40, lambda z: max([z, 1]) and int(z),
+        lambda z: math.exp(z, 1), lambda z: math.copysign(z), lambda z: np.exp(z, where=True),
     ],
 )  # fmt: skip
 def test_what_is_no_formula(function):
@@ -118,6 +120,29 @@ def test_formulas_must_hold_in_the_number_type():
     assert in_vectors(kernel(softplus, lambda z: 1 / (1 + math.exp(-z))), "float32") is not None
     far = kernel(lambda z: (z + 1e6) - 1e6, lambda z: 1.0)
     assert in_vectors(far, "float32") is None  # and digits are lost
+
+
+def test_formulas_must_not_overflow_far_away():
+    steep = fastmlp.Loss(lambda a, y: (a - y) ** 12 * 1e-24, lambda a, y: 12 * (a - y) ** 11 * 1e-24).kernel("loss")
+    assert in_vectors(steep, "float64") is not None
+    assert in_vectors(steep, "float32") is None  # 1e4^12 is more than float32 holds, 1e24 is not
+    flat = kernel(lambda z: 1 / (1 + z**8) ** 0.5, lambda z: -4 * z**7 / (1 + z**8) ** 1.5)
+    assert in_vectors(flat, "float32") is not None  # which is 0 there
+
+
+def test_functions_that_work_for_numbers_alone_may_train():
+    """Whatever goes wrong with symbols, or with what was noted of them."""
+    X = np.linspace(-1, 1, 12).reshape(4, 3)
+    activation = fastmlp.Activation(lambda z: math.log(1 + z * z, 2), lambda z: 2 * z / (1 + z * z) / math.log(2))
+    network = fastmlp.NeuralNetwork([3, 4, 1], activation, backend="interpreted", seed=0)
+    assert np.isfinite(network.train(X, X[:, :1], 1).loss).all()
+
+
+def test_a_formula_that_cannot_be_run_is_none(monkeypatch):
+    swish = kernel(user.swish, user.swish_derivative)
+    monkeypatch.setattr(tracing.MATH, "exp", tracing._stand_in(math.exp, "no_such_function"))
+    assert formula(swish.foreign["element"], 1) is not None
+    assert in_vectors.__wrapped__(swish, "float64") is None
 
 
 def test_formulas_must_be_finite_in_the_padding():
