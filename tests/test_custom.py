@@ -277,7 +277,7 @@ def test_files_of_pickle_refer_to_functions(monkeypatch):
     assert [again.forward(1), before.forward(1)] == [3, 2]
 
 
-def test_functions_that_numba_has_compiled(monkeypatch):
+def test_functions_that_numba_knows(monkeypatch):
     numba = pytest.importorskip("numba")
     monkeypatch.setitem(globals(), "scaled", numba.njit(scaled))
     own = fastmlp.Activation(numba.njit(through_scaled), numba.njit(through_scale))
@@ -286,14 +286,18 @@ def test_functions_that_numba_has_compiled(monkeypatch):
     assert predicted(network) == (2, 8)
 
 
-def test_functions_may_call_themselves():
-    def power(z, n=3):
-        return z * power(z, n - 1) if n else 1.0
+def test_functions_may_call_themselves_and_others_in_closures(backend):
+    def power(z, n):
+        if n == 0:
+            return 1.0
+        return z * power(z, n - 1)
 
-    own = fastmlp.Activation(power, lambda z: 3 * power(z, 2))
-    power, kept = None, own
-    assert kept.forward(2) == 8
-    assert fastmlp.Activation(own.forward, own.derivative) == own
+    own = fastmlp.Activation(lambda z: power(z, 3), lambda z: 3 * power(z, 2), "third_power")
+    network = fastmlp.NeuralNetwork([1, 1], output_activation=own, dtype="float64", backend=backend.name)
+    network.parameters = [2, 0]
+    assert network.predict([[1.0]]).item() == 8
+    assert network.gradient([[1.0]], [[0.0]])[0].item() == 2 * 8 * 12
+    assert fastmlp.Activation(own.forward, own.derivative, "third_power") == own
 
 
 # --- names, copies and files
