@@ -3,12 +3,15 @@
 import os
 from functools import cache
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from .errors import one_of, require
 from .executor import Executor
 from .levels import LEVELS, Level
 from .plan import Array, Library, Model
-from .reference import ReferenceExecutor
+
+if TYPE_CHECKING:
+    from .reference import ReferenceExecutor
 
 BACKENDS = {
     "compiled": "kernels compiled ahead of time, linked into an extension module",
@@ -25,9 +28,13 @@ class Backend:
         self.name, self.library = name, library
         self.level = library.level if library else None
 
-    def executor(self, model: Model, parameters: Array) -> Executor | ReferenceExecutor:
+    def executor(self, model: Model, parameters: Array) -> "Executor | ReferenceExecutor":
         """Who works for a model with these parameters, a canonical vector."""
-        return Executor(self.library, model, parameters) if self.library else ReferenceExecutor(model, parameters)
+        if self.library:
+            return Executor(self.library, model, parameters)
+        from .reference import ReferenceExecutor  # on demand: most programs do without
+
+        return ReferenceExecutor(model, parameters)
 
     def __repr__(self) -> str:
         return f"Backend({self.name!r}, level={self.level!r})"

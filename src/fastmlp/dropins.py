@@ -1,13 +1,15 @@
 """What the drop-in modules share: when kernels may stand in for a document's loop, and how they are run there."""
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .kernels.reference import ReferenceTraining
 from .kernels.training import Training
 from .training import STRETCH
+
+if TYPE_CHECKING:
+    from .kernels.reference import ReferenceTraining
 
 HOOKS = ("__getattr__", "__getattribute__", "__setattr__")
 
@@ -33,7 +35,7 @@ class Usage:
 class Stretches:
     """Runs a training for about STRETCH seconds at a time: in between, Python prints and is interrupted."""
 
-    def __init__(self, training: Training | ReferenceTraining) -> None:
+    def __init__(self, training: "Training | ReferenceTraining") -> None:
         self._training = training
         self._length = 1  # steps in the next stretch
         self.step = 0

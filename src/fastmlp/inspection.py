@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from .history import aligned
 from .kernels.executor import Executor
 from .kernels.folding import trained_parts
 from .kernels.plan import Array, Model
-from .kernels.reference import ReferenceExecutor
+
+if TYPE_CHECKING:
+    from .kernels.reference import ReferenceExecutor
 
 STEP = float(np.finfo(np.float64).eps) ** (1 / 3)  # of central differences: rounding and curvature then weigh the same
 
@@ -301,7 +303,7 @@ class Inspection(Computation):
         return "\n".join([f"loss {self.loss}, {self.dtype}", *aligned(list(zip(names, *cells, strict=True)))])
 
 
-def central_difference(executor: Executor | ReferenceExecutor, X: Array, y: Array, index: int) -> float:
+def central_difference(executor: "Executor | ReferenceExecutor", X: Array, y: Array, index: int) -> float:
     """The numerical derivative of the loss with respect to a parameter."""
     value = float(executor.parameters[index])
     step = STEP * max(1.0, abs(value))

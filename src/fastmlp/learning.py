@@ -17,12 +17,12 @@ from .kernels.disturbance import UNDISTURBED, Disturbance
 from .kernels.errors import require
 from .kernels.optimizers import Optimizer
 from .kernels.plan import Array
-from .kernels.reference import ReferenceTraining
 from .kernels.regularization import Regularization
 from .kernels.sparse_rows import Samples, SparseRows
 from .kernels.training import Schedule, Training
 
 if TYPE_CHECKING:
+    from .kernels.reference import ReferenceTraining
     from .lbfgs import LBFGS
     from .resuming import Snapshot
     from .schedules import Course, RateSchedule
@@ -339,7 +339,7 @@ class Learning(Inspection):
         self._parameters_changed()
         self._at, self._best = best.epoch, None
 
-    def _collect(self, work: Training | ReferenceTraining, schedule: Schedule) -> None:
+    def _collect(self, work: "Training | ReferenceTraining", schedule: Schedule) -> None:
         """Take over what the last finished step left, or the last epoch if an interrupt hid that it diverged."""
         steps = work.steps_done
         if schedule.rates is not None:

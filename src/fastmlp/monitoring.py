@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,11 +13,13 @@ from .kernels.executor import Executor
 from .kernels.functions import row_of
 from .kernels.losses import LOSSES
 from .kernels.plan import Array, Model
-from .kernels.reference import ReferenceExecutor
 from .kernels.sparse_rows import Samples
 from .metrics import Metric, metrics, value_of
 from .splitting import classes_of, split_rows
 from .weights import normalized, weights_of_samples
+
+if TYPE_CHECKING:
+    from .kernels.reference import ReferenceExecutor
 
 
 class Validation:
@@ -37,7 +39,7 @@ class Validation:
         for metric in self.metrics:
             history.metrics.setdefault(metric.name, unknown.copy())
 
-    def begin(self, executor: Executor | ReferenceExecutor, threads: int | None) -> None:
+    def begin(self, executor: "Executor | ReferenceExecutor", threads: int | None) -> None:
         """Be ready to measure what this executor's parameters do."""
         self._executor, self._threads = executor, threads
         if self.held_out:

@@ -1,6 +1,6 @@
 """Predictors: what a network computes at one moment, kept."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,7 +9,9 @@ from .kernels.backends import backend as find_backend
 from .kernels.functions import name_of
 from .kernels.plan import Array, Model
 from .kernels.prediction import Prediction
-from .kernels.reference import ReferencePrediction
+
+if TYPE_CHECKING:
+    from .kernels.reference import ReferencePrediction
 
 
 class Predictor:
@@ -42,7 +44,7 @@ class Predictor:
 
     __slots__ = ("_backend", "_backend_asked", "_prediction")
 
-    def __init__(self, prediction: Prediction | ReferencePrediction, backend: str, backend_asked: str | None) -> None:
+    def __init__(self, prediction: "Prediction | ReferencePrediction", backend: str, backend_asked: str | None) -> None:
         self._prediction, self._backend, self._backend_asked = prediction, backend, backend_asked
 
     @property
@@ -99,13 +101,13 @@ class Predictor:
         return _restored, (self._prediction.model, self._prediction.parameters(), self._backend_asked)
 
 
-def predictor(prediction: Prediction | ReferencePrediction, backend: str, backend_asked: str | None) -> Predictor:
+def predictor(prediction: "Prediction | ReferencePrediction", backend: str, backend_asked: str | None) -> Predictor:
     """A predictor, on the shortest way that its backend has."""
     return prediction.shortcut(Predictor(prediction, backend, backend_asked))
 
 
 def predict(
-    prediction: Prediction | ReferencePrediction, X: Any, out: Any = None, allow_nan: bool = False
+    prediction: "Prediction | ReferencePrediction", X: Any, out: Any = None, allow_nan: bool = False
 ) -> Array:  # fmt: skip
     """What a predictor returns, whatever it is given."""
     model = prediction.model

@@ -4,14 +4,16 @@ import dataclasses
 import sys
 import time
 from functools import lru_cache
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .history import History
 from .kernels.pace import Pace
 from .kernels.plan import Model
-from .kernels.reference import ReferenceTraining
 from .kernels.threads import most_threads
 from .kernels.training import Schedule, Training
+
+if TYPE_CHECKING:
+    from .kernels.reference import ReferenceTraining
 
 STRETCH = 0.02  # seconds of kernel time after which Python has a look
 ALL_TRAINED = "All epochs were trained."
@@ -78,7 +80,7 @@ def pace_for(model: Model, batch_size: int, threads: int, thread: int) -> Pace:
 
 
 def run(
-    work: Training | ReferenceTraining,
+    work: "Training | ReferenceTraining",
     schedule: Schedule,
     first_stretch: int,
     history: History,
