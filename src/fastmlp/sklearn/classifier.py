@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils import check_array, column_or_1d, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
@@ -356,17 +356,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             raise ValueError(f"loss must be {wanted} for such targets, got {self.loss!r}")
         return target.by(self.loss)
 
-    def _target_of_others(self, y: Any) -> Array:
-        y = column_or_1d(y) if self._label_binarizer.y_type_ in ("binary", "multiclass") else np.asarray(y)
-        if not set(labels := unique_labels(y)) <= set(self.classes_):
+    def _checked_others(self, y: Any) -> Any:
+        y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y)
+        kind, several = type_of_target(y), self._label_binarizer.y_type_.startswith("multilabel")
+        if y.ndim == 2 and kind != "multilabel-indicator":
+            raise ValueError(f"validation_data must be of labels, or of zeros and ones for each, got {kind!r}")
+        if several == (y.ndim == 2) and not set(labels := unique_labels(y)) <= set(self.classes_):
             raise ValueError(f"validation_data must have no other classes than {self.classes_}, got {labels}")
-        return self._target(y).values
-
-    def _loss_name(self) -> Any:
-        if self.loss != "log_loss":
-            return self.loss
-        several = self._label_binarizer.y_type_ == "multiclass"
-        return "categorical_cross_entropy" if several else "binary_cross_entropy"
+        return y
 
     def _class_weights(self, y: Any, incremental: bool) -> Array | None:
         if self.class_weight is None:

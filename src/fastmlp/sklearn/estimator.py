@@ -4,6 +4,8 @@ What is fitted are plain attributes, arrays and builtins, which may be pickled, 
 computes is made of them when it is needed, kept for the next time, and left out of copies.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, Self
 
@@ -39,6 +41,7 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     _network_kept: tuple[Any, Any, Any] | None  # what it was made for, the network, and views of its parameters
+    _fitted_loss: Any  # as fastmlp calls it
     _progress: dict[str, Any]  # what goes on in `partial_fit`: epochs, updates, the optimizer's vectors, the seed
 
     # --- what the two estimators say
@@ -47,12 +50,12 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
         """X, what to train on, and the labels or numbers that were given."""
         raise NotImplementedError
 
-    def _target_of_others(self, y: Any) -> Array:
-        """Targets of validation data, as kernels take them."""
+    def _checked_others(self, y: Any) -> Any:
+        """Labels or numbers of validation data, of as many outputs as those to train on."""
         raise NotImplementedError
 
-    def _loss_name(self) -> Any:
-        """The loss of the fitted network, as fastmlp calls it."""
+    def _target(self, y: Any) -> Target:
+        """What labels or numbers mean to kernels."""
         raise NotImplementedError
 
     def _class_weights(self, y: Any, incremental: bool) -> Array | None:
@@ -71,25 +74,28 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
             raise ValueError("validation_data must be None for solver 'lbfgs', which does not stop by them")
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         given = X, y, {} if sample_weight is None else {"sample_weight": sample_weight}
-        X, target, y = self._checked_target(X, y, incremental, reset=first)
-        weights = self._weights(X, y, sample_weight, incremental)
-        random = check_random_state(self.random_state)
-        if first:
-            self._initialize(self._checked_model([X.shape[1], *hidden, target.outputs], X.dtype), random)
-        elif self.n_outputs_ != target.outputs:
-            raise ValueError(f"y must be of {self.n_outputs_} outputs as before, got {target.outputs}")
-        network = self._network()
-        network.threads = threads_of(self)
-        held_out = self._validation(validation_data) if validation_data is not None else None
-        if by_steps and self.early_stopping and held_out is None:
-            X, target, weights, held_out = self._split(X, target, weights, random)
+        with unchanged_if_refused(self):
+            X, target, y = self._checked_target(X, y, incremental, reset=first)
+            weights = self._weights(X, y, sample_weight, incremental)
+            random = check_random_state(self.random_state)
+            if first:
+                self._initialize(self._checked_model([X.shape[1], *hidden], target, X.dtype), random)
+            else:
+                self._check_that_it_goes_on(target)
+            self._fitted_loss = target.loss
+            held_out = self._validation(validation_data, target) if validation_data is not None else None
+            if by_steps and self.early_stopping and held_out is None:
+                X, target, weights, held_out = self._split(X, target, weights, random)
+            size = steps.batch_size(self, X.shape[0]) if by_steps else None
+            network = self._network()
+            network.threads = threads_of(self)
         if by_steps and (first or not hasattr(self, "loss_curve_")):
             self._forget(held_out is not None)
         elif held_out is not None and self.validation_scores_ is None:
             self.validation_scores_, self.best_validation_score_ = [], -np.inf
         callbacks = None if incremental else fit_callbacks(self, self.max_iter if by_steps else 1, *given)
-        if by_steps:
-            well = steps.descend(self, network, samples(X), target, weights, held_out, callbacks, incremental)
+        if size is not None:
+            well = steps.descend(self, network, samples(X), target, weights, size, held_out, callbacks, incremental)
         else:
             well = quasi_newton.minimize(self, network, samples(X), target, weights, callbacks)
         if not well:
@@ -121,20 +127,29 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
             raise ValueError(f"sample_weight must be such that their sum is a number above 0, got {total}")
         return weights
 
-    def _checked_model(self, sizes: list[int], dtype: Any) -> Model:
+    def _check_that_it_goes_on(self, target: Target) -> None:
+        """The network is there, and has its outputs and their activation."""
+        if self.n_outputs_ != target.outputs:
+            raise ValueError(f"y must be of {self.n_outputs_} outputs as before, got {target.outputs}")
+        if parameters.out_activation(target.loss) != self.out_activation_:
+            rule = f"one with output activation {self.out_activation_!r} as before"
+            raise ValueError(f"loss must be {rule}, got {self.loss!r}")
+
+    def _checked_model(self, sizes: list[int], target: Target, dtype: Any) -> Model:
         """What is to be fitted, before anything is changed."""
         if not parameters.is_by_steps(self.solver):
             parameters.refuse_what_is_for_steps(self)
-        parameters.disturbance(self, len(sizes) - 2)
+        parameters.disturbance(self, len(sizes) - 1)
         hidden = parameters.hidden_activations(self.activation)
-        return validation.model(sizes, hidden, None, self._loss_name(), dtype if self.dtype is None else self.dtype)
+        dtype = dtype if self.dtype is None else self.dtype
+        return validation.model([*sizes, target.outputs], hidden, None, target.loss, dtype)
 
     def _initialize(self, model: Model, random: Any) -> None:
         """First weights and biases are drawn as scikit-learn draws them."""
         self.n_iter_, self.t_ = 0, 0
         self.n_layers_, self.n_outputs_ = len(model.sizes), model.sizes[-1]
-        *hidden, output = map(name_of, model.activations)
-        self.out_activation_ = parameters.THEIRS.get(output, output)
+        *hidden, _ = map(name_of, model.activations)
+        self.out_activation_ = parameters.out_activation(model.loss)
         self.coefs_, self.intercepts_ = [], []
         names = [*hidden, hidden[-1] if hidden else self.activation]  # the last layer as the one before
         for (inputs, outputs), name in zip(pairwise(model.sizes), names, strict=True):
@@ -171,15 +186,18 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
             raise ValueError("sample_weight must be above 0 for some samples that are held out, and for some others")
         return X, target.of(y), kept, HeldOut(samples(held_X), held_y, held, type(self)._score_of)
 
-    def _validation(self, data: Any) -> HeldOut:
+    def _validation(self, data: Any, target: Target) -> HeldOut:
         if not isinstance(data, tuple | list) or not 2 <= len(data) <= 3:
             raise TypeError(f"validation_data must be (X, y) or (X, y, sample_weight), got {type(data).__name__}")
         X = self._checked_samples(data[0])
-        y = self._target_of_others(data[1])
-        if len(y) != X.shape[0]:
-            raise ValueError(f"validation_data must be of as many samples as targets, got {X.shape[0]} and {len(y)}")
+        y = self._checked_others(data[1])
+        count, outputs = y.shape[0], outputs_of(y)
+        if count != X.shape[0]:
+            raise ValueError(f"validation_data must be of as many samples as targets, got {X.shape[0]} and {count}")
+        if outputs != outputs_of(target.values):
+            raise ValueError(f"validation_data must be of {outputs_of(target.values)} outputs, got {outputs}")
         weights = _check_sample_weight(data[2], X, dtype=np.float64, ensure_non_negative=True) if data[2:] else None
-        return HeldOut(samples(X), y, weights, type(self)._score_of)
+        return HeldOut(samples(X), self._target(y).values, weights, type(self)._score_of)
 
     # --- attributes and the network
 
@@ -188,7 +206,7 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
         coefs = [np.asarray(coef) for coef in self.coefs_]
         sizes = (coefs[0].shape[0], *(coef.shape[1] for coef in coefs))
         hidden = parameters.hidden_activations(self.activation)
-        asked = (sizes, tuple(hidden) if isinstance(hidden, list) else hidden, self._loss_name(), coefs[0].dtype)
+        asked = (sizes, tuple(hidden) if isinstance(hidden, list) else hidden, self._fitted_loss, coefs[0].dtype)
         kept = self.__dict__.get("_network_kept")
         if kept is None or kept[0] != asked:
             network = NeuralNetwork.__new__(NeuralNetwork)
@@ -270,6 +288,23 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+@contextmanager
+def unchanged_if_refused(estimator: Any) -> Iterator[None]:
+    """Attributes are as they were if what is done inside ends in an error: until then they are replaced, not changed."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except Exception:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def outputs_of(y: Any) -> int:
+    """How many columns there are."""
+    return 1 if y.ndim == 1 else int(y.shape[1])
 
 
 def samples(X: Any) -> Samples:

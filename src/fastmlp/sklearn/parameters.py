@@ -99,6 +99,12 @@ def refuse_what_is_for_steps(estimator: Any) -> None:
         require(not np.any(value or 0.0), name, f"{nothing} for solver 'lbfgs'", value)
 
 
+def out_activation(loss: str | Function) -> str:
+    """The one that goes with it, as scikit-learn calls it."""
+    output = row_of(LOSSES, loss).output_activation
+    return THEIRS.get(output, output)
+
+
 def check_amounts(loss: str | Function, y: Array) -> None:
     """Refuse targets that the loss is not of, and a loss with more outputs than targets: which would `predict` tell?"""
     row = row_of(LOSSES, loss)

@@ -276,15 +276,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     def _target(self, y: Array) -> Target:
         y = y if y.ndim == 2 else y[:, np.newaxis]
-        parameters.check_amounts(self._loss_name(), y)
+        parameters.check_amounts(THEIRS.get(self.loss, self.loss) if isinstance(self.loss, str) else self.loss, y)
         if self.loss == "squared_error":
             return squared_errors(y)
         if self.loss == "poisson":
             return poisson_deviances(y)
         return Target(y, self.loss, y.shape[1])
 
-    def _target_of_others(self, y: Any) -> Array:
-        return self._target(check_array(y, ensure_2d=False, dtype="numeric")).values
-
-    def _loss_name(self) -> Any:
-        return THEIRS.get(self.loss, self.loss) if isinstance(self.loss, str) else self.loss
+    def _checked_others(self, y: Any) -> Any:
+        return check_array(y, ensure_2d=False, dtype="numeric")

@@ -27,13 +27,13 @@ def descend(
     X: Samples,
     target: Target,
     weights: Array | None,
+    size: int,
     held_out: HeldOut | None,
     callbacks: FitCallbacks | None,
     once: bool,
 ) -> bool:
     """Train the network; whether all its numbers are finite. once: an epoch of a training that goes on elsewhere."""
     optimizer = parameters.optimizer(estimator)
-    size = _batch_size(estimator, len(X), optimizer)
     steps, epochs = -(-len(X) // size), 1 if once else estimator.max_iter
     going_on = once and network._goes_on(optimizer)
     if not going_on:
@@ -73,7 +73,9 @@ def descend(
     return well
 
 
-def _batch_size(estimator: Any, samples: int, optimizer: Any) -> int:
+def batch_size(estimator: Any, samples: int) -> int:
+    """Samples in a step."""
+    optimizer = parameters.optimizer(estimator)
     if estimator.batch_size == "auto":
         return samples if optimizer.full_batch else min(200, samples)
     if estimator.batch_size > samples:
