@@ -25,6 +25,10 @@ DEFAULTS = {
     "dtype": [None, "float64", np.float64], "activation": ["relu", ["relu", "relu"]],
     "learning_rate": ["constant", fastmlp.InverseScaling(0.001, power=0.0), lambda epoch: 0.001],
 }  # fmt: skip
+OF_OTHERS = [
+    "quantile", "gaussian_negative_log_likelihood", "focal", fastmlp.LeakyReLU(0.1), fastmlp.Focal(),
+    fastmlp.CategoricalCrossEntropy(0.1),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
@@ -103,6 +107,7 @@ def test_a_quantile_leaves_its_share_below():
         (fastmlp.Focal(0.0, 0.5), BINARY),
         (fastmlp.Focal(0.0, 0.5), SEVERAL),
         (fastmlp.CategoricalCrossEntropy(0.0), LABELS),
+        (fastmlp.CategoricalFocal(0.0), LABELS),
     ],
 )
 def test_losses_of_classes_that_are_the_cross_entropy(loss, y):
@@ -119,6 +124,21 @@ def test_smoothed_labels_make_for_doubts():
         for loss in ("log_loss", fastmlp.CategoricalCrossEntropy(0.3))
     )
     assert smooth < 0.9 < sharp
+
+
+def test_what_is_easy_counts_less():
+    """The focal loss of the probabilities that the network begins with, by its formula."""
+    still = {**BASIC, "alpha": 0, "solver": fastmlp.SGD(1e-300), "max_iter": 1}
+    for loss, power in ((fastmlp.CategoricalFocal(3.0), 3), ("categorical_focal", 2)):
+        estimator = fitted(MLPClassifier(**still, loss=loss), X, LABELS)
+        right = estimator.predict_proba(X)[np.arange(60), np.searchsorted(estimator.classes_, LABELS)]
+        assert estimator.loss_ == pytest.approx(np.mean(-((1 - right) ** power) * np.log(right)), rel=1e-9)
+
+
+def test_a_loss_of_ones_own():
+    own = fastmlp.Loss(lambda output, target: (output - target) ** 2, lambda o, t: 2 * (o - t), name="square")
+    one, other = (fitted(MLPRegressor(loss, **BASIC), X, AMOUNTS) for loss in (own, "mean_squared_error"))
+    same_weights(one, other, rtol=1e-6)
 
 
 def test_dropout_clipping_and_single_precision():
@@ -199,13 +219,20 @@ def test_schedules_are_those_of_networks():
 @pytest.mark.parametrize(
     ("estimator", "y", "rule"),
     [
-        (MLPClassifier(loss=fastmlp.Focal()), LABELS, "loss must be 'log_loss' or CategoricalCrossEntropy"),
+        (MLPClassifier(loss=fastmlp.Focal()), LABELS, "loss must be 'log_loss', 'categorical_focal' or Cat"),
         (MLPClassifier(loss=fastmlp.CategoricalCrossEntropy()), BINARY, "loss must be 'log_loss' or 'focal'"),
-        (MLPRegressor("quantile"), AMOUNTS, "loss must be one of a single output for each target, got 'quantile'"),
+        (MLPClassifier(loss="categorical_focal"), SEVERAL, "loss must be 'log_loss' or 'focal' for such targets"),
+        (MLPRegressor(fastmlp.Quantile((0.1, 0.9))), AMOUNTS, "loss must be one of a single output for each target"),
+        *((MLPRegressor(loss), AMOUNTS, "The 'loss' parameter of MLPRegressor must be") for loss in OF_OTHERS),
         (MLPRegressor("poisson"), AMOUNTS, "y must be 0 or above for loss 'poisson', got"),
         (MLPRegressor("gamma"), COUNTS, "y must be above 0 for loss 'gamma', got 0.0"),
         (MLPRegressor(activation=["tanh", "relu"]), AMOUNTS, r"activation must be a name or a list of 1 names"),
-        (MLPRegressor(activation=["tan"]), AMOUNTS, r"activation\[0\] must be one of 'identity'"),
+        (
+            MLPRegressor(activation=["tan"]),
+            AMOUNTS,
+            r"activation\[0\] must be one of 'identity', .*, 'logistic', got 'tan'$",
+        ),
+        (MLPRegressor(activation=[["tanh"]]), AMOUNTS, r"activation\[0\] must be one of 'identity'"),
         (MLPRegressor(dropout=[0.1, 0.2]), AMOUNTS, "dropout must be a number at least 0 and below 1, or 1 of them"),
         (MLPRegressor(dtype=int), AMOUNTS, "dtype must be one of 'float32', 'float64'"),
         (MLPRegressor(solver="lbfgs", clip_norm=1.0), AMOUNTS, "clip_norm must be None for solver 'lbfgs', got 1.0"),
@@ -231,7 +258,7 @@ def test_weights_of_both_parts():
 
 def test_a_batch_is_not_allowed():
     with pytest.raises(
-        ValueError, match=r"^batch_size must be None or at least 60, all samples, for .* 'rprop', got 10"
+        ValueError, match=r"^batch_size must be 'auto' or at least 60, all samples, for solver 'rprop', got 10$"
     ):
         MLPRegressor(solver="rprop", batch_size=10).fit(X, AMOUNTS)
 

@@ -10,6 +10,7 @@ from estimators import AMOUNTS, BINARY, COUNTS, LABELS, SEVERAL, WEIGHTS, X, fit
 from sklearn.exceptions import ConvergenceWarning
 
 import fastmlp.sklearn as ours
+from fastmlp.sklearn import quasi_newton
 
 SOLVERS = {
     "adam": {"solver": "adam", "learning_rate_init": 0.01},
@@ -214,3 +215,31 @@ def test_an_optimizer_of_another_school_is_caught(monkeypatch, solver):
     one, other = both("labels", **SOLVERS[solver])
     with pytest.raises(AssertionError):
         same_weights(one, other)
+
+
+def test_lbfgs_in_double_precision():
+    """Whatever X is, unless asked otherwise: weights in single precision hold still before derivatives vanish."""
+    settings = {"solver": "lbfgs", "max_iter": 15, "activation": "tanh"}
+    one, other = both("amounts", dtype=np.float32, **settings)
+    same_weights(one, other, rtol=1e-4, atol=1e-5)
+    assert {part.dtype for part in other.coefs_ + other.intercepts_} == {np.dtype("float64")}
+    single = fitted(ours.MLPRegressor(**COMMON, **settings, dtype="float32"), X, AMOUNTS)
+    assert single.coefs_[0].dtype == np.float32
+
+
+def test_lbfgs_says_why_it_ended(monkeypatch):
+    scales = r"data of similar scales, see sklearn\.preprocessing\.$"
+    with pytest.warns(ConvergenceWarning, match=rf"LIMIT\): what may help is a larger max_iter than 5 or {scales}"):
+        ours.MLPRegressor(solver="lbfgs", max_iter=5).fit(X, AMOUNTS)
+    with pytest.warns(ConvergenceWarning, match=rf"LIMIT\): what may help is {scales}"):
+        ours.MLPRegressor(solver="lbfgs", max_fun=5).fit(X, AMOUNTS)
+    minimize = quasi_newton.find_minimizer()
+
+    def without_reason(*arguments, **keywords):
+        result = minimize(*arguments, **keywords)
+        result.message = "ABNORMAL: "
+        return result
+
+    monkeypatch.setattr(quasi_newton, "find_minimizer", lambda: without_reason)
+    with pytest.warns(ConvergenceWarning, match=rf"\(ABNORMAL\): what may help is {scales}"):
+        ours.MLPRegressor(solver="lbfgs", max_fun=5).fit(X, AMOUNTS)

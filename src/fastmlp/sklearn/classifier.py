@@ -5,14 +5,16 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import check_array, column_or_1d, compute_sample_weight
+from sklearn.utils import check_array, column_or_1d, compute_class_weight, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..kernels.functions import row_of
+from ..kernels.losses import LOSSES
 from ..kernels.plan import Array
-from ..kernels.variants import CategoricalCrossEntropy, Focal
+from ..kernels.variants import CategoricalCrossEntropy, CategoricalFocal, Focal
 from . import parameters
 from .estimator import BaseMLP
 from .scores import accuracy
@@ -58,7 +60,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     verbose : bool or int, default False
         Print a line for every epoch.
     warm_start : bool, default False
-        Begin a further `fit` with the weights that there are.
+        Begin a further `fit` with the weights that there are. A loss with another output activation is refused then.
     momentum : float, default 0.9
     nesterovs_momentum : bool, default True
         Of the solver "sgd".
@@ -73,16 +75,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         How often "lbfgs" may look at the loss.
     loss : str or object with settings, default "log_loss"
         The cross-entropy. For two classes or several labels also "focal" or `fastmlp.Focal(gamma, alpha)`; for more
-        classes, `fastmlp.CategoricalCrossEntropy(label_smoothing)`.
+        classes "categorical_focal", `fastmlp.CategoricalFocal(gamma)` or
+        `fastmlp.CategoricalCrossEntropy(label_smoothing)`.
     dropout : float or sequence of float, default 0
         The probability with which activations of hidden layers are dropped in training: one for all, or one for each.
     clip_value, clip_norm : float or None, default None
         Bring every derivative to the interval from -clip_value to clip_value; then a gradient whose norm is above
         clip_norm down to it. Not of "lbfgs".
-    class_weight : dict, "balanced" or None, default None
-        By what samples of a class are multiplied, as in scikit-learn's other classifiers.
+    class_weight : dict, list of dict, "balanced" or None, default None
+        By what weights of a class's samples are multiplied, as in scikit-learn's other classifiers, also where the
+        score is measured; a list of a dict for each of several labels.
     dtype : str or None, default None
-        "float32" or "float64": of the weights and all arithmetic. None: that of X, or "float64".
+        "float32" or "float64": of the weights and all arithmetic. None: that of X, or "float64", as always for "lbfgs".
     threads : int or None, default None
         The most threads to work with. None: as many as there are, but one in processes and threads of joblib's.
 
@@ -102,6 +106,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_
         As scikit-learn has them.
 
+    Notes
+    -----
+    What differs from scikit-learn's: a `learning_rate_init` that is set between calls of `partial_fit` takes effect.
+    With `early_stopping`, a training that diverges ends, and keeps the best weights. Negative weights of samples are
+    refused. With these weights and several batches, `loss_curve_` counts each batch by what it weighs, where
+    scikit-learn counts its samples, so that training may stop an epoch sooner or later by `tol`.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -115,7 +126,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     _score_of = staticmethod(accuracy)
     _parameter_constraints = {  # noqa: RUF012
         **parameters.CONSTRAINTS,
-        "loss": [StrOptions({"log_loss", "focal"}), Focal, CategoricalCrossEntropy],
+        "loss": [
+            StrOptions({"log_loss", "focal", "categorical_focal"}),
+            Focal,
+            CategoricalCrossEntropy,
+            CategoricalFocal,
+        ],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
     }
 
@@ -351,8 +367,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     def _target_of_loss(self, target: Target) -> Target:
         several = target.loss == "categorical_cross_entropy"
-        if several != isinstance(self.loss, CategoricalCrossEntropy):
-            wanted = "'log_loss' or CategoricalCrossEntropy" if several else "'log_loss' or 'focal'"
+        if several != (row_of(LOSSES, self.loss).targets == "classes"):
+            of_several = "'log_loss', 'categorical_focal' or CategoricalCrossEntropy"
+            wanted = of_several if several else "'log_loss' or 'focal'"
             raise ValueError(f"loss must be {wanted} for such targets, got {self.loss!r}")
         return target.by(self.loss)
 
@@ -361,7 +378,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y)
         kind, several = type_of_target(y), self._label_binarizer.y_type_.startswith("multilabel")
-        if y.ndim == 2 and kind != "multilabel-indicator":
+        if kind not in ("binary", "multiclass", "multilabel-indicator"):
             raise ValueError(f"validation_data must be of labels, or of zeros and ones for each, got {kind!r}")
         if several == (y.ndim == 2) and not set(labels := unique_labels(y)) <= set(self.classes_):
             raise ValueError(f"validation_data must have no other classes than {self.classes_}, got {labels}")
@@ -372,7 +389,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             return None
         if incremental and isinstance(self.class_weight, str):
             raise ValueError("class_weight must be a dict for partial_fit, which does not see all, got 'balanced'")
-        weights: Array = compute_sample_weight(self.class_weight, y)
+        parameters.check_class_weight(self.class_weight, 1 if y.ndim == 1 else y.shape[1])
+        if isinstance(self.class_weight, dict):  # of all classes, though not all may be here
+            each = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+            weights: Array = each[np.searchsorted(self.classes_, y)]
+        else:
+            weights = compute_sample_weight(self.class_weight, y)
         return weights
 
     def __sklearn_tags__(self) -> Any:

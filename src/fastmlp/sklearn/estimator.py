@@ -4,8 +4,6 @@ What is fitted are plain attributes, arrays and builtins, which may be pickled, 
 computes is made of them when it is needed, kept for the next time, and left out of copies.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, Self
 
@@ -16,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from .. import validation
+from ..kernels.errors import shortened
 from ..kernels.folding import parts_of_layers
 from ..kernels.functions import name_of
 from ..kernels.plan import Array, Model
@@ -26,6 +25,7 @@ from ..sparse import sparse_rows
 from . import parameters, private, quasi_newton, steps
 from .callbacks import CallbackSupportMixin, fit_callbacks
 from .held_out import HeldOut, Score
+from .refusals import require_same, require_weight, unchanged_if_refused
 from .targets import Target
 from .threads import threads_of
 
@@ -82,7 +82,10 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
                 self._initialize(self._checked_model([X.shape[1], *hidden], target, X.dtype), random)
             else:
                 self._check_that_it_goes_on(target)
+            if not by_steps:
+                parameters.refuse_what_is_for_steps(self)
             self._fitted_loss = target.loss
+            parameters.disturbance(self, len(self.coefs_) - 1)
             held_out = self._validation(validation_data, target) if validation_data is not None else None
             if by_steps and self.early_stopping and held_out is None:
                 X, target, weights, held_out = self._split(X, target, weights, random)
@@ -111,20 +114,23 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
     def _hidden_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes
         chosen = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        if not all(isinstance(size, int | np.integer) and not isinstance(size, bool) for size in chosen):
+            raise TypeError(f"hidden_layer_sizes must be an integer or a sequence of integers, got {shortened(sizes)}")
         if any(size <= 0 for size in chosen):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {chosen}")
         return chosen
 
-    def _weights(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Array | None:
+    def _weights(
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool = False, argument: str = "sample_weight"
+    ) -> Array | None:  # fmt: skip
         of_classes = self._class_weights(y, incremental)
         if sample_weight is None and of_classes is None:
             return None
         weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        require_weight(argument, weights)
         if of_classes is not None:
             weights = weights * of_classes
-        total = weights.sum()
-        if not 0 < total < np.inf:
-            raise ValueError(f"sample_weight must be such that their sum is a number above 0, got {total}")
+            require_weight("class_weight", weights)
         return weights
 
     def _check_that_it_goes_on(self, target: Target) -> None:
@@ -137,11 +143,11 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
 
     def _checked_model(self, sizes: list[int], target: Target, dtype: Any) -> Model:
         """What is to be fitted, before anything is changed."""
-        if not parameters.is_by_steps(self.solver):
-            parameters.refuse_what_is_for_steps(self)
-        parameters.disturbance(self, len(sizes) - 1)
         hidden = parameters.hidden_activations(self.activation)
-        dtype = dtype if self.dtype is None else self.dtype
+        if self.dtype is not None:
+            dtype = self.dtype
+        elif not parameters.is_by_steps(self.solver):
+            dtype = "float64"  # its tolerances are below the noise of float32
         return validation.model([*sizes, target.outputs], hidden, None, target.loss, dtype)
 
     def _initialize(self, model: Model, random: Any) -> None:
@@ -191,12 +197,8 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
             raise TypeError(f"validation_data must be (X, y) or (X, y, sample_weight), got {type(data).__name__}")
         X = self._checked_samples(data[0])
         y = self._checked_others(data[1])
-        count, outputs = y.shape[0], outputs_of(y)
-        if count != X.shape[0]:
-            raise ValueError(f"validation_data must be of as many samples as targets, got {X.shape[0]} and {count}")
-        if outputs != outputs_of(target.values):
-            raise ValueError(f"validation_data must be of {outputs_of(target.values)} outputs, got {outputs}")
-        weights = _check_sample_weight(data[2], X, dtype=np.float64, ensure_non_negative=True) if data[2:] else None
+        require_same("validation_data", X, y, target.values)
+        weights = self._weights(X, y, data[2] if data[2:] else None, argument="validation_data")
         return HeldOut(samples(X), self._target(y).values, weights, type(self)._score_of)
 
     # --- attributes and the network
@@ -288,23 +290,6 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-@contextmanager
-def unchanged_if_refused(estimator: Any) -> Iterator[None]:
-    """Attributes are as they were if what is done inside ends in an error: until then they are replaced, not changed."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except Exception:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
-
-
-def outputs_of(y: Any) -> int:
-    """How many columns there are."""
-    return 1 if y.ndim == 1 else int(y.shape[1])
 
 
 def samples(X: Any) -> Samples:

@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from .. import validation
 from ..kernels.activations import ACTIVATIONS
 from ..kernels.disturbance import Disturbance
-from ..kernels.errors import require
+from ..kernels.errors import one_of, require
 from ..kernels.functions import Function, name_of, numbers_of, row_of
 from ..kernels.losses import LOSSES, TARGET_KINDS
 from ..kernels.optimizers import OPTIMIZERS, AdamCorrectedByRate, ClassicalSGD, Optimizer
@@ -21,11 +21,11 @@ from ..schedules import RateSchedule
 OURS = {"logistic": "sigmoid", "exp": "exponential"}  # by scikit-learn's names of activations
 THEIRS = {ours: theirs for theirs, ours in OURS.items()}
 
-_HIDDEN = {name for name, row in ACTIVATIONS.items() if not row.rowwise}
+_HIDDEN = [*(name for name, row in ACTIVATIONS.items() if not row.rowwise), "logistic"]
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "activation": [StrOptions({*_HIDDEN, "logistic"}), Function, list, tuple],
+    "activation": [StrOptions(set(_HIDDEN)), Function, list, tuple],
     "solver": [StrOptions({*OPTIMIZERS, "lbfgs"}), Optimizer, LBFGS],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -59,6 +59,8 @@ CONSTRAINTS: dict[str, list[Any]] = {
 def hidden_activations(value: Any) -> Any:
     """By fastmlp's names."""
     if isinstance(value, list | tuple):
+        for i, one in enumerate(value):
+            require(isinstance(one, Function) or one in _HIDDEN, f"activation[{i}]", one_of(_HIDDEN), one)
         return [OURS.get(one, one) if isinstance(one, str) else one for one in value]
     return OURS.get(value, value) if isinstance(value, str) else value
 
@@ -97,11 +99,25 @@ def refuse_what_is_for_steps(estimator: Any) -> None:
     for name, nothing in (("clip_value", None), ("clip_norm", None), ("dropout", 0.0)):
         value = getattr(estimator, name)
         require(not np.any(value or 0.0), name, f"{nothing} for solver 'lbfgs'", value)
+    rate = estimator.learning_rate
+    require(isinstance(rate, str), "learning_rate", "a name for solver 'lbfgs', which makes its own steps", rate)
+
+
+def check_class_weight(value: Any, outputs: int) -> None:
+    """One dictionary, or one for each of several outputs; "balanced" is for all."""
+    if isinstance(value, str):
+        return
+    several = isinstance(value, list) and len(value) == outputs and all(isinstance(one, dict) for one in value)
+    rule = "a dict, 'balanced' or None for one output" if outputs == 1 else f"'balanced' or {outputs} dicts in a list"
+    require(several if outputs > 1 else isinstance(value, dict), "class_weight", rule, value)
+    for weights in [value] if isinstance(value, dict) else value:
+        right = all(isinstance(weight, Real) and 0 <= float(weight) < np.inf for weight in weights.values())
+        require(right, "class_weight", "of finite numbers from 0 on", value)
 
 
 def out_activation(loss: str | Function) -> str:
     """The one that goes with it, as scikit-learn calls it."""
-    output = row_of(LOSSES, loss).output_activation
+    output: str = row_of(LOSSES, loss).output_activation
     return THEIRS.get(output, output)
 
 

@@ -69,10 +69,10 @@ def minimize(
     network._parameters_changed()
     estimator.n_iter_, estimator.loss_ = min(result.nit, estimator.max_iter), float(result.fun)
     if result.status != 0:
-        more = f" A larger max_iter than {estimator.max_iter} may help." if result.nit >= estimator.max_iter else ""
+        more = f"a larger max_iter than {estimator.max_iter} or " if result.nit >= estimator.max_iter else ""
         warnings.warn(
-            f"lbfgs has not converged after {result.nit} iterations: {result.message}.{more} So may data of similar "
-            "scales: see sklearn.preprocessing.",
+            f"lbfgs has not converged after {result.nit} iterations ({result.message.strip(': .')}): what may help is "
+            f"{more}data of similar scales, see sklearn.preprocessing.",
             ConvergenceWarning,
             stacklevel=5,
         )

@@ -9,7 +9,8 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from ..kernels.functions import Function
+from ..kernels.custom import Loss
+from ..kernels.functions import numbers_of
 from ..kernels.losses import LOSSES
 from ..kernels.plan import Array
 from . import parameters
@@ -18,8 +19,9 @@ from .scores import r2
 from .targets import Target, poisson_deviances, squared_errors
 
 THEIRS = {"squared_error": "mean_squared_error", "poisson": "poisson"}
-AMOUNTS = ("real numbers", "positive", "non-negative", "probabilities")
-_OURS = {name for name, row in LOSSES.items() if row.public and row.targets in AMOUNTS}
+AMOUNTS = ("real numbers", "positive", "non-negative")
+_ROWS = [row for row in LOSSES.values() if row.public and row.targets in AMOUNTS]
+_OURS = {row.name for row in _ROWS if row.outputs_per_target(numbers_of(LOSSES, row.name)) == 1}
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
@@ -32,7 +34,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     ----------
     loss : str or object with settings, default "squared_error"
         "squared_error", half of it; "poisson", half of the deviance; or one of fastmlp's, such as
-        "mean_absolute_error" or `fastmlp.Huber(2.0)`, with one output for each target.
+        "mean_absolute_error" or `fastmlp.Huber(2.0)`, with one output for each target; or your own `fastmlp.Loss`.
     hidden_layer_sizes : int or sequence of int, default (100,)
         How many neurons there are in each hidden layer.
     activation : str, object with settings, or list of them, default "relu"
@@ -64,7 +66,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     verbose : bool or int, default False
         Print a line for every epoch.
     warm_start : bool, default False
-        Begin a further `fit` with the weights that there are.
+        Begin a further `fit` with the weights that there are. A loss with another output activation is refused then.
     momentum : float, default 0.9
     nesterovs_momentum : bool, default True
         Of the solver "sgd".
@@ -83,7 +85,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Bring every derivative to the interval from -clip_value to clip_value; then a gradient whose norm is above
         clip_norm down to it. Not of "lbfgs".
     dtype : str or None, default None
-        "float32" or "float64": of the weights and all arithmetic. None: that of X, or "float64".
+        "float32" or "float64": of the weights and all arithmetic. None: that of X, or "float64", as always for "lbfgs".
     threads : int or None, default None
         The most threads to work with. None: as many as there are, but one in processes and threads of joblib's.
 
@@ -102,6 +104,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_
         As scikit-learn has them.
 
+    Notes
+    -----
+    What differs from scikit-learn's: a `learning_rate_init` that is set between calls of `partial_fit` takes effect.
+    With `early_stopping`, a training that diverges ends, and keeps the best weights. Negative weights of samples are
+    refused. With these weights and several batches, `loss_curve_` counts each batch by what it weighs, where
+    scikit-learn counts its samples, so that training may stop an epoch sooner or later by `tol`.
+
     Examples
     --------
     >>> import numpy as np
@@ -115,7 +124,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     _score_of = staticmethod(r2)
     _parameter_constraints = {  # noqa: RUF012
         **parameters.CONSTRAINTS,
-        "loss": [StrOptions({*THEIRS, *_OURS}), Function],
+        "loss": [StrOptions({*THEIRS, *_OURS}), Loss, *(row.settings for row in _ROWS if row.settings)],
     }
 
     def __init__(
@@ -272,6 +281,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         )  # fmt: skip
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        if y.dtype.kind not in "fiub":
+            raise TypeError(f"y must be numbers, got dtype {y.dtype}")
         return X, self._target(y), y
 
     def _target(self, y: Array) -> Target:

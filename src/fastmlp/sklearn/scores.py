@@ -23,7 +23,8 @@ def r2(y: Array, outputs: Array, weights: Array | None = None) -> float:
         return float("nan")
     y = y.astype(np.float64)
     factor: Any = 1.0 if weights is None else weights[:, np.newaxis]
-    errors = np.sum(factor * (y - outputs) ** 2, axis=0)
+    with np.errstate(over="ignore"):  # on the way to divergence
+        errors = np.sum(factor * (y - outputs) ** 2, axis=0)
     deviations = np.sum(factor * (y - np.average(y, axis=0, weights=weights)) ** 2, axis=0)
     there_are = deviations != 0
     ratio = errors / np.where(there_are, deviations, 1.0)

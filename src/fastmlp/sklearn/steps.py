@@ -7,6 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .. import validation
 from ..core import DISTURBANCE, SHUFFLE
+from ..kernels.errors import require
 from ..kernels.plan import Array
 from ..kernels.sparse_rows import Samples
 from ..kernels.training import Schedule
@@ -78,11 +79,14 @@ def batch_size(estimator: Any, samples: int) -> int:
     optimizer = parameters.optimizer(estimator)
     if estimator.batch_size == "auto":
         return samples if optimizer.full_batch else min(200, samples)
+    if optimizer.full_batch:
+        rule = f"'auto' or at least {samples}, all samples, for solver {optimizer.name!r}"
+        require(estimator.batch_size >= samples, "batch_size", rule, estimator.batch_size)
     if estimator.batch_size > samples:
         warnings.warn(
             f"batch_size={estimator.batch_size} is more than there are samples: {samples} are taken.", stacklevel=6
         )
-    return validation.batch_size(int(estimator.batch_size), samples, optimizer)
+    return min(int(estimator.batch_size), samples)
 
 
 def _rates(estimator: Any, network: Any, samples: int, steps: int, epochs: int, going_on: bool) -> Any:
