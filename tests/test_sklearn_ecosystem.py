@@ -216,13 +216,9 @@ def test_weights_may_be_changed():
 # --- threads and processes
 
 
-def threads_in_a_worker(estimator):
-    return threads_of(estimator)
-
-
 @pytest.mark.parametrize("backend", ["threading", "loky"])
 def test_workers_of_joblib_take_one_thread_each(backend):
-    jobs = [joblib.delayed(threads_in_a_worker)(MLPClassifier(threads=n)) for n in (None, 3)]
+    jobs = [joblib.delayed(threads_of)(MLPClassifier(threads=n)) for n in (None, 3)]
     assert joblib.Parallel(2, backend=backend)(jobs) == [1, 3]
     assert threads_of(MLPClassifier()) is None
 
