@@ -197,6 +197,16 @@ def test_names_of_features():
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("", "")
 
 
+def test_names_are_no_formulas(pyplot, tmp_path):
+    network, odd = linear([[0.5], [-2]], [0.25], loss="binary_cross_entropy"), ["_a$^$", "b$_$"]
+    for ax in (None, pyplot.subplots()[1]):
+        for y in (None, [0, 1, 1, 0, 1]):
+            ax = decision_boundary(network, X, y, ax, feature_names=odd, class_names=odd)
+            assert [ax.get_xlabel(), ax.get_ylabel()] == odd
+            assert legend(ax) == odd
+            rendered(ax, tmp_path / "dollars.png")
+
+
 @pytest.mark.parametrize("package", ["pandas", "polars"])
 def test_models_see_the_tables_that_they_know(package):
     frames = pytest.importorskip(package, reason=f"{package} is not installed")

@@ -299,3 +299,21 @@ def test_wrong_arguments(pyplot, net, options, error, message):
     with pytest.raises(error, match=message):
         fastmlp.plot.network(numbered([2, 2, 1]) if net is None else net, **options)
     assert pyplot.get_fignums() == []
+
+
+def test_names_are_no_formulas(tmp_path):
+    """A pair of dollars would be read as one, which may be wrong, and is drawn narrower or wider than it is."""
+    names = ["a", "$b_$", "c%", r"\$_"]
+    ax = fastmlp.plot.network(numbered([4, 2, 1]), feature_names=names, output_names=["$$ of 1^$"])
+    assert {*names, "$$ of 1^$"} <= set(written(ax))
+    rendered(ax, tmp_path / "dollars.png")
+    long = ["$" + r"\alpha" * 20 + "$", "two"]
+    assert faults(fastmlp.plot.network(numbered([2, 2, 1]), feature_names=long)) == []
+    fitted = estimator(numbered([2, 2, 1]), activation="$f_$")
+    rendered(fastmlp.plot.network(fitted), tmp_path / "activation.png")
+
+
+def test_symbols_are_formulas():
+    symbols = [text for text in fastmlp.plot.network(numbered([2, 2, 1])).texts if text.get_text().startswith("$")]
+    assert len(symbols) == 5
+    assert all(text.get_parse_math() for text in symbols)

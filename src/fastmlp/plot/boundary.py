@@ -94,7 +94,8 @@ def decision_boundary(
         _draw_classes(ax, sides, drawn, samples, which, called, ours)
     ax.set(xlim=sides[0][[0, -1]], ylim=sides[1][[0, -1]])
     if labels:
-        ax.set(xlabel=labels[0], ylabel=labels[1])
+        ax.set_xlabel(labels[0], parse_math=False)
+        ax.set_ylabel(labels[1], parse_math=False)
     return ax
 
 
@@ -154,10 +155,12 @@ def _draw_classes(
         else:
             style = {"facecolors": color, "marker": marker, "edgecolors": INK, "linewidths": 0.6, "label": name}
             handles.append(ax.scatter(*samples[which == k].T, s=_size(samples), zorder=3, **style))
+    place: dict[str, Any] = {"loc": "best", "framealpha": 0.9}
     if ours:
-        ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, borderaxespad=0)
-    else:
-        ax.legend(handles=handles, loc="best", framealpha=0.9)
+        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "frameon": False, "borderaxespad": 0}
+    legend = ax.legend(handles, [str(k) for k in range(count)], **place)  # it would leave out a name that starts with _
+    for text, name in zip(legend.get_texts(), called, strict=True):
+        text.set(text=name, parse_math=False)
 
 
 def shades(values: Array) -> Array:

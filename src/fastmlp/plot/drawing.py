@@ -63,7 +63,7 @@ class Drawing:
                 fill = "white" if bias is None else self._scale.to_rgba(bias)
                 self._ax.add_patch(Circle(center, RADIUS, facecolor=fill, edgecolor=INK, linewidth=0.8, zorder=3))
                 if inside[index] and size >= LEGIBLE:
-                    self._text(center, f"${letter}_{{{neuron + 1}}}$", size, color=on(fill))
+                    self._text(center, f"${letter}_{{{neuron + 1}}}$", size, color=on(fill), parse_math=True)
             if column.dots is not None:
                 for step in (-0.22, 0.0, 0.22):
                     dot = (self._place.x[index], column.dots + step)
@@ -116,7 +116,8 @@ class Drawing:
         return np.column_stack([np.full(len(y), self._place.x[index]), y])
 
     def _text(self, at: Any, text: str, size: float, **style: Any) -> None:
-        self._ax.text(*at, text, **{"size": size, "ha": "center", "va": "center", "zorder": 5, **style})
+        usual = {"size": size, "ha": "center", "va": "center", "zorder": 5, "parse_math": False}  # names may have a $
+        self._ax.text(*at, text, **(usual | style))
 
     def _number(self, at: Any, text: str, size: float) -> None:
         box = {"facecolor": self._ax.figure.get_facecolor(), "edgecolor": "none", "pad": 0.8}

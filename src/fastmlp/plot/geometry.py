@@ -124,4 +124,7 @@ def text_width(text: str, size: float) -> float:
 def _width(text: str, font: Any) -> float:
     from matplotlib.textpath import TextPath
 
-    return float(TextPath((0, 0), text, size=10, prop=font).get_extents().width) if text.strip() else 0.0
+    if not text.strip():
+        return 0.0
+    plain = text.replace("$", r"\$")  # no formulas: paths have no parse_math
+    return float(TextPath((0, 0), plain, size=10, prop=font).get_extents().width)
