@@ -244,7 +244,14 @@ def test_without_samples_the_legend_has_the_regions_colors():
 
 
 QUESTIONS = linear(np.ones((2, 2)), [0, 0], loss="binary_cross_entropy")
+PAIRS = SimpleNamespace(predict=lambda points: points)
 LABELS = SimpleNamespace(classes_=np.arange(2), predict_proba=lambda points: np.ones((len(points), 2)))
+LABELS_ALONE = SimpleNamespace(classes_=np.arange(2), predict=lambda points: np.ones((len(points), 2)))
+LISTS = SimpleNamespace(classes_=[np.arange(2), np.arange(3)], predict=lambda points: np.ones((len(points), 2)))
+EACH_ONE = r"^model must be of classes of which each sample has one, .*, not multi-label, got namespace"
+ONE_CLASS = SimpleNamespace(classes_=["only"], predict_proba=lambda points: np.ones((len(points), 1)))
+ONE_CERTAIN = SimpleNamespace(classes_=["only"], predict=lambda points: np.full(len(points), "only"))
+ONE_SOFTMAX = linear([[1], [2]], [3], output_activation="softmax")
 
 
 @pytest.mark.parametrize(
@@ -257,8 +264,12 @@ LABELS = SimpleNamespace(classes_=np.arange(2), predict_proba=lambda points: np.
         ({"y": [0, 1, 2, 0, 1]}, ValueError, r"^y must be of the model's classes \[0, 1\], got 2$"),
         ({"y": list("01010")}, ValueError, r"^y must be of the model's classes \[0, 1\], got '0'$"),
         ({"model": 7}, TypeError, r"^model must be a network or an estimator with .*, got 7$"),
-        ({"model": QUESTIONS}, ValueError, r"^model must be a network or an estimator with one output, or .*, got Neu"),
-        ({"model": LABELS}, ValueError, r"^model must be a network or an estimator with one output, or "),
+        ({"model": QUESTIONS}, ValueError, r"^model must be a network with one output, or with softmax, got Neu"),
+        ({"model": PAIRS}, ValueError, r"^model must be an estimator with one output, got namespace"),
+        *(({"model": model}, ValueError, EACH_ONE) for model in (LABELS, LABELS_ALONE, LISTS)),
+        ({"model": ONE_CLASS}, ValueError, r"^model must be of two classes or more, got \['only'\]$"),
+        ({"model": ONE_CERTAIN}, ValueError, r"^model must be of two classes or more, got \['only'\]$"),
+        ({"model": ONE_SOFTMAX}, ValueError, r"^model must be of two classes or more, got NeuralNetwork"),
         ({"ax": 1}, TypeError, r"^ax must be Matplotlib's Axes or None, got 1$"),
         ({"resolution": 1}, ValueError, r"^resolution must be an integer from 2 on, got 1$"),
         ({"feature_names": ["a"]}, ValueError, r"^feature_names must be a sequence of 2 names, got \['a'\]$"),

@@ -155,6 +155,16 @@ def test_headings_of_deep_networks():
     assert [text for text in names if text in heads] == heads
 
 
+@pytest.mark.parametrize("kind", ["batch", "layer"])
+def test_headings_name_the_normalization(kind):
+    network = NeuralNetwork([2, 4, 3, 1], ["relu", "leaky_relu"], normalization=kind)
+    ax = fastmlp.plot.network(network)
+    heads = ["4", f"{kind} norm, relu", "3", f"{kind} norm, leaky_relu", "1", "identity"]
+    assert [text for text in written(ax) if text in heads] == heads
+    assert faults(ax) == []
+    assert shows(ax, network), "the weights that are stored"
+
+
 def test_names_of_inputs_and_outputs():
     ax = fastmlp.plot.network(numbered([2, 2, 1]), feature_names=["weight", "height"], output_names=["woman"])
     centers, _ = circles(ax)

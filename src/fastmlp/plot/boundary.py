@@ -57,7 +57,7 @@ def decision_boundary(
     ImportError
         If Matplotlib is not installed.
     ValueError, TypeError
-        If an argument is none of what is allowed, or the model answers more than one question.
+        If an argument is none of what is allowed, or the model has several outputs or labels, or only one class.
 
     Examples
     --------

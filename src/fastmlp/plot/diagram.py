@@ -22,7 +22,9 @@ def network(
     """Draw the neurons and connections of a network.
 
     Lines are weights: blue where positive, orange where negative, wider the farther from zero. Circles are filled by
-    the neurons' biases, on the same scale of colors, which ends at the largest number that is drawn.
+    the neurons' biases, on the same scale of colors, which ends at the largest number that is drawn. Headings
+    say how a layer is normalized, if it is. Its weights and biases are drawn as they are stored, weights from before
+    normalization and biases from after it; gains and running averages are not drawn.
 
     Parameters
     ----------
@@ -104,16 +106,16 @@ def _names(net: Any, feature_names: Any, output_names: Any, sizes: list[int]) ->
 
 
 def _heads(sizes: list[int], layers: list[LayerView]) -> list[str]:
-    """What stands above each layer: what it is, its size, its activation."""
+    """What stands above each layer: what it is, its size, its normalization and activation."""
     hidden = len(layers) - 1
     titles = ["inputs", *(f"hidden {i + 1}" if hidden > 1 else "hidden" for i in range(hidden)), "outputs"]
-    activations = ["", *(layer.activation for layer in layers)]
-    return [f"{title}\n{size}\n{name}" for title, size, name in zip(titles, sizes, activations, strict=True)]
+    functions = ["", *(", ".join(filter(None, (layer.normalization, layer.activation))) for layer in layers)]
+    return [f"{title}\n{size}\n{called}" for title, size, called in zip(titles, sizes, functions, strict=True)]
 
 
 def _drawn(layers: list[LayerView], columns: list[Column]) -> list[LayerView]:
     """The part of each layer that there is room for."""
     return [
-        LayerView(weights[np.ix_(below.neurons, here.neurons)], biases[here.neurons], activation)
-        for (weights, biases, activation), below, here in zip(layers, columns, columns[1:], strict=False)
+        layer._replace(weights=layer.weights[np.ix_(below.neurons, here.neurons)], biases=layer.biases[here.neurons])
+        for layer, below, here in zip(layers, columns, columns[1:], strict=False)
     ]

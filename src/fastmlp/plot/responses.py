@@ -7,7 +7,8 @@ import numpy as np
 from ..kernels.errors import require, shortened
 from ..kernels.plan import Array
 
-RULE = "a network or an estimator with one output, or with the probabilities of classes"
+RULE = "a network or an estimator with one output, or with classes"
+ONE_EACH = "of classes of which each sample has one, with probabilities that add up to 1, not multi-label"
 
 
 class Response(NamedTuple):
@@ -23,23 +24,26 @@ def respond(model: Any, points: Any) -> Response:
         return _binary(model.feedforward(np.asarray(points).T))
     classes = getattr(model, "classes_", None)
     if classes is None and hasattr(model, "predict"):
-        return Response(_one_column(model, model.predict(points)), None)
+        return Response(_one_column(model, model.predict(points), "an estimator with one output"), None)
     if classes is None:
         raise TypeError(f"model must be {RULE}, got {shortened(model)}")
+    require(not any(map(np.ndim, classes)), "model", ONE_EACH, model)  # classes for each label
+    require(len(classes) >= 2, "model", "of two classes or more", list(classes))
     if hasattr(model, "predict_proba"):
         values = np.asarray(model.predict_proba(points), float)
         sums_are_one = values.shape[1:] == (len(classes),) and bool(np.allclose(values.sum(axis=1), 1, atol=1e-3))
-        require(sums_are_one, "model", RULE, model)
+        require(sums_are_one, "model", ONE_EACH, model)
         return Response(values, np.asarray(classes))
-    answers = _one_column(model, model.predict(points))
+    answers = _one_column(model, model.predict(points), ONE_EACH)
     return Response((answers[:, np.newaxis] == np.asarray(classes)).astype(float), np.asarray(classes))
 
 
 def _network(model: Any, points: Array) -> Response:
     outputs = np.asarray(model.predict(points), float)
     if model.activations[-1] == "softmax":
+        require(outputs.shape[1] >= 2, "model", "of two classes or more", model)
         return Response(outputs, np.arange(outputs.shape[1]))
-    numbers = _one_column(model, outputs)
+    numbers = _one_column(model, outputs, "a network with one output, or with softmax")
     if model.loss == "hinge":  # targets are -1 and 1
         return _binary(np.clip((numbers + 1) / 2, 0, 1))._replace(classes=np.array([-1, 1]))
     return _binary(numbers) if model.activations[-1] == "sigmoid" else Response(numbers, None)
@@ -49,8 +53,8 @@ def _binary(probability: Any) -> Response:
     return Response(np.column_stack([1 - np.asarray(probability, float), probability]), np.array([0, 1]))
 
 
-def _one_column(model: Any, values: Any) -> Array:
+def _one_column(model: Any, values: Any, rule: str) -> Array:
     values = np.asarray(values)
-    require(values.ndim == 1 or values.shape[1:] == (1,), "model", RULE, model)
+    require(values.ndim == 1 or values.shape[1:] == (1,), "model", rule, model)
     column: Array = values[:, 0] if values.ndim == 2 else values
     return column

@@ -13,6 +13,7 @@ class LayerView(NamedTuple):
     weights: Array  # (inputs, outputs)
     biases: Array  # (outputs,)
     activation: str  # empty if unknown
+    normalization: str = ""  # as "batch norm"; empty if there is none
 
 
 def layers_of(net: Any) -> list[LayerView]:
@@ -24,10 +25,10 @@ def layers_of(net: Any) -> list[LayerView]:
         layers = None
     if not layers:
         raise TypeError(f"net must be {rule}, got {shortened(net)}")
-    for index, (weights, biases, _) in enumerate(layers):
+    for index, (weights, biases, *_) in enumerate(layers):
         whole = weights.ndim == 2 and weights.size > 0 and biases.shape == weights.shape[1:]
         fits = index == 0 or layers[index - 1].biases.shape == weights.shape[:1]
-        require(whole and fits, "net", "such that each layer fits to the one before", [w.shape for w, _, _ in layers])
+        require(whole and fits, "net", "such that each layer fits to the one before", [w.shape for w, *_ in layers])
         for numbers in (weights, biases):
             odd = numbers[~np.isfinite(numbers)]
             if odd.size:
@@ -47,7 +48,9 @@ def _read(net: Any) -> list[LayerView] | None:
 
 def _layer(layer: Any) -> LayerView:
     if hasattr(layer, "weights"):
-        return _view(layer.weights, layer.biases, layer.activation)
+        kind = getattr(layer, "normalization", None)
+        view = _view(layer.weights, layer.biases, layer.activation)
+        return view._replace(normalization=f"{kind} norm") if kind else view
     # the guide's: neurons with a column of weights each
     weights = np.hstack([np.reshape(neuron.weights, (-1, 1)) for neuron in layer.neurons])
     biases = [np.reshape(neuron.bias, ()) for neuron in layer.neurons]
