@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -72,6 +73,22 @@ def test_public_names():
     assert all(hasattr(fastmlp, name) and name in dir(fastmlp) for name in names)
     with pytest.raises(AttributeError, match=r"^module 'fastmlp' has no attribute 'nonsense'$"):
         fastmlp.nonsense  # noqa: B018
+
+
+def test_packages_for_others_are_loaded_when_they_are_used():
+    """And name what is missing, as they do when they are imported."""
+    code = """
+        import sys, fastmlp
+        print("fastmlp.plot" in sys.modules, fastmlp.plot.network.__module__)
+        sys.modules["sklearn"] = None
+        try:
+            fastmlp.sklearn
+        except ImportError as error:
+            print(error)
+    """
+    lines = fresh(textwrap.dedent(code)).splitlines()
+    assert lines[0] == "False fastmlp.plot.diagram"
+    assert lines[1].endswith("must be installed for fastmlp.sklearn: `pip install fastmlp[sklearn]`")
 
 
 def test_version(monkeypatch):

@@ -68,13 +68,15 @@ _LATER = {"LBFGS": "lbfgs"}  # modules that take their time, and that many do wi
 _SCHEDULES = "Cosine", "ExponentialDecay", "InverseScaling", "OneCycle", "ReduceOnPlateau", "StepDecay", "WarmUp"
 _LATER |= dict.fromkeys(_SCHEDULES, "schedules")
 _LATER |= dict.fromkeys(("Checkpoint", "ProgressBar", "TrainingProgress"), "callbacks")
+_PACKAGES = "plot", "sklearn"  # which need Matplotlib and scikit-learn
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATER:
+    if name in _LATER or name in _PACKAGES:
         from importlib import import_module
 
-        return getattr(import_module(f".{_LATER[name]}", __name__), name)
+        module = import_module(f".{_LATER.get(name, name)}", __name__)
+        return getattr(module, name) if name in _LATER else module
     if name == "__version__":  # on demand: reading metadata takes as long as all else here
         from importlib.metadata import version
 
