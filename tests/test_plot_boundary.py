@@ -249,7 +249,7 @@ LABELS = SimpleNamespace(classes_=np.arange(2), predict_proba=lambda points: np.
 LABELS_ALONE = SimpleNamespace(classes_=np.arange(2), predict=lambda points: np.ones((len(points), 2)))
 LISTS = SimpleNamespace(classes_=[np.arange(2), np.arange(3)], predict=lambda points: np.ones((len(points), 2)))
 EACH_ONE = r"^model must be of classes of which each sample has one, .*, not multi-label, got namespace"
-ONE_CLASS = SimpleNamespace(classes_=["only"], predict_proba=lambda points: np.ones((len(points), 1)))
+ONE_CLASS = SimpleNamespace(classes_=np.array([7]), predict_proba=lambda points: np.ones((len(points), 1)))
 ONE_CERTAIN = SimpleNamespace(classes_=["only"], predict=lambda points: np.full(len(points), "only"))
 ONE_SOFTMAX = linear([[1], [2]], [3], output_activation="softmax")
 
@@ -267,7 +267,7 @@ ONE_SOFTMAX = linear([[1], [2]], [3], output_activation="softmax")
         ({"model": QUESTIONS}, ValueError, r"^model must be a network with one output, or with softmax, got Neu"),
         ({"model": PAIRS}, ValueError, r"^model must be an estimator with one output, got namespace"),
         *(({"model": model}, ValueError, EACH_ONE) for model in (LABELS, LABELS_ALONE, LISTS)),
-        ({"model": ONE_CLASS}, ValueError, r"^model must be of two classes or more, got \['only'\]$"),
+        ({"model": ONE_CLASS}, ValueError, r"^model must be of two classes or more, got \[7\]$"),
         ({"model": ONE_CERTAIN}, ValueError, r"^model must be of two classes or more, got \['only'\]$"),
         ({"model": ONE_SOFTMAX}, ValueError, r"^model must be of two classes or more, got NeuralNetwork"),
         ({"ax": 1}, TypeError, r"^ax must be Matplotlib's Axes or None, got 1$"),

@@ -28,7 +28,7 @@ def respond(model: Any, points: Any) -> Response:
     if classes is None:
         raise TypeError(f"model must be {RULE}, got {shortened(model)}")
     require(not any(map(np.ndim, classes)), "model", ONE_EACH, model)  # classes for each label
-    require(len(classes) >= 2, "model", "of two classes or more", list(classes))
+    require(len(classes) >= 2, "model", "of two classes or more", np.asarray(classes).tolist())
     if hasattr(model, "predict_proba"):
         values = np.asarray(model.predict_proba(points), float)
         sums_are_one = values.shape[1:] == (len(classes),) and bool(np.allclose(values.sum(axis=1), 1, atol=1e-3))
