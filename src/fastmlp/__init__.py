@@ -15,6 +15,8 @@ from .training import DivergenceError
 from .vector import ParameterVector
 
 if TYPE_CHECKING:
+    from . import plot as plot
+    from . import sklearn as sklearn
     from .callbacks import Checkpoint, ProgressBar, TrainingProgress
     from .lbfgs import LBFGS
     from .schedules import Cosine, ExponentialDecay, InverseScaling, OneCycle, ReduceOnPlateau, StepDecay, WarmUp
