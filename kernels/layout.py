@@ -173,7 +173,7 @@ AHEAD = 16  # samples that small networks gather at a time
     NORMALIZED,  # BY_SAMPLE, BY_BATCH, or not
     TAIL,  # where biases, gains, running means and running variances are in the packed vector
     SUMS,  # address of real[BATCH_SIZE, STRIDE]: z, before it is normalized
-    NORMALIZED_DELTA,  # address of real[BATCH_SIZE, STRIDE]: dLoss/dy, y being what the activation takes
+    NORMALIZED_DELTA,  # address of real[BATCH_SIZE, STRIDE]: dLoss/dy of what the activation takes; 0: no loss
     STATISTICS,  # BY_SAMPLE: address of real[BATCH_SIZE, 2], means and 1 / deviations; BY_BATCH: place of the batch's
     NORMALIZATION_SETTINGS,  # address of float64: epsilon and, BY_BATCH, momentum
     NORMALIZATION_RECORD,  # words in a record

@@ -286,7 +286,7 @@ class Plan:
                 continue
             width, rows = int(layer[layout.WIDTH]), batch_size * int(layer[layout.STRIDE])
             record[layout.TAIL] = layer[layout.PACKED_OFFSET] + width * layer[layout.HEIGHT]
-            record[layout.SUMS], record[layout.NORMALIZED_DELTA] = self._keep(rows), self._keep(rows)
+            record[layout.SUMS] = self._keep(rows)
             settings = np.array(settings_of(normalization))
             self._kept.append(settings)
             record[layout.NORMALIZATION_SETTINGS] = data_address(settings)
@@ -344,6 +344,11 @@ class Plan:
         self[layout.VALUE_DIVISOR] = self[layout.DELTA_DIVISOR] = divisor(loss, model.sizes[-1])
         self[layout.TARGETS] = self._scratch(batch_size * int(last[layout.STRIDE]))
         self._arrays[-4] = self._rows_of_layers(self._records[:, layout.DELTA], batch_size)
+        if model.normalizations:
+            records = self._arrays[layout.NORMALIZATION].reshape(-1, layout.NORMALIZATION_RECORD)
+            for layer, record in zip(self._records, records, strict=True):
+                if record[layout.NORMALIZED] != layout.NOT:
+                    record[layout.NORMALIZED_DELTA] = self._keep(batch_size * int(layer[layout.STRIDE]))
         self[layout.ROW_LOSSES] = np.empty(batch_size)
         self[layout.TRANSPOSED] = self._scratch(int(self._records[:, layout.WIDTH].max()) * self._panel)
         constants = self._scratch(self._panel + 1)

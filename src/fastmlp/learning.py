@@ -62,7 +62,7 @@ class Learning(Inspection):
         shuffle: bool = True,
         seed: int | None = None,
         verbose: bool = False,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
         validation_fraction: float | None = None,
         metrics: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] | None = None,
         monitor: str | None = None,

@@ -49,7 +49,7 @@ class Streaming(Learning):
         shuffle: bool = False,
         seed: int | None = None,
         verbose: bool = False,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
         metrics: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] | None = None,
         monitor: str | None = None,
         patience: int | None = None,
