@@ -37,8 +37,9 @@ from .layout import (
 from .matmul import panel_gradient
 from .matvec import panel_gradient_of_row
 from .normalized import tail_gradient
-from .ranks import share_of_panel_rows
-from .simd import LANES, PANEL, at, call, doubles, quotient, real, reals, spread, store
+from .packing import clear
+from .ranks import share_of_panel
+from .simd import PANEL, at, call, doubles, quotient, reals
 from .single import single_gradient
 from .sparse import sparse_gradient
 
@@ -47,8 +48,7 @@ def gradient_of_part(plan, l, column, first, last, rows, adding, target):
     """Rows `first` ... `last - 1` of the panel that begins at a column of layer l, from all `rows` of the batch."""
     product_of_part(plan, l, column, first, last, rows, adding, target)
     if first == 0 and is_normalized(plan, l):  # what the sums start from stays zero
-        for j in range(0, panel_width(column, layer_record(plan, l)[WIDTH]), LANES):
-            store(target, j, spread(real(0)))
+        clear(target, panel_width(column, layer_record(plan, l)[WIDTH]))
 
 
 def product_of_part(plan, l, column, first, last, rows, adding, target):
@@ -89,15 +89,13 @@ def descend(plan, l, rows):
     """The optimizer's step for this rank's share of layer l, panel by panel."""
     layer = layer_record(plan, l)
     width, height = layer[WIDTH], layer[HEIGHT]
-    begin, end = share_of_panel_rows(plan, quotient(width + PANEL - 1, PANEL) * height, height)
     part = reals(plan[PART])
     for column in range(0, width, PANEL):
-        first, last = max(0, begin), min(height, end)
+        first, last = share_of_panel(plan, column, width, height)
         if first < last:
             w = panel_width(column, width)
             gradient_of_part(plan, l, column, first, last, rows, False, part)
             update(plan, layer[PACKED_OFFSET] + column * height + first * w, part, (last - first) * w)
-        begin, end = begin - height, end - height
     if is_normalized(plan, l) and takes_layer(plan, l):
         for column in range(0, width, PANEL):
             w, biases = panel_width(column, width), normalization_record(plan, l)[TAIL] + column

@@ -29,10 +29,12 @@ from . import (
     network,
     normalized,
     optimizer_formulas,
+    packing,
     random,
     ranks,
     regularized,
     samples,
+    shared_layer,
     single,
     small,
     sparse,
@@ -54,6 +56,7 @@ MODULES = (
     matmul,
     single,
     ranks,
+    packing,
     sparse,
     samples,
     descent,
@@ -62,6 +65,7 @@ MODULES = (
     disturbed,
     normalized,
     network,
+    shared_layer,
     small,
     steps,
 )
@@ -102,8 +106,8 @@ _UPDATE = ("reals", "reals", "reals", "integer", "integer", "doubles")
 
 def _entries() -> list[Kernel]:
     functions = {
-        "pack": layout.pack,
-        "unpack": layout.unpack,
+        "pack": packing.pack,
+        "unpack": packing.unpack,
         "forward": network.forward_phase,
         "loss": network.loss_phase,
         "backward": network.backward_phase,

@@ -25,13 +25,9 @@ from .simd import (
     at,
     doubles,
     integers,
-    load,
     load_first,
     real,
-    reals,
     spread,
-    store,
-    store_first,
     sum_lanes,
 )
 
@@ -108,7 +104,7 @@ from .simd import (
     UPDATE_FIRST,  # 1: a layer is updated before its delta is passed on, so that the new weights pass it
     SMALL,  # 1: each layer fits into a vector: see `small.py`
     # scratch
-    INPUTS,  # address of real[BATCH_SIZE, INPUTS_STRIDE]; SMALL: of real[AHEAD, LANES]
+    INPUTS,  # address of real[BATCH_SIZE, INPUTS_STRIDE], own if FIRST_LAYER_SHARED; SMALL: of real[AHEAD, LANES]
     INPUTS_STRIDE,
     BATCH_COLUMNS,  # address of int64 for each of INPUTS, where samples are sparse
     BATCH_PLACES,  # address of int64[BATCH_SIZE, 2]: where a row's begin and end
@@ -120,16 +116,17 @@ from .simd import (
     # ranks
     RANK,  # own
     RANKS,
+    FIRST_LAYER_SHARED,  # 1: ranks have shares of its outputs for all rows, and each the whole batch for itself
     MEETING,  # address of int64[PLACES], all zero but for the nap before ranks begin
     SYSTEM_CALL,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
     FUTEX,  # the number of Linux's system call of this name, which is its first argument; 0: it takes none
     HEADER,  # words in a header
-) = range(79)
+) = range(80)
 
 # --- places where ranks meet, a cache line apart
 ARRIVALS = 0  # how often a rank has come to a meeting
 RELEASED = 8  # 1: somebody will not come: do not wait
-VERDICT = 16  # what rank 0 has decided
+OBJECTIONS = 16  # how many ranks found that training cannot go on
 SLEEPERS = 24  # how many sleep
 NAP = 25  # seconds and nanoseconds after which a sleeper looks around
 PLACES = 32
@@ -207,70 +204,6 @@ def tail_rows(plan, layer):
 def panel_width(column, width):
     """Width of the panel that begins at this column of a packed matrix `width` wide."""
     return min(PANEL, width - column)
-
-
-def pack(plan, canonical_address, packed_address):
-    """Fill a packed vector from a canonical one."""
-    transfer(plan, canonical_address, packed_address, True)
-    return 0
-
-
-def unpack(plan, canonical_address, packed_address):
-    """Fill a canonical vector from a packed one."""
-    transfer(plan, canonical_address, packed_address, False)
-    return 0
-
-
-def transfer(plan, canonical_address, packed_address, packing):
-    for l in range(plan[LAYERS]):
-        layer = layer_record(plan, l)
-        inputs, outputs, width, height = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH], layer[HEIGHT]
-        weights = at(reals(canonical_address), layer[CANONICAL_OFFSET])
-        biases = at(weights, inputs * outputs)
-        packed = at(reals(packed_address), layer[PACKED_OFFSET])
-        if layer[SINGLE] != 0:
-            copy(packing, 1, 1, biases, 1, packed, LANES)
-            copy(packing, 1, inputs, weights, inputs, at(packed, LANES), (height - 1) * LANES)
-        else:
-            rows = 0 if is_normalized(plan, l) else 1
-            for column in range(0, width, PANEL):
-                w = panel_width(column, width)
-                inside, panel = min(w, outputs - column), at(packed, column * height)
-                copy(packing, rows, inside, at(biases, column), outputs, panel, w)
-                copy(packing, inputs, inside, at(weights, column), outputs, at(panel, w), w)
-        if is_normalized(plan, l):
-            if packing:
-                clear_biases(packed, width, height)
-            tail = at(reals(packed_address), normalization_record(plan, l)[TAIL])
-            copy(packing, tail_rows(plan, l), outputs, biases, outputs, tail, width)
-
-
-def clear_biases(packed, width, height):
-    """Zeros where tiles start from."""
-    for column in range(0, width, PANEL):
-        for j in range(0, panel_width(column, width), LANES):
-            store(packed, column * height + j, spread(real(0)))
-
-
-def copy(packing, rows, columns, canonical, stride, packed, width):
-    if packing:
-        copy_padded(rows, columns, canonical, stride, packed, width)
-    else:
-        copy_rows(rows, columns, packed, width, canonical, stride)
-
-
-def copy_rows(rows, columns, source, source_stride, target, target_stride):
-    """To rows without padding from rows of whole vectors."""
-    for i in range(rows):
-        for j in range(0, columns, LANES):
-            store_first(target, i * target_stride + j, columns - j, load(source, i * source_stride + j))
-
-
-def copy_padded(rows, columns, source, source_stride, target, width):
-    """The reverse: to rows of `width` numbers, filled up with zeros."""
-    for i in range(rows):
-        for j in range(0, width, LANES):
-            store(target, i * width + j, load_first(source, i * source_stride + j, columns - j))
 
 
 def all_finite(x, rows, columns, stride):

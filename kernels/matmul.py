@@ -33,11 +33,13 @@ def multiply_panel(rows, depth, a, a_row, a_column, b, b_row, width, c, c_row, s
 def weighted_sums(rows, a, a_stride, weights, inputs, width, z, z_stride):
     """z[rows, width] = b + a[rows, inputs] @ W."""
     for column in range(0, width, PANEL):
-        w = panel_width(column, width)
-        biases = at(weights, column * (1 + inputs))
-        multiply_panel(
-            rows, inputs, a, a_stride, 1, at(biases, w), w, w, at(z, column), z_stride, biases, 0
-        )  # fmt: skip
+        panel, w = at(weights, column * (1 + inputs)), panel_width(column, width)
+        panel_sums(rows, a, a_stride, panel, inputs, w, at(z, column), z_stride)
+
+
+def panel_sums(rows, a, a_stride, panel, inputs, width, z, z_stride):
+    """The columns of z that one panel makes."""
+    multiply_panel(rows, inputs, a, a_stride, 1, at(panel, width), width, width, z, z_stride, panel, 0)
 
 
 def panel_gradient(rows, a, a_stride, delta, delta_stride, width, first, last, constants, adding, gradient):
@@ -64,10 +66,18 @@ def input_gradient(
     """below[rows, below_width] = delta[rows, outputs] @ W^T; columns from `inputs` on become zero."""
     for column in range(0, below_width, PANEL):
         w = panel_width(column, below_width)
-        transpose_panel(weights, inputs, width, column, w, zeros, transposed)
-        multiply_panel(
-            rows, outputs, delta, delta_stride, 1, transposed, w, w, at(below, column), below_stride, zeros, 0
-        )
+        panel_of_input_gradient(
+            rows, delta, delta_stride, weights, inputs, outputs, width, transposed, zeros, column, w,
+            at(below, column), below_stride,
+        )  # fmt: skip
+
+
+def panel_of_input_gradient(
+    rows, delta, delta_stride, weights, inputs, outputs, width, transposed, zeros, first, count, below, below_stride
+):
+    """`count` columns of it, for inputs from `first` on."""
+    transpose_panel(weights, inputs, width, first, count, zeros, transposed)
+    multiply_panel(rows, outputs, delta, delta_stride, 1, transposed, count, count, below, below_stride, zeros, 0)
 
 
 def transpose_panel(weights, inputs, width, first, count, zeros, transposed):

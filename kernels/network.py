@@ -1,6 +1,6 @@
 """A network's work on rows of samples: the phases, and the entries that call them and join them."""
 
-from .descent import descend, gradient_of_layers, prepare_update, update
+from .descent import gradient_of_layers, prepare_update, update
 from .disturbed import disturb_samples, drop_activations, drop_delta
 from .layout import (
     ACTIVATION_SETTINGS,
@@ -38,7 +38,6 @@ from .layout import (
     STRIDE,
     TARGETS,
     TRANSPOSED,
-    UPDATE_FIRST,
     VALUE_DIVISOR,
     WEIGHTED_SUMS,
     WEIGHTS,
@@ -47,13 +46,13 @@ from .layout import (
     X_ROW,
     X,
     all_finite,
-    copy_rows,
     is_normalized,
     layer_record,
 )
 from .matmul import input_gradient, weighted_sums
 from .matvec import input_gradient_of_row, weighted_sums_of_row
 from .normalized import denormalize, normalize, place_of_sums
+from .packing import copy_rows
 from .samples import load_samples, load_targets
 from .simd import accumulate, at, call, doubles, flush_subnormals, reals, restore_subnormals
 from .single import input_gradient_of_single, weighted_sums_of_single
@@ -74,64 +73,95 @@ def forward(plan, first, rows):
 
 def forward_from(plan, a, stride, first, rows):
     """The same from samples that are `stride` apart."""
-    if rows == 1 and plan[DISTURBED] == 0 and plan[NORMALIZATION] == 0:  # then it is the only one of the batch
+    if rows == 1 and goes_by_row(plan):
         forward_row(plan, a)
     else:
-        forward_layers(plan, 0, a, stride, first, rows)
+        sums_of_layer(plan, 0, a, stride, first, rows)
+        forward_from_sums(plan, first, rows)
 
 
 def forward_sparse(plan, first, rows):
     """The same from sparse samples."""
     sparse_sums(plan, first, rows, place_of_sums(plan, 0, first))
-    a = activate(plan, 0, first, rows)
-    forward_layers(plan, 1, a, layer_record(plan, 0)[STRIDE], first, rows)
+    forward_from_sums(plan, first, rows)
 
 
-def forward_layers(plan, first_layer, a, stride, first, rows):
-    """Layers from some one on, from what it is given."""
-    for l in range(first_layer, plan[LAYERS]):
-        layer = layer_record(plan, l)
-        a_stride, stride = stride, layer[STRIDE]
-        z = place_of_sums(plan, l, first)
-        weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
-        if layer[SINGLE] != 0:
-            weighted_sums_of_single(rows, a, a_stride, weights, layer[FAN_IN], z, stride)
-        else:
-            weighted_sums(rows, a, a_stride, weights, layer[FAN_IN], layer[WIDTH], z, stride)
-        a = activate(plan, l, first, rows)
+def forward_from_sums(plan, first, rows):
+    """The same from the first layer's weighted sums."""
+    activate(plan, 0, first, rows)
+    forward_from_first(plan, first, rows)
+
+
+def forward_from_first(plan, first, rows):
+    """The same from the first layer's activations."""
+    for l in range(1, plan[LAYERS]):
+        below = layer_record(plan, l - 1)
+        stride = below[STRIDE]
+        sums_of_layer(plan, l, at(reals(below[ACTIVATIONS]), first * stride), stride, first, rows)
+        activate(plan, l, first, rows)
+
+
+def sums_of_layer(plan, l, a, a_stride, first, rows):
+    layer, z = layer_record(plan, l), place_of_sums(plan, l, first)
+    weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
+    if layer[SINGLE] != 0:
+        weighted_sums_of_single(rows, a, a_stride, weights, layer[FAN_IN], z, layer[STRIDE])
+    else:
+        weighted_sums(rows, a, a_stride, weights, layer[FAN_IN], layer[WIDTH], z, layer[STRIDE])
 
 
 def activate(plan, l, first, rows):
     """A layer's activations, from its weighted sums."""
     layer = layer_record(plan, l)
     stride = layer[STRIDE]
-    z, a = at(reals(layer[WEIGHTED_SUMS]), first * stride), at(reals(layer[ACTIVATIONS]), first * stride)
     if is_normalized(plan, l):
         normalize(plan, l, first, rows)
     if layer[FORWARD] != 0:
+        z, a = at(reals(layer[WEIGHTED_SUMS]), first * stride), at(reals(layer[ACTIVATIONS]), first * stride)
         call(layer[FORWARD], z, a, rows, layer[FAN_OUT], stride, doubles(layer[ACTIVATION_SETTINGS]))
     if plan[DROPOUT] != 0:
         drop_activations(plan, l, first, rows)
-    return a
+
+
+def goes_by_row(plan):
+    """Whether one row is worked on by `forward_row`: then it is the only one of the batch, and nothing is special."""
+    return plan[DISTURBED] == 0 and plan[NORMALIZATION] == 0
 
 
 def forward_row(plan, a):
     """The same for one row, the first."""
-    for l in range(plan[LAYERS]):
-        layer = layer_record(plan, l)
-        z = reals(layer[WEIGHTED_SUMS])
-        weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
-        if layer[SINGLE] != 0:
-            weighted_sums_of_single(1, a, 0, weights, layer[FAN_IN], z, 0)
-        else:
-            weighted_sums_of_row(a, weights, layer[FAN_IN], layer[WIDTH], z)
-        a = reals(layer[ACTIVATIONS])
-        if layer[FORWARD] != 0:
-            call(layer[FORWARD], z, a, 1, layer[FAN_OUT], layer[STRIDE], doubles(layer[ACTIVATION_SETTINGS]))
+    sums_of_row(plan, 0, a)
+    forward_row_from_sums(plan)
+
+
+def forward_row_from_sums(plan):
+    a = activate_row(plan, 0)
+    for l in range(1, plan[LAYERS]):
+        sums_of_row(plan, l, a)
+        a = activate_row(plan, l)
+
+
+def sums_of_row(plan, l, a):
+    layer = layer_record(plan, l)
+    z, weights = reals(layer[WEIGHTED_SUMS]), at(reals(plan[PACKED]), layer[PACKED_OFFSET])
+    if layer[SINGLE] != 0:
+        weighted_sums_of_single(1, a, 0, weights, layer[FAN_IN], z, 0)
+    else:
+        weighted_sums_of_row(a, weights, layer[FAN_IN], layer[WIDTH], z)
+
+
+def activate_row(plan, l):
+    layer = layer_record(plan, l)
+    a = reals(layer[ACTIVATIONS])
+    if layer[FORWARD] != 0:
+        z, settings = reals(layer[WEIGHTED_SUMS]), doubles(layer[ACTIVATION_SETTINGS])
+        call(layer[FORWARD], z, a, 1, layer[FAN_OUT], layer[STRIDE], settings)
+    return a
 
 
 def loss(plan, sample, first, rows, samples):
     """Losses of rows, from `sample` on; delta = the gradient of the mean over `samples` in the last layer."""
+    load_targets(plan, sample, first, rows)
     last = layer_record(plan, plan[LAYERS] - 1)
     stride = last[STRIDE]
     call(
@@ -143,40 +173,49 @@ def loss(plan, sample, first, rows, samples):
         weigh(plan, sample, first, rows, samples)
 
 
-def backward(plan, first, rows):
-    """The delta of every layer from that of the last down to the lowest to be trained, and of the inputs if wanted."""
-    l = plan[LAYERS] - 1
-    while l >= plan[LOWEST_TRAINED]:
-        layer = layer_record(plan, l)
-        inputs, outputs, width, stride = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH], layer[STRIDE]
-        delta = at(reals(layer[DELTA]), first * stride)
-        if plan[DROPOUT] != 0:
-            drop_delta(plan, l, first, rows)
-        if layer[BACKWARD] != 0:
-            of = at(reals(layer[WEIGHTED_SUMS]), first * stride)
-            call(layer[BACKWARD], of, delta, rows, outputs, stride, doubles(layer[ACTIVATION_SETTINGS]))
-        if is_normalized(plan, l):
-            denormalize(plan, l, first, rows)
-        if plan[UPDATE_FIRST] != 0:
-            descend(plan, l, rows)
-        below, below_stride = plan[INPUT_DELTA], plan[INPUTS_STRIDE]
-        below_width = below_stride
-        if l > plan[LOWEST_TRAINED]:
-            layer_below = layer_record(plan, l - 1)
-            below, below_stride, below_width = layer_below[DELTA], layer_below[STRIDE], layer_below[WIDTH]
-        if below != 0:
-            target = at(reals(below), first * below_stride)
-            weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
-            if layer[SINGLE] != 0:
-                input_gradient_of_single(rows, delta, stride, weights, inputs, target, below_stride)
-            elif rows == 1:
-                input_gradient_of_row(delta, weights, inputs, outputs, width, target, below_width)
-            else:
-                input_gradient(
-                    rows, delta, stride, weights, inputs, outputs, width, reals(plan[TRANSPOSED]),
-                    reals(plan[CONSTANTS]), target, below_stride, below_width,
-                )  # fmt: skip
-        l -= 1
+def backward(plan, first, rows, lowest):
+    """The delta of every layer from that of the last down to the `lowest`; below it, of the inputs if wanted."""
+    for l in range(plan[LAYERS] - 1, lowest - 1, -1):
+        delta_of_sums(plan, l, first, rows)
+        if l > lowest:
+            pass_down(plan, l, first, rows)
+        elif plan[INPUT_DELTA] != 0:
+            pass_down_to(plan, l, first, rows, plan[INPUT_DELTA], plan[INPUTS_STRIDE], plan[INPUTS_STRIDE])
+
+
+def delta_of_sums(plan, l, first, rows):
+    """dLoss/dz of a layer from its dLoss/da."""
+    if plan[DROPOUT] != 0:
+        drop_delta(plan, l, first, rows)
+    layer = layer_record(plan, l)
+    if layer[BACKWARD] != 0:
+        stride = layer[STRIDE]
+        of, delta = at(reals(layer[WEIGHTED_SUMS]), first * stride), at(reals(layer[DELTA]), first * stride)
+        call(layer[BACKWARD], of, delta, rows, layer[FAN_OUT], stride, doubles(layer[ACTIVATION_SETTINGS]))
+    if is_normalized(plan, l):
+        denormalize(plan, l, first, rows)
+
+
+def pass_down(plan, l, first, rows):
+    """dLoss/da of the layer below, from a layer's delta."""
+    below = layer_record(plan, l - 1)
+    pass_down_to(plan, l, first, rows, below[DELTA], below[STRIDE], below[WIDTH])
+
+
+def pass_down_to(plan, l, first, rows, below, below_stride, below_width):
+    layer = layer_record(plan, l)
+    inputs, outputs, width, stride = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH], layer[STRIDE]
+    delta, target = at(reals(layer[DELTA]), first * stride), at(reals(below), first * below_stride)
+    weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
+    if layer[SINGLE] != 0:
+        input_gradient_of_single(rows, delta, stride, weights, inputs, target, below_stride)
+    elif rows == 1:
+        input_gradient_of_row(delta, weights, inputs, outputs, width, target, below_width)
+    else:
+        input_gradient(
+            rows, delta, stride, weights, inputs, outputs, width, reals(plan[TRANSPOSED]),
+            reals(plan[CONSTANTS]), target, below_stride, below_width,
+        )  # fmt: skip
 
 
 # --- what is called from Python: each phase on its own for a batch, samples first ... last - 1, and the phases joined
@@ -195,7 +234,6 @@ def loss_phase(plan, first, last):
     """Add the loss of the batch that went forward to LOSSES[0], as part of all samples' mean; fill DELTA."""
     state = flush_subnormals()
     rows = last - first
-    load_targets(plan, first, 0, rows)
     loss(plan, first, 0, rows, plan[SAMPLES])
     add_loss(plan, 0, loss_of_rows(plan, rows))
     restore_subnormals(state)
@@ -244,16 +282,29 @@ def predict(plan, first, last):
 
 
 def forward_if_finite(plan, sample, rows):
-    """Activations of samples from `sample` on, unless one is not finite and that is to be noticed; whether they are."""
-    samples, stride = reals(plan[INPUTS]), plan[INPUTS_STRIDE]
+    """Activations of samples from `sample` on, unless one is not finite and that is to be noticed; whether they are.
+
+    What is not finite makes a weighted sum of it so, whatever the weight: 0 * infinity is NaN. One output tells, and
+    samples are looked through only if it does.
+    """
+    samples, stride, first = reals(plan[INPUTS]), plan[INPUTS_STRIDE], layer_record(plan, 0)
     if plan[X_GATHER] != 0:
         load_samples(plan, sample, 0, rows)
     else:
         stride = plan[X_ROW]
         samples = at(reals(plan[X]), sample * stride)
-    if plan[STOP_AT_NONFINITE] != 0 and not all_finite(samples, rows, layer_record(plan, 0)[FAN_IN], stride):
+    by_row = rows == 1 and goes_by_row(plan)
+    if by_row:
+        sums_of_row(plan, 0, samples)
+    else:
+        sums_of_layer(plan, 0, samples, stride, 0, rows)
+    told = plan[STOP_AT_NONFINITE] != 0 and not all_finite(place_of_sums(plan, 0, 0), rows, 1, first[STRIDE])
+    if told and not all_finite(samples, rows, first[FAN_IN], stride):
         return False
-    forward_from(plan, samples, stride, 0, rows)
+    if by_row:
+        forward_row_from_sums(plan)
+    else:
+        forward_from_sums(plan, 0, rows)
     return True
 
 
@@ -270,7 +321,8 @@ def evaluate(plan, first, last):
     state = flush_subnormals()
     while first < last:
         rows = min(plan[BATCH_SIZE], last - first)
-        forward_and_loss(plan, first, 0, rows, plan[SAMPLES])
+        load_and_forward(plan, first, 0, rows)
+        loss(plan, first, 0, rows, plan[SAMPLES])
         add_loss(plan, 0, loss_of_rows(plan, rows))
         first += rows
     restore_subnormals(state)
@@ -282,7 +334,8 @@ def gradient(plan, first, last):
     state = flush_subnormals()
     while first < last:
         rows = min(plan[BATCH_SIZE], last - first)
-        forward_and_loss(plan, first, 0, rows, plan[SAMPLES])
+        load_and_forward(plan, first, 0, rows)
+        loss(plan, first, 0, rows, plan[SAMPLES])
         add_loss(plan, 0, loss_of_rows(plan, rows))
         backward_and_gradient(plan, first, rows)
         first += rows
@@ -290,13 +343,11 @@ def gradient(plan, first, last):
     return 0
 
 
-def forward_and_loss(plan, sample, first, rows, samples):
+def load_and_forward(plan, sample, first, rows):
     load_samples(plan, sample, first, rows)
-    load_targets(plan, sample, first, rows)
     if plan[DISTURBED] != 0:
         disturb_samples(plan, first, rows)
     forward(plan, first, rows)
-    loss(plan, sample, first, rows, samples)
 
 
 def loss_of_rows(plan, rows):
@@ -314,7 +365,7 @@ def add_loss(plan, epoch, value):
 
 
 def backward_and_gradient(plan, sample, rows):
-    backward(plan, 0, rows)
+    backward(plan, 0, rows, plan[LOWEST_TRAINED])
     if plan[GRADIENT] != 0:
         gradient_of_layers(plan, rows, sample > 0)
     if plan[INPUT_DELTA] != 0:

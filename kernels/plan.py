@@ -212,6 +212,7 @@ class Plan:
     def ranks(self, count: int) -> "list[Plan | Rank]":
         """Plans for threads that run this one together, until it is changed. Rank 0 is this plan."""
         self[layout.RANKS] = count
+        self[layout.FIRST_LAYER_SHARED] = count > 1 and self.shares_first_layer()
         if count == 1:
             return [self]
         self[layout.MEETING] = meeting = np.zeros(layout.PLACES, np.int64)
@@ -221,6 +222,18 @@ class Plan:
         for other in self._others:
             other.follow()
         return [self, *self._others[: count - 1]]
+
+    def shares_first_layer(self) -> bool:
+        """Whether ranks share its neurons: where its weights are more than what they read of each other instead."""
+        words, (inputs, outputs), first = self.words, self.model.sizes[:2], self.model.activations[0]
+        rows = int(words[layout.BATCH_SIZE])
+        if len(self._records) == 1 or inputs * outputs < rows * (inputs + outputs):
+            return False
+        if self.nonzeros is not None or self.model.normalization_of(0) is not None or words[layout.DISTURBED]:
+            return False
+        if row_of(ACTIVATIONS, first).rowwise or words[layout.LOWEST_TRAINED] or words[layout.X_COLUMN] != 1:
+            return False
+        return rows > 1 and bool(words[layout.SAMPLES] % rows != 1)  # a batch of one sample goes another way
 
     def release_ranks(self) -> None:
         """Let ranks return that wait for another."""
@@ -395,21 +408,23 @@ def room(X: Samples, batch_size: int) -> int | None:
 class Rank:
     """A plan's copy for another thread, with memory of its own."""
 
-    OWN = (layout.PART, layout.SETTINGS, layout.TRANSPOSED, layout.BATCH_STATISTICS)
+    OWN = (layout.PART, layout.SETTINGS, layout.TRANSPOSED, layout.BATCH_STATISTICS, layout.INPUTS)
 
     def __init__(self, plan: Plan, rank: int) -> None:
         self.model, self._plan, self._rank = plan.model, plan, rank
         self._memory = plan._memory.copy()
         self.words, self.address = self._memory.data, data_address(self._memory)
-        self._own = {word: alike(plan._arrays[word]) for word in self.OWN if word in plan._arrays}
-        self._addresses = [data_address(array) for array in self._own.values()]
+        self._own: dict[int, Array] = {}
 
     def follow(self) -> None:
         """Do as the plan says now."""
         self.words[:] = self._plan.words
         self.words[layout.RANK] = self._rank
-        for word, address in zip(self._own, self._addresses, strict=True):
-            self.words[word] = address
+        for word in self.OWN:
+            if word in self._plan._arrays and (word != layout.INPUTS or self.words[layout.FIRST_LAYER_SHARED]):
+                if word not in self._own:
+                    self._own[word] = alike(self._plan._arrays[word])
+                self.words[word] = data_address(self._own[word])
         self._own[layout.SETTINGS][:] = self._plan._arrays[layout.SETTINGS]
 
     def arrays(self) -> list[Array]:

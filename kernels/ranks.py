@@ -1,7 +1,7 @@
 """Threads that work on one batch: what each takes of it, and how they wait for each other."""
 
-from .layout import ARRIVALS, FUTEX, MEETING, NAP, RANK, RANKS, RELEASED, SLEEPERS, SYSTEM_CALL, VERDICT
-from .simd import TILE_ROWS, at, call, fetch, fetch_add, integers, pause, quotient, stay_apart
+from .layout import ARRIVALS, FUTEX, MEETING, NAP, OBJECTIONS, RANK, RANKS, RELEASED, SLEEPERS, SYSTEM_CALL, panel_width
+from .simd import LANES, TILE_ROWS, at, call, fetch, fetch_add, integers, pause, quotient, stay_apart
 
 SPINS = 400  # moments of waiting, some five microseconds, before a thread goes to sleep
 FUTEX_WAIT, FUTEX_WAKE = 128, 129  # Linux: sleep while a number is as it was; wake up; within a process
@@ -16,21 +16,35 @@ def share_of_rows(plan, rows):
     return quotient(rows * rank, takers), quotient(rows * min(rank + 1, takers), takers)
 
 
-def share_of_panel_rows(plan, rows, height):
-    """First and past-the-last row for this rank of all panels of a layer, each `height` rows high."""
+def share_of_vectors(plan, count):
+    """First and past-the-last of so many numbers for this rank, whole vectors."""
     if plan[RANKS] == 1:
-        return 0, rows
-    return cut(plan, plan[RANK], rows, height), cut(plan, plan[RANK] + 1, rows, height)
+        return 0, count
+    vectors = quotient(count, LANES)
+    return (
+        quotient(vectors * plan[RANK], plan[RANKS]) * LANES, quotient(vectors * (plan[RANK] + 1), plan[RANKS]) * LANES
+    )  # fmt: skip
 
 
-def cut(plan, rank, rows, height):
-    """Where the rank's share begins: not within a tile of a panel's end."""
-    row = quotient(rows * rank, plan[RANKS])
-    in_panel = row - quotient(row, height) * height
-    if in_panel < TILE_ROWS:
-        return row - in_panel
-    if height - in_panel < TILE_ROWS:
-        return row - in_panel + height
+def share_of_panel(plan, column, width, height):
+    """First and past-the-last row for this rank of the panel that begins at this column of a layer.
+
+    All panels, each `height` rows high, lie in a row: each rank has as many vectors of them as another, but not less
+    than a tile. The rows may be those of weights, or samples.
+    """
+    if plan[RANKS] == 1:
+        return 0, height
+    return cut(plan, plan[RANK], column, width, height), cut(plan, plan[RANK] + 1, column, width, height)
+
+
+def cut(plan, rank, column, width, height):
+    """Where in the panel the rank's share begins: not within a tile of its ends."""
+    vectors, of_row = quotient(width, LANES) * height, quotient(panel_width(0, width), LANES)
+    takers = min(plan[RANKS], max(1, quotient(vectors, of_row * TILE_ROWS)))
+    before = quotient(vectors * min(rank, takers), takers) - quotient(column, LANES) * height
+    row = min(height, quotient(max(0, before), quotient(panel_width(column, width), LANES)))
+    if min(row, height - row) < TILE_ROWS:
+        return height if 2 * row >= height else 0
     return row
 
 
@@ -75,10 +89,10 @@ def sleep(plan, seen):
 
 
 def all_agree(plan, well):
-    """Meet, and let rank 0 decide."""
+    """Meet; whether all is well for all of them. Once it is not, it never is again."""
     if plan[RANKS] == 1:
         return well
     meeting = integers(plan[MEETING])
-    if plan[RANK] == 0:
-        meeting[VERDICT] = 1 if well else 0
-    return meet(plan) and meeting[VERDICT] != 0
+    if not well:
+        fetch_add(meeting, OBJECTIONS, 1)
+    return meet(plan) and fetch(meeting, OBJECTIONS) == 0

@@ -56,7 +56,7 @@ from .layout import (
 )
 from .normalized import tail_gradient
 from .optimizer_formulas import sign
-from .ranks import meet, share_of_panel_rows
+from .ranks import meet, share_of_panel
 from .simd import (
     LANES,
     PANEL,
@@ -133,9 +133,8 @@ def update_layer(plan, l, rows, measuring, l2, scale):
     """This rank's share of a layer: its gradient and the squares of it, to measure; or the step."""
     layer = layer_record(plan, l)
     width, height = layer[WIDTH], layer[HEIGHT]
-    begin, end = share_of_panel_rows(plan, quotient(width + PANEL - 1, PANEL) * height, height)
     for column in range(0, width, PANEL):
-        first, last = max(0, begin), min(height, end)
+        first, last = share_of_panel(plan, column, width, height)
         if first < last:
             w = panel_width(column, width)
             start, biases = layer[PACKED_OFFSET] + column * height + first * w, w if first == 0 else 0
@@ -151,7 +150,6 @@ def update_layer(plan, l, rows, measuring, l2, scale):
                     update_part(plan, l, start, part, biases, (last - first) * w, scale)
             if not measuring and doubles(plan[REGULARIZATION])[MAX_NORM] == 0.0:
                 average(plan, start, (last - first) * w)
-        begin, end = begin - height, end - height
     if is_normalized(plan, l) and takes_layer(plan, l):
         update_tail(plan, l, rows, measuring, scale)
 

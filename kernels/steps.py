@@ -2,8 +2,9 @@
 
 Ranks share a batch twice. Its rows: each rank takes its own through the layers, forward and down again. Then, after a
 meeting, its parameters: each rank sums the gradient of its own over all rows, and updates them while the gradient is in
-the cache. After a second meeting, the next step may read them. Every number is computed by one rank in the same way as
-a single one would: the bits do not depend on how many there are.
+the cache. After a second meeting, the next step may read them. Of a first layer with many weights they share the
+neurons instead of rows, before and after those: see `shared_layer.py`. Every number is computed by one rank in the same
+way as a single one would: the bits do not depend on how many there are.
 """
 
 from .descent import descend, prepare_update, update
@@ -22,10 +23,12 @@ from .layout import (
     FAN_IN,
     FAN_OUT,
     FIRST_EPOCH,
+    FIRST_LAYER_SHARED,
     FIRST_UPDATE,
     INPUTS,
     KEY,
     LAYERS,
+    LOWEST_TRAINED,
     NORMALIZATION,
     ORDER,
     PACKED,
@@ -50,15 +53,26 @@ from .layout import (
     WIDTH,
     all_finite,
     layer_record,
-    unpack,
 )
 from .matvec import input_gradient_of_row, panel_gradient_of_row
-from .network import add_loss, backward, forward_and_loss, forward_row, loss, loss_of_rows
+from .network import (
+    add_loss,
+    backward,
+    delta_of_sums,
+    forward_from_first,
+    forward_row,
+    load_and_forward,
+    loss,
+    loss_of_rows,
+    pass_down,
+)
 from .normalized import attend, share_batch
+from .packing import unpack
 from .random import shuffle
-from .ranks import all_agree, meet, share_of_rows
+from .ranks import all_agree, meet, share_of_rows, share_of_vectors
 from .regularized import add_penalty, regularized_update
-from .samples import load_samples, load_targets
+from .samples import load_samples
+from .shared_layer import backward_first_layer, forward_first_layer
 from .simd import PANEL, at, call, doubles, flush_subnormals, integers, quotient, reals, restore_subnormals, stay_apart
 from .single import input_gradient_of_single
 from .small import step_on_vectors
@@ -114,7 +128,6 @@ def step_on_row(plan, epoch, sample, number):
     """`take_step` on a batch of one sample, for a network that may be tiny: then every instruction counts."""
     stay_apart()
     load_samples(plan, sample, 0, 1)
-    load_targets(plan, sample, 0, 1)
     forward_row(plan, reals(plan[INPUTS]))
     loss(plan, sample, 0, 1, 1)
     value = doubles(plan[ROW_LOSSES])[0]
@@ -154,19 +167,13 @@ def step_on_row(plan, epoch, sample, number):
 def take_step(plan, epoch, sample, rows, number):
     """One step on the batch that begins with this sample; whether its loss is as it should be and all ranks came."""
     stay_apart()
-    first, last = share_of_rows(plan, rows)
     if plan[UPDATE_FIRST] != 0:
         prepare_update(plan, number)
     plan[EPOCH], plan[POSITION] = plan[FIRST_EPOCH] + epoch, sample
     share_batch(plan, rows)
     if plan[RANK] == 0 and plan[REGULARIZATION] != 0 and doubles(plan[REGULARIZATION])[ALPHA] != 0.0:
         add_penalty(plan, epoch)
-    if first < last:
-        forward_and_loss(plan, sample + first, first, last - first, rows)
-        backward(plan, first, last - first)
-    elif plan[NORMALIZATION] != 0:
-        attend(plan)
-    if not meet(plan):
+    if not deltas_of_batch(plan, sample, rows) or not meet(plan):
         return False
     value = loss_of_rows(plan, rows)
     if plan[RANK] == 0:
@@ -183,12 +190,66 @@ def take_step(plan, epoch, sample, rows, number):
     return meet(plan)
 
 
+def deltas_of_batch(plan, sample, rows):
+    """This rank's share of forward and backward; whether all ranks came to their meetings."""
+    first, last = share_of_rows(plan, rows)
+    lowest = plan[LOWEST_TRAINED]
+    if plan[FIRST_LAYER_SHARED] != 0:
+        forward_first_layer(plan, sample, rows)
+        lowest = 1
+        if not meet(plan):
+            return False
+    if first < last:
+        if plan[FIRST_LAYER_SHARED] != 0:
+            forward_from_first(plan, first, last - first)
+        else:
+            load_and_forward(plan, sample + first, first, last - first)
+        loss(plan, sample + first, first, last - first, rows)
+    elif plan[NORMALIZATION] != 0:
+        attend(plan)
+    if not backward_share(plan, first, last - first, lowest, rows):
+        return False
+    return plan[FIRST_LAYER_SHARED] == 0 or delta_of_first_layer(plan, rows)
+
+
+def backward_share(plan, first, rows, lowest, batch_rows):
+    """`backward`; if UPDATE_FIRST, each layer takes its step before its delta is passed on."""
+    if plan[UPDATE_FIRST] == 0:
+        if rows > 0:
+            backward(plan, first, rows, lowest)
+        return True
+    for l in range(plan[LAYERS] - 1, lowest - 1, -1):
+        delta_of_sums(plan, l, first, rows)
+        if not meet(plan):
+            return False
+        descend(plan, l, batch_rows)
+        if not meet(plan):
+            return False
+        if l > lowest:
+            pass_down(plan, l, first, rows)
+    return True
+
+
+def delta_of_first_layer(plan, rows):
+    """Where ranks share it: from the next layer's delta, of all rows."""
+    if not meet(plan):
+        return False
+    backward_first_layer(plan, rows)
+    if plan[UPDATE_FIRST] != 0:
+        if not meet(plan):
+            return False
+        descend(plan, 0, rows)
+    return True
+
+
 def end_epoch(plan, epoch):
     """Keep the parameters of an epoch that ended well; whether it did."""
     stay_apart()
     well = True
-    if plan[RANK] == 0:
-        well = plan[STOP_AT_NONFINITE] == 0 or all_finite(reals(plan[PACKED]), 1, plan[PACKED_SIZE], 0)
-        if well:
-            unpack(plan, plan[CANONICAL] + epoch * plan[CANONICAL_STEP], plan[PACKED])
-    return all_agree(plan, well)
+    if plan[STOP_AT_NONFINITE] != 0:
+        first, last = share_of_vectors(plan, plan[PACKED_SIZE])
+        well = all_finite(at(reals(plan[PACKED]), first), 1, last - first, 0)
+    if not all_agree(plan, well):
+        return False
+    unpack(plan, plan[CANONICAL] + epoch * plan[CANONICAL_STEP], plan[PACKED])
+    return True

@@ -1,6 +1,5 @@
 """Training by kernels: what a call of `train` sets up, and the stretches that it runs in."""
 
-import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -237,7 +236,6 @@ class Training:
     ) -> None:
         self._plan, self._state, self._changed, self._done = plan, state, changed, done
         self._schedule, self._average = schedule, average
-        self._most = 1 if schedule.update_first else sys.maxsize  # threads: layer by layer, they would have to wait
         self.losses, self.trail = plan.losses, plan.trail
         self.gradient_norms = plan.gradient_norms
         self.steps_per_epoch = int(plan.words[layout.STEPS])
@@ -252,13 +250,16 @@ class Training:
         if schedule.rates is not None:
             first = schedule.first_update + first_step + 1
             plan.rate(first, schedule.rates(first, last_step - first_step))
-        if threads is None or self._most == 1:
+        if threads is None or (schedule.update_first and plan.model.normalizations):  # whose ranks meet otherwise
             self.threads = 1
             return call("run", plan.ranks(1)[0], first_step, last_step)
         with crew(threads) as team:
             self.threads = team.size
             ranks = plan.ranks(team.size)
-            return team.run(lambda rank: call("run", ranks[rank], first_step, last_step), plan.release_ranks)[0]
+            try:
+                return team.run(lambda rank: call("run", ranks[rank], first_step, last_step), plan.release_ranks)[0]
+            finally:
+                plan.ranks(1)
 
     @property
     def steps_done(self) -> int:

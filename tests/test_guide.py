@@ -599,8 +599,8 @@ def test_interrupt_leaves_the_last_finished_step(monkeypatch, compiled_runs):
     calls = []
     for training in (Training, ReferenceTraining):
 
-        def run(self, first, last, run=training.run):
-            run(self, first, last)
+        def run(self, first, last, threads, run=training.run):
+            run(self, first, last, threads)
             calls.append(last)
             if len(calls) == 6:  # the signal arrived during the kernel's call
                 raise KeyboardInterrupt

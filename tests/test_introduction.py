@@ -365,8 +365,8 @@ def test_interrupt_leaves_the_last_finished_step(monkeypatch):
     steps = itertools.count(1)
     for training in (Training, ReferenceTraining):
 
-        def run(self, first, last, run=training.run):
-            run(self, first, last)
+        def run(self, first, last, threads, run=training.run):
+            run(self, first, last, threads)
             if next(steps) == 6:  # the signal arrived during the kernel's call
                 raise KeyboardInterrupt
 

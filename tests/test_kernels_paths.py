@@ -1,14 +1,19 @@
 """Which way kernels go: each has a test that is known to take it. What the ways compute is compared elsewhere."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cases import case
+from test_sparse import rows
 
 from fastmlp.kernels import prediction
 from fastmlp.kernels.backends import Backend
+from fastmlp.kernels.disturbance import Disturbance
 from fastmlp.kernels.interpreted import Interpreted, _address, _namespace
 from fastmlp.kernels.levels import LEVELS
 from fastmlp.kernels.optimizers import SGD
+from fastmlp.kernels.regularization import Regularization
 from fastmlp.kernels.training import Schedule
 
 LEVEL = LEVELS["x86-64-v3"]
@@ -40,11 +45,14 @@ def taken(monkeypatch):
     return names
 
 
-def train(sizes, batch_size, threads=1, update_first=False, weights=None):
+def train(sizes, batch_size, threads=1, weights=None, X=None, normalizations=(), **options):
     network = case(sizes, "tanh", "identity", "mean_squared_error", "float32", 33)
+    network.model = replace(network.model, normalizations=normalizations)
+    network.parameters = np.zeros(network.model.parameter_count, np.float32)
     who = network.executor(Backend("interpreted", Interpreted(LEVEL)))
-    schedule = Schedule(SGD(0.1), batch_size, 1, shuffle_key=1, update_first=update_first)
-    training = who.training(network.X, network.y, network.state(SGD()), schedule, None, weights)
+    schedule = Schedule(SGD(0.1), batch_size, 1, shuffle_key=1, **options)
+    X = network.X if X is None else X
+    training = who.training(X, network.y, network.state(SGD()), schedule, None, weights)
     training.run(0, training.steps_per_epoch, threads)
     return who
 
@@ -109,10 +117,50 @@ def test_threads_meet(taken, monkeypatch):
     assert {"meet", "cut", "all_agree"} <= taken
 
 
-def test_updates_layer_by_layer_are_for_one_thread(taken, monkeypatch):
+def test_threads_meet_before_and_after_the_update_of_a_layer(taken, monkeypatch):
     monkeypatch.setenv("FASTMLP_NUM_THREADS", "2")
     train((3, 4, 2), 16, threads=2, update_first=True)
-    assert "cut" not in taken
+    assert {"descend", "meet", "cut"} <= taken
+
+
+WIDE = (60, 40, 2)  # more weights than numbers in a batch of 15
+
+
+def test_threads_share_the_neurons_of_a_layer_with_many_inputs(taken, monkeypatch):
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "2")
+    train(WIDE, 15, threads=2)
+    assert {"forward_first_layer", "backward_first_layer"} <= taken
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch_size", "threads", "options"),
+    [
+        (WIDE, 15, 1, {}),
+        (WIDE, 33, 2, {}),  # more numbers in a batch than weights
+        (WIDE, 16, 2, {}),  # the last batch is a single sample
+        (WIDE, 1, 2, {}),
+        ((60, 40), 15, 2, {}),  # its activations are outputs
+        (WIDE, 15, 2, {"disturbance": Disturbance(input_noise=0.1)}),
+        (WIDE, 15, 2, {"regularization": Regularization(rate_factors=(0, 1))}),
+    ],
+)
+def test_otherwise_they_share_rows(taken, monkeypatch, sizes, batch_size, threads, options):
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "2")
+    train(sizes, batch_size, threads, **options)
+    assert not {"forward_first_layer", "backward_first_layer"} & taken
+
+
+@pytest.mark.parametrize("X", [np.ones((60, 33)).T, rows(33, 60)], ids=["columns", "sparse"])
+def test_so_they_do_where_every_rank_would_read_samples_slowly(taken, monkeypatch, X):
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "2")
+    train(WIDE, 15, 2, X=X)
+    assert not {"forward_first_layer", "backward_first_layer"} & taken
+
+
+def test_so_they_do_in_a_normalized_layer(taken, monkeypatch):
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "2")
+    train(WIDE, 15, 2, normalizations=("layer", None))
+    assert not {"forward_first_layer", "backward_first_layer"} & taken
 
 
 def test_predictions_gather_what_they_must(monkeypatch):

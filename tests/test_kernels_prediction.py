@@ -31,6 +31,33 @@ def test_the_kernel_stops_before_the_chunk_that_is_not_finite(kernel_backend, dt
         assert not output[last:].any()
 
 
+@pytest.mark.parametrize("sizes", [(20, 1), (20, 3), (20, 40, 2)])
+@pytest.mark.parametrize("samples", [1, 5, 30])
+def test_what_is_not_finite_is_noticed_whatever_the_weights(kernel_backend, dtype, sizes, samples):
+    """0 * infinity is NaN, even where 0 stands for a subnormal number; infinities of both signs do not cancel."""
+    network = case(sizes, "relu", "identity", "mean_squared_error", dtype, samples)
+    for weight in (0.0, np.finfo(dtype).smallest_subnormal, 1.0, -np.finfo(dtype).max):
+        network.parameters[:] = weight
+        predict = network.executor(kernel_backend).prediction().run
+        output = np.empty((samples, sizes[-1]), dtype)
+        assert predict(network.X, output, allow_nan=False)
+        for value in (np.nan, np.inf, -np.inf):
+            for places in ([(0, 0)], [(samples - 1, 19)], [(samples // 2, 7), (samples // 2, 8)]):
+                X = network.X.copy()
+                for sign, place in enumerate(places):
+                    X[place] = value * (-1) ** sign
+                assert not predict(X, output, allow_nan=False)
+
+
+@pytest.mark.parametrize("parameter", [np.nan, np.inf])
+def test_parameters_that_are_not_finite_are_not_taken_for_samples(kernel_backend, dtype, parameter):
+    network = small(dtype, 5)
+    network.parameters[:] = parameter
+    output = np.zeros((5, 2), dtype)
+    assert network.executor(kernel_backend).prediction().run(network.X, output, allow_nan=False)
+    assert np.isnan(output).all()
+
+
 def test_chunks_are_independent(kernel_backend, dtype):
     """Whoever does them, in any order."""
     network = small(dtype)

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from cases import case, optimizers
+from cases import HIDDEN, case, optimizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernels_memory import poison
@@ -44,18 +44,31 @@ def test_rows_are_dealt_in_order_and_none_is_left(level, rows, ranks):
         assert len(sizes) <= 1
 
 
-@given(panels=st.integers(1, 9), height=st.integers(2, 300), ranks=st.integers(1, 9))
-def test_panel_rows_are_dealt_in_order_and_none_is_left(level, panels, height, ranks):
+@given(vectors=st.integers(1, 19), height=st.integers(1, 300), ranks=st.integers(1, 9))
+def test_panel_rows_are_dealt_in_order_and_none_is_left(level, vectors, height, ranks):
     namespace = _namespace("float32", level)
-    share = namespace["share_of_panel_rows"]
-    cuts = [share(plan_of(rank, ranks), panels * height, height) for rank in range(ranks)]
-    assert cuts[0][0] == 0
-    assert cuts[-1][1] == panels * height
-    for (_, end), (begin, _) in zip(cuts, cuts[1:], strict=False):
-        assert begin == end
-        from_panel = begin % height
-        assert from_panel == 0 or min(from_panel, height - from_panel) >= namespace["TILE_ROWS"]
-    assert all(first <= last for first, last in cuts)
+    lanes, panel, tile = (namespace[name] for name in ("LANES", "PANEL", "TILE_ROWS"))
+    taken = [0] * ranks
+    for column in range(0, vectors * lanes, panel):
+        of_row = min(panel, vectors * lanes - column) // lanes
+        shares = [
+            namespace["share_of_panel"](plan_of(rank, ranks), column, vectors * lanes, height) for rank in range(ranks)
+        ]
+        assert [row for first, last in shares for row in range(first, last)] == list(range(height))
+        sizes = [last - first for first, last in shares]
+        assert all(size in (0, height) or size >= tile for size in sizes)  # a tile cut in two sums in another order
+        taken = [sum(pair) for pair in zip(taken, [size * of_row for size in sizes], strict=True)]
+    if vectors * height >= ranks * 2 * tile:  # then there is enough for all: but for less than a tile at either end
+        assert all(abs(count - vectors * height / ranks) <= 2 * 2 * tile for count in taken)
+
+
+@given(vectors=st.integers(0, 500), ranks=st.integers(1, 9))
+def test_vectors_are_dealt_in_order_and_none_is_left(level, vectors, ranks):
+    namespace = _namespace("float32", level)
+    count = vectors * namespace["LANES"]
+    shares = [namespace["share_of_vectors"](plan_of(rank, ranks), count) for rank in range(ranks)]
+    assert [number for first, last in shares for number in range(first, last)] == list(range(count))
+    assert all(first % namespace["LANES"] == 0 for first, _ in shares)
 
 
 # --- meetings
@@ -124,6 +137,26 @@ def test_the_number_of_threads_changes_no_bit(fast_backend, dtype, sizes, batch_
             assert train(fast_backend, network, schedule, numbers) == alone
 
 
+@pytest.mark.parametrize("sizes", SHAPES)
+@pytest.mark.parametrize("batch_size", [130, 64, 50, 13, 1])
+def test_nor_where_layers_are_updated_one_by_one(fast_backend, dtype, sizes, batch_size):
+    network = case(sizes, "tanh", "softmax", "categorical_cross_entropy", dtype, 130)
+    schedule = Schedule(SGD(0.05), batch_size, 2, shuffle_key=7, update_first=True)
+    alone = train(fast_backend, network, schedule, [1])
+    for numbers in ([2], [3], [1, 3, 2, 1]):
+        assert train(fast_backend, network, schedule, numbers) == alone
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_nor_what_the_neurons_compute_that_they_share(kernel_backend, dtype, hidden):
+    """Every activation by parts of rows; the next layer has one output, or more."""
+    for sizes in ((60, 40, 1), (60, 40, 3)):
+        network = case(sizes, hidden, "identity", "mean_squared_error", dtype, 50)
+        schedule = Schedule(SGD(0.001), 24, 2, shuffle_key=7)
+        assert plan_to_train(kernel_backend, network, SGD(), 24).shares_first_layer()
+        assert train(kernel_backend, network, schedule, [2]) == train(kernel_backend, network, schedule, [1])
+
+
 @settings(max_examples=3)
 @given(data=st.data())
 def test_the_number_of_threads_changes_no_bit_on_any_level(level, dtype, data):
@@ -151,6 +184,18 @@ def test_ranks_that_share_wrongly_are_caught(level, dtype, monkeypatch):
     monkeypatch.setitem(namespace, "share_of_rows", wrong)
     # a helper may still be on its way home from the training before, and this one then be alone
     assert any(train(backend, network, schedule, [2]) != alone for _ in range(20))
+
+
+@pytest.mark.parametrize("forgotten", ["backward_first_layer", "call_by_rows"])
+def test_neurons_that_are_shared_wrongly_are_caught(level, dtype, monkeypatch, forgotten):
+    """What is only called where ranks share the first layer, left out."""
+    network = case((60, 40, 2), "tanh", "softmax", "categorical_cross_entropy", dtype, 60)
+    schedule, backend = Schedule(SGD(0.05), 20, 1), Backend("interpreted", Interpreted(level))
+    alone = train(backend, network, schedule, [1])
+    poison(monkeypatch, 0x11)
+    assert train(backend, network, schedule, [2]) == alone
+    monkeypatch.setitem(_namespace(dtype, level), forgotten, lambda *arguments: None)
+    assert any(train(backend, network, schedule, [2]) != alone for _ in range(20))  # as above
 
 
 def test_divergence_is_seen_by_all_ranks(kernel_backend):

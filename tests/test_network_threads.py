@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import training
+from fastmlp import guide, training
 from fastmlp.kernels import prediction, threads
 from fastmlp.kernels.pace import Pace
 
@@ -15,7 +15,7 @@ from fastmlp.kernels.pace import Pace
 def two_cpus(monkeypatch):
     """Whatever machine this is, and whatever was found to pay on it."""
     monkeypatch.setenv("FASTMLP_NUM_THREADS", "2")
-    monkeypatch.setattr(training, "pace_for", lambda model, batch_size, threads, thread: AlwaysAll(threads))
+    monkeypatch.setattr(training, "_pace", lambda model, batch_size, threads, thread: AlwaysAll(threads))
 
 
 class AlwaysAll(Pace):
@@ -116,6 +116,29 @@ def test_large_predictions_are_shared(fast_backend, sizes):
 )
 def test_small_steps_are_for_one_thread(operations, most, expected):
     assert training.threads_for(operations, most) == expected
+
+
+def test_the_guides_loop_shares_its_steps(sizes, capsys):
+    """It updates layer by layer; 60 hidden neurons are a panel more than two threads can halve."""
+    generator = np.random.default_rng(0)
+    X, y = generator.random((300, 100)), np.eye(4)[generator.integers(4, size=300)]
+
+    def trained():
+        np.random.seed(0)  # noqa: NPY002 - what the guide's code draws from
+        network = guide.NeuralNetwork([100, 60, 30, 4])
+        network.train(X, y, 2, 0.01, 128)
+        arrays = [array for layer in network.layers for n in layer.neurons for array in (n.weights, n.bias)]
+        return b"".join(array.tobytes() for array in arrays), capsys.readouterr().out
+
+    shared = trained()
+    assert set(sizes) == {2}
+    sizes.clear()
+    threads._here.limit = 1
+    try:
+        assert trained() == shared
+    finally:
+        del threads._here.limit
+    assert sizes == []
 
 
 def test_a_network_in_a_helper_works_alone(fast_backend, sizes):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .kernels.pace import Pace
 from .kernels.training import Training
 from .training import STRETCH
 
@@ -33,10 +34,10 @@ class Usage:
 
 
 class Stretches:
-    """Runs a training for about STRETCH seconds at a time: in between, Python prints and is interrupted."""
+    """Runs a training for about STRETCH seconds at a time, or what a pace says: in between, Python prints."""
 
-    def __init__(self, training: "Training | ReferenceTraining") -> None:
-        self._training = training
+    def __init__(self, training: "Training | ReferenceTraining", pace: Pace | None = None) -> None:
+        self._training, self._pace = training, pace
         self._length = 1  # steps in the next stretch
         self.step = 0
         self.long = False  # whether stretches take as long as they should
@@ -45,8 +46,12 @@ class Stretches:
         """Run the next stretch, or less of it if it would go beyond step `last`."""
         first, self.step = self.step, min(last, self.step + self._length)
         started = time.perf_counter()
-        self._training.run(first, self.step)
-        fitting = (self.step - first) * STRETCH / max(time.perf_counter() - started, 1e-9)
+        pace, steps = self._pace, self.step - first
+        self._training.run(first, self.step, pace.threads if pace else None)
+        elapsed = time.perf_counter() - started
+        if pace and first > 0:  # the first stretch warms caches and wakes helpers
+            pace.told(self._training.threads, steps, elapsed)
+        fitting = steps * (pace.seconds if pace else STRETCH) / max(elapsed, 1e-9)
         self.long = fitting <= 10 * self._length
         self._length = max(1, min(10 * self._length, int(fitting)))
 

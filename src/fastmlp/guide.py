@@ -30,6 +30,7 @@ from .kernels.folding import parts
 from .kernels.optimizers import SGD
 from .kernels.plan import Array, Model
 from .kernels.training import Schedule
+from .training import pace_for
 
 __all__ = ["Layer", "NeuralNetwork", "Neuron"]
 
@@ -296,7 +297,7 @@ def _train(
     optimizer = SGD(float(learning_rate))
     schedule = Schedule(optimizer, batch, epochs, stop_at_nonfinite=False, update_first=True, delta_divisor=1)
     work = backend().executor(model, vector).training(X, y, np.empty((0, len(vector))), schedule)
-    stretches, reported = Stretches(work), 0
+    stretches, reported = Stretches(work, pace_for(model, batch)), 0
     last_step = epochs * work.steps_per_epoch
     last_batch = X[(work.steps_per_epoch - 1) * batch :]
     try:

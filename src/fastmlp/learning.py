@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
@@ -301,13 +300,8 @@ class Learning(Inspection):
                 self._average = self._parameters.copy()
             average = self._average
         work = self._executor.training(X, y, self._state, schedule, average, weights)
-        # of a step, roughly, where vectors hold half as many of float64; 2000 for what it costs however small it is
-        each = 12 if self._model.dtype == "float64" else 6
-        operations = each * self._model.parameter_count * schedule.batch_size + 2000
-        threads = training.threads_for(operations, self._threads)
-        pace = None
-        if threads > 1:
-            pace = training.pace_for(self._model, schedule.batch_size, threads, threading.get_ident())
+        pace = training.pace_for(self._model, schedule.batch_size, self._threads)
+        operations = training.operations_of_step(self._model, schedule.batch_size)
         try:
             if watch is not None:
                 watch.begin(lambda: self._collect(work, schedule))

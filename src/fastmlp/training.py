@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+import threading
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
@@ -64,18 +65,32 @@ class DivergenceError(FloatingPointError):
         )
 
 
-def threads_for(operations: float, most: int | None) -> int:
-    """How many threads share a step of so many operations on float32, at most `most`; None: as many as there are.
+def operations_of_step(model: Model, batch_size: int) -> int:
+    """On float32, roughly; vectors hold half as many of float64. 2000 for what it costs however small it is."""
+    each = 12 if model.dtype == "float64" else 6
+    return each * model.parameter_count * batch_size + 2000
 
-    They meet twice in a step, and write what others have read: below 15 microseconds of work each it takes longer.
+
+def threads_for(operations: float, most: int | None) -> int:
+    """How many threads share a step of so many operations, at most `most`; None: as many as there are.
+
+    They meet a few times in a step, and write what others read: below 15 microseconds of work each it takes longer.
     """
     worth = int(operations / WORTH)
     return 1 if worth < 2 or most == 1 else min(worth, most or sys.maxsize, most_threads())
 
 
+def pace_for(model: Model, batch_size: int, most: int | None = None) -> Pace | None:
+    """What is known of trainings of this kind in this Python thread: many a training is too short to find out.
+
+    None: one thread has to do it, of at most `most`.
+    """
+    threads = threads_for(operations_of_step(model, batch_size), most)
+    return _pace(model, batch_size, threads, threading.get_ident()) if threads > 1 else None
+
+
 @lru_cache
-def pace_for(model: Model, batch_size: int, threads: int, thread: int) -> Pace:
-    """What is known of trainings of this kind in this Python thread: many a training is too short to find out."""
+def _pace(model: Model, batch_size: int, threads: int, thread: int) -> Pace:
     return Pace(threads)
 
 
