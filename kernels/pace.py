@@ -1,7 +1,9 @@
 """How many threads pay just now: measured on the work itself, as it goes on.
 
 Other processes come and go, and a thread that does not get a CPU keeps those waiting that meet it at a barrier: what
-paid a second ago may take several times as long as one thread now.
+paid a second ago may take several times as long as one thread now. After a rest, too: CPUs of a virtual machine may
+wake far apart, with caches that tell each other everything slowly, until its host has seen them work together for some
+hundredths of a second, and moves them.
 """
 
 import sys
@@ -14,8 +16,12 @@ SHARE = 0.02  # of the time: what tries may cost
 CREDIT = 0.002  # seconds: what must be left for a try; about what one costs that runs at half the speed
 EFFORT = 0.0005  # seconds: what a try costs in any case
 BETTER = 1.05  # times as fast: worth a change, if seen twice in a row
-COLLAPSE = 0.6  # times as fast: no noise, something has begun
+COLLAPSE = 0.6  # times as fast: if seen twice in a row it is no hiccup, something has begun
+LOST = 0.25  # times as fast: nor is this
 SMOOTHING = 0.06  # seconds over which a rate is averaged
+REST = 0.02  # seconds without work after which CPUs may have gone to sleep
+PATIENCE = 0.06  # seconds until they work again as before
+SETTLED = 0.8  # times the speed from before the rest: they do
 MEMORY = 1.0  # seconds for which one work's lesson holds for others
 
 _lesson = (-MEMORY, sys.maxsize)  # when a work last tried another number of threads, and how many it found to pay
@@ -26,7 +32,8 @@ class Pace:
 
     Starts with all threads, unless some work of this process has just learned that fewer are better. Now and then it
     tries another number for a short stretch, then, if that went faster, for a longer one, and stays there if that did
-    too. Short works should share a pace: each call of a function, say, that trains the same network again.
+    too. Short works should share a pace: each call of a function, say, that trains the same network again. Where more
+    threads have paid before a pause, they get some time to do so again.
 
     most: the highest number of threads; others are the half of it, a quarter, ... and 1.
     clock: the time in seconds.
@@ -43,6 +50,9 @@ class Pace:
         self._rate, self._span = 0.0, 0.0  # of the chosen number: work a second, over how many seconds
         self._credit = CREDIT if self._chosen == most else 0.0
         self._tries = 0
+        self._lost = 0.0  # seconds, in the last stretch, if that was so slow
+        self._settling = 0.0  # seconds left for CPUs that rested
+        self._until = clock()  # when the last stretch ended
         self._gathered = (0, 0.0, 0.0)  # threads, work and seconds that are not enough to judge by
         self.threads, self.seconds = self._chosen, SHORT
 
@@ -51,6 +61,11 @@ class Pace:
 
         work: what it got done, in a unit that means the same in every call, such as steps.
         """
+        now = self._clock()
+        if now - seconds - self._until > REST:  # where the last rest ended in vain, there is no patience
+            self._lost = seconds if self._settling else 0.0
+            self._settling = PATIENCE if self._chosen > 1 and self._span and not self._settling else 0.0
+        self._until = now
         if threads != self._gathered[0]:
             self._gathered = (threads, 0.0, 0.0)
         self._gathered = threads, self._gathered[1] + work, self._gathered[2] + seconds
@@ -59,6 +74,8 @@ class Pace:
             return
         self._gathered = (threads, 0.0, 0.0)
         self._credit = min(self._credit + SHARE * seconds, 2 * CREDIT)
+        if threads == self._chosen and self._settles(work, seconds):
+            return
         collapsed = False
         if threads == self._chosen:
             collapsed = self._measure(work, seconds)
@@ -67,18 +84,28 @@ class Pace:
         if self.threads != self._chosen:
             return
         at, known = self._numbers.index(self._chosen), self._span >= SHORT
-        self.seconds = LONG if known else SHORT
+        self.seconds = LONG if known and not self._lost else SHORT
         if collapsed:
             self.threads, self.seconds = self._numbers[at - 1], SHORT
-        elif known and self._credit >= CREDIT and len(self._numbers) > 1:
+        elif known and not self._lost and self._credit >= CREDIT and len(self._numbers) > 1:
             self.threads, self.seconds = self._another(at), SHORT
+
+    def _settles(self, work: float, seconds: float) -> bool:
+        """Whether a stretch tells nothing yet."""
+        if self._settling:
+            back = work / seconds / self._rate
+            self._settling = max(0.0, self._settling - seconds) if LOST < back < SETTLED else 0.0
+        return self._settling > 0.0
 
     def _measure(self, work: float, seconds: float) -> bool:
         """Whether several threads have become much slower than they were."""
         change = work / seconds / self._rate if self._span else 1.0
-        collapsed = change < COLLAPSE and self._chosen > 1
+        collapsed, before = change < COLLAPSE and self._chosen > 1, self._lost
+        self._lost = seconds * (1.0 - change) if collapsed and change > LOST and not before else 0.0
+        if self._lost:
+            return False
         if collapsed:  # counts like a try, or tries that deceive would follow one another
-            self._credit -= seconds * (1.0 - change)
+            self._credit -= before + seconds * (1.0 - change)
         if not COLLAPSE < change < 1.0 / COLLAPSE:
             self._span = 0.0  # what was measured before is past
         self._rate = (self._rate * self._span + work) / (self._span + seconds)

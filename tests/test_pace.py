@@ -107,6 +107,62 @@ def test_the_gain_is_had(gain, noise):
         assert train(machine, 20.0, Pace(2, machine.clock)) <= 1.1 * 20.0 / gain
 
 
+class Sleeper(Machine):
+    """Two threads are slow for a while after a rest."""
+
+    def __init__(self, slow, awake_after, noise=0.1, seed=0):
+        super().__init__(self.at, noise, seed)
+        self.slow, self.awake_after, self.woke = slow, awake_after, -1.0
+
+    def at(self, now, threads, together):
+        return 1.0 if threads == 1 else self.slow if now - self.woke < self.awake_after else 1.9
+
+    def rest(self):
+        self.now += 0.5
+        self.woke = self.now
+
+
+@pytest.mark.parametrize("slow", [1.4, 0.95, 0.65])
+def test_work_that_rests_now_and_then_has_patience_when_it_wakes(slow):
+    machine = Sleeper(slow, 0.05)
+    chosen = Pace(2, machine.clock)
+    train(machine, 2.0, chosen)
+    took = 0.0
+    for _ in range(20):
+        machine.rest()
+        took += train(machine, 0.5, chosen)
+    best = 0.05 + (0.5 - slow * 0.05) / 1.9
+    assert took <= 1.1 * 20 * best
+
+
+def test_only_patience_helps_it(monkeypatch):
+    monkeypatch.setattr(pace, "PATIENCE", 0.0)
+    with pytest.raises(AssertionError):
+        test_work_that_rests_now_and_then_has_patience_when_it_wakes(0.65)
+
+
+@pytest.mark.parametrize("seconds", [0.005, 0.01, 0.02, 0.03])
+def test_nobody_has_patience_for_ever(seconds):
+    """Two threads paid as long as the work was; in short ones they never come to it."""
+    machine = Sleeper(0.65, 0.05)
+    chosen = Pace(2, machine.clock)
+    train(machine, 2.0, chosen)
+    took = 0.0
+    for _ in range(round(5.0 / seconds)):
+        machine.rest()
+        took += train(machine, seconds, chosen)
+    assert took <= 1.05 * 5.0
+
+
+def test_patience_ends_where_threads_are_lost():
+    """During the rest another process took the CPU."""
+    machine = Machine(lambda now, threads, together: 1.0 if threads == 1 else 1.9 if now < 2.0 else 0.3)
+    chosen = Pace(2, machine.clock)
+    train(machine, 2.0, chosen)
+    machine.now += 2.0
+    assert train(machine, 1.0, chosen) <= 1.05
+
+
 def test_hiccups_do_not_decide():
     machines = [Machine(steady(1.0, 1.9), noise=0.25, seed=seed) for seed in range(10)]
     assert sum(train(machine, 20.0, Pace(2, machine.clock)) for machine in machines) <= 10 * 1.25 * 20.0 / 1.9
@@ -178,6 +234,20 @@ def test_that_threads_pay_again_is_learned_too():
 
 def test_numbers_that_are_tried():
     assert [Pace(most)._numbers for most in (1, 2, 3, 6, 8)] == [[1], [1, 2], [1, 3], [1, 3, 6], [1, 2, 4, 8]]
+
+
+def test_one_slow_stretch_is_a_hiccup_and_two_are_not():
+    def after(*speeds):
+        machine = Machine(steady(1.0, 1.9))
+        chosen = Pace(2, machine.clock)
+        train(machine, 0.1, chosen)
+        assert chosen.threads == 2
+        for speed in speeds:
+            chosen.told(2, 100, machine.run(2, 100) * 1.9 / speed)
+        return chosen.threads
+
+    assert [after(), after(1.0), after(1.0, 1.9), after(1.0, 1.0)] == [2, 2, 2, 1]
+    assert after(0.3) == 1  # too slow to wait and see
 
 
 def test_stretches_with_fewer_threads_than_wanted_do_not_confuse():
