@@ -192,24 +192,36 @@ def take_step(plan, epoch, sample, rows, number):
 
 def deltas_of_batch(plan, sample, rows):
     """This rank's share of forward and backward; whether all ranks came to their meetings."""
-    first, last = share_of_rows(plan, rows)
-    lowest = plan[LOWEST_TRAINED]
     if plan[FIRST_LAYER_SHARED] != 0:
-        forward_first_layer(plan, sample, rows)
-        lowest = 1
-        if not meet(plan):
-            return False
+        return deltas_by_neurons(plan, sample, rows)
+    first, last = share_of_rows(plan, rows)
     if first < last:
-        if plan[FIRST_LAYER_SHARED] != 0:
-            forward_from_first(plan, first, last - first)
-        else:
-            load_and_forward(plan, sample + first, first, last - first)
+        load_and_forward(plan, sample + first, first, last - first)
         loss(plan, sample + first, first, last - first, rows)
     elif plan[NORMALIZATION] != 0:
         attend(plan)
-    if not backward_share(plan, first, last - first, lowest, rows):
+    return backward_share(plan, first, last - first, plan[LOWEST_TRAINED], rows)
+
+
+def deltas_by_neurons(plan, sample, rows):
+    """The same where ranks share the first layer's neurons: before and after all that they share rows of."""
+    first, last = share_of_rows(plan, rows)
+    forward_first_layer(plan, sample, rows)
+    if not meet(plan):
         return False
-    return plan[FIRST_LAYER_SHARED] == 0 or delta_of_first_layer(plan, rows)
+    if first < last:
+        forward_from_first(plan, first, last - first)
+        loss(plan, sample + first, first, last - first, rows)
+    elif plan[NORMALIZATION] != 0:
+        attend(plan)
+    if not backward_share(plan, first, last - first, 1, rows) or not meet(plan):
+        return False
+    backward_first_layer(plan, rows)
+    if plan[UPDATE_FIRST] != 0:
+        if not meet(plan):
+            return False
+        descend(plan, 0, rows)
+    return True
 
 
 def backward_share(plan, first, rows, lowest, batch_rows):
@@ -227,18 +239,6 @@ def backward_share(plan, first, rows, lowest, batch_rows):
             return False
         if l > lowest:
             pass_down(plan, l, first, rows)
-    return True
-
-
-def delta_of_first_layer(plan, rows):
-    """Where ranks share it: from the next layer's delta, of all rows."""
-    if not meet(plan):
-        return False
-    backward_first_layer(plan, rows)
-    if plan[UPDATE_FIRST] != 0:
-        if not meet(plan):
-            return False
-        descend(plan, 0, rows)
     return True
 
 

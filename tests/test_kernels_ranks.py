@@ -209,6 +209,36 @@ def test_divergence_is_seen_by_all_ranks(kernel_backend):
     assert results[0] == results[1] == results[2]
 
 
+def overflowing():
+    """Of the packed parameters only some at the end overflow, in a step from a finite loss."""
+    network = case((60, 40, 2), "tanh", "identity", "mean_squared_error", "float32", 24)
+    weights = network.parameters[60 * 40 + 40 :][: 40 * 2].reshape(40, 2)
+    weights[:, 1] = 0  # through which the first layer gets nothing of what follows
+    network.y[:, 1] = 1e17
+    return network, Schedule(SGD(1e25), 24, 1)
+
+
+def stops_at_once(network, schedule, backend, threads):
+    executor = network.executor(backend)
+    before = executor.parameters.tobytes()
+    training = executor.training(network.X, network.y, network.state(SGD()), schedule)
+    return training.run(0, 1, threads) == 0 and executor.parameters.tobytes() == before
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_parameters_that_only_the_last_rank_looks_at_stop_all(kernel_backend, number):
+    assert stops_at_once(*overflowing(), kernel_backend, number)
+
+
+def test_a_rank_that_does_not_look_is_caught(level, monkeypatch):
+    namespace, backend = _namespace("float32", level), Backend("interpreted", Interpreted(level))
+    right = namespace["share_of_vectors"]
+    monkeypatch.setitem(
+        namespace, "share_of_vectors", lambda plan, count: right(plan, count) if plan[layout.RANK] == 0 else (0, 0)
+    )
+    assert not all(stops_at_once(*overflowing(), backend, 2) for _ in range(20))  # as above
+
+
 def test_helpers_really_work(kernel_backend, monkeypatch):
     """The path of two ranks is taken, not that of one."""
     used = []
