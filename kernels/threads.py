@@ -15,6 +15,7 @@ from functools import cache, partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from .affinity import kept_apart, place_of_caller
 from .errors import require
 
 FAREWELL = 0.1  # seconds that helpers at work get at the interpreter's exit: a kernel runs for about 0.02
@@ -187,6 +188,12 @@ class Team:
         outcomes: dict[int, Result] = {}
         errors: dict[int, BaseException] = {}
         ended: SimpleQueue[int] = SimpleQueue()
+        place = place_of_caller(self.size)
+
+        def help_out(rank: int) -> None:
+            with kept_apart(place, rank == 1):
+                task(rank)
+            ended.put(rank)
 
         def task(rank: int) -> None:
             try:
@@ -194,14 +201,12 @@ class Team:
             except BaseException as error:
                 errors[rank] = error
                 release()
-            finally:
-                ended.put(rank)
 
         try:
             for rank, helper in enumerate(self._helpers, 1):
-                helper.tasks.put(partial(task, rank))
+                helper.tasks.put(partial(help_out, rank))
             task(0)
-            for _ in range(self.size):
+            for _ in self._helpers:
                 ended.get()
         except BaseException:  # a signal's, between two lines
             release()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 STRETCH = 0.02  # seconds of kernel time after which Python has a look
 ALL_TRAINED = "All epochs were trained."
-WORTH = 3e6  # operations on float32 in a step that pay for a thread
+WORTH = 2.5e6  # operations on float32 in a step that pay for a thread
 
 
 class Work(Protocol):
@@ -74,7 +74,8 @@ def operations_of_step(model: Model, batch_size: int) -> int:
 def threads_for(operations: float, most: int | None) -> int:
     """How many threads share a step of so many operations, at most `most`; None: as many as there are.
 
-    They meet a few times in a step, and write what others read: below 15 microseconds of work each it takes longer.
+    They meet a few times in a step, and write what others read: with less than some 10 microseconds of work each it
+    takes longer.
     """
     worth = int(operations / WORTH)
     return 1 if worth < 2 or most == 1 else min(worth, most or sys.maxsize, most_threads())
