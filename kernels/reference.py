@@ -264,7 +264,7 @@ class ReferenceTraining:
         schedule, twister = self._schedule, self._schedule.twister
         if twister is not None:
             random = np.random.RandomState()
-            random.set_state(("MT19937", twister[:624].astype(np.uint32), int(twister[624])))
+            random.set_state(("MT19937", twister[:624].astype(np.uint32), int(twister[624]), 0, 0.0))
             random.shuffle(self._order)
             _, twister[:624], twister[624], *_ = random.get_state()
         elif schedule.shuffle_key is not None:

@@ -135,14 +135,14 @@ def test_a_generator_of_another_kind():
     first, second = (fitted(ours.MLPRegressor(**SMALL, random_state=random), X, AMOUNTS) for random in (one, other))
     same_weights(first, second, rtol=0, atol=0)
     fitted(ours.MLPRegressor(**SMALL, shuffle=False, random_state=plain), X, AMOUNTS)
-    with twister_of(plain) as twister:
+    with twister_of(plain, shared=True) as twister:
         assert len(twister) == 625
     assert one.randint(2**31) == other.randint(2**31) == plain.randint(2**31)
 
 
 def test_what_others_draw_meanwhile_is_not_drawn_again():
     random, twin = np.random.RandomState(7), np.random.RandomState(7)
-    with twister_of(random) as twister:
+    with twister_of(random, shared=True) as twister:
         random.randint(10, size=3), twin.randint(10, size=3)
         twister[-1] = 100
     assert state(random) == state(twin)

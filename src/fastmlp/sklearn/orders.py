@@ -9,11 +9,11 @@ from ..kernels.plan import Array
 
 
 @contextmanager
-def twister_of(random: np.random.RandomState) -> Iterator[Array]:
+def twister_of(random: np.random.RandomState, shared: bool) -> Iterator[Array]:
     """The state of its Mersenne twister, for kernels to draw from; in the end it has drawn what they drew.
 
-    Unless others, in another thread or a callback, drew from it meanwhile: they shall not get the same numbers again. A
-    generator of another kind seeds a twister.
+    Unless others, in another thread or a callback, drew from it meanwhile: they shall not get the same numbers again.
+    If it is not shared, nobody asks what it has drawn. A generator of another kind seeds a twister.
     """
     lent = random.get_state(legacy=False)
     if lent["bit_generator"] != "MT19937":
@@ -24,7 +24,8 @@ def twister_of(random: np.random.RandomState) -> Iterator[Array]:
     try:
         yield twister
     finally:
-        now = random.get_state(legacy=False)
-        if now["state"]["pos"] == place and np.array_equal(now["state"]["key"], key):
-            drawn = {"key": twister[:-1].astype(np.uint32), "pos": int(twister[-1])}
-            random.set_state({**now, "state": drawn})
+        if shared:
+            now = random.get_state(legacy=False)
+            if now["state"]["pos"] == place and np.array_equal(now["state"]["key"], key):
+                drawn = {"key": twister[:-1].astype(np.uint32), "pos": int(twister[-1])}
+                random.set_state({**now, "state": drawn})

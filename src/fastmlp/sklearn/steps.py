@@ -2,6 +2,7 @@
 
 import warnings
 from contextlib import nullcontext
+from numbers import Integral
 from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
@@ -56,7 +57,8 @@ def descend(
     watch = Epochs(estimator, network, len(X), epochs, held_out, rates, target.constant(weights), callbacks)
     well = True
     try:
-        with twister_of(random) if estimator.shuffle else nullcontext() as twister:
+        shared = not isinstance(estimator.random_state, Integral)  # else it was made for this fit
+        with twister_of(random, shared) if estimator.shuffle else nullcontext() as twister:
             schedule = schedule._replace(twister=twister)
             network._train(X, target.values, schedule, watch, normalized(weights))
     except DivergenceError as error:
