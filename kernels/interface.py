@@ -39,6 +39,7 @@ from . import (
     small,
     sparse,
     steps,
+    twister,
     weighting,
 )
 from .activations import ACTIVATIONS
@@ -51,6 +52,7 @@ MODULES = (
     losses,
     optimizer_formulas,
     random,
+    twister,
     layout,
     matvec,
     matmul,

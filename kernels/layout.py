@@ -55,6 +55,7 @@ from .simd import (
     Y_GATHER,
     ORDER,  # address of int64[SAMPLES], the order of the samples; 0: as they come
     KEY,  # of the shuffle
+    TWISTER,  # address of the state that each order is drawn from, out of the last: see `twister.py`; 0: KEY is used
     WEIGHTS,  # address of float64[SAMPLES], weights of the samples, whose mean is 1; 0: they count alike
     # results
     OUTPUT,  # address of real[SAMPLES, outputs]
@@ -121,7 +122,7 @@ from .simd import (
     SYSTEM_CALL,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
     FUTEX,  # the number of Linux's system call of this name, which is its first argument; 0: it takes none
     HEADER,  # words in a header
-) = range(80)
+) = range(81)
 
 # --- places where ranks meet, a cache line apart
 ARRIVALS = 0  # how often a rank has come to a meeting

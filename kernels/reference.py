@@ -200,7 +200,7 @@ class ReferenceTraining:
         self._executor, self._X, self._y, self._schedule = executor, X, executor.targets(y), schedule
         self._weights = weights
         self._canonical_state, self._state, self._parameters = state, state.copy(), executor.parameters.copy()
-        self._order = list(range(len(X)))
+        self._order = np.arange(len(X))
         self.steps_per_epoch = -(-len(X) // schedule.batch_size)
         self.losses = np.zeros(schedule.epochs)
         self.trail = np.empty((schedule.epochs if schedule.trail else 0, len(self._parameters)), executor.model.dtype)
@@ -219,9 +219,8 @@ class ReferenceTraining:
     def _step(self, step: int) -> bool:
         schedule, model = self._schedule, self._executor.model
         epoch, batch = divmod(step, self.steps_per_epoch)
-        if batch == 0 and schedule.shuffle_key is not None:
-            shuffle = formulas(model.dtype)["shuffle"]
-            shuffle(schedule.shuffle_key, schedule.first_epoch + epoch, self._order, len(self._order))
+        if batch == 0:
+            self._draw_order(epoch)
         rows = self._order[batch * schedule.batch_size : (batch + 1) * schedule.batch_size]
         X, logits = self._executor.rows(self._X, rows), self._executor.loss.on_logits
         first = batch * schedule.batch_size
@@ -260,6 +259,17 @@ class ReferenceTraining:
             if schedule.trail:
                 self.trail[epoch] = self._parameters
         return True
+
+    def _draw_order(self, epoch: int) -> None:
+        schedule, twister = self._schedule, self._schedule.twister
+        if twister is not None:
+            random = np.random.RandomState()
+            random.set_state(("MT19937", twister[:624].astype(np.uint32), int(twister[624]), 0, 0.0))
+            random.shuffle(self._order)
+            _, twister[:624], twister[624], *_ = random.get_state()
+        elif schedule.shuffle_key is not None:
+            shuffle = formulas(self._executor.model.dtype)["shuffle"]
+            shuffle(schedule.shuffle_key, schedule.first_epoch + epoch, self._order, len(self._order))
 
     def _follow(self, done: Pass, frozen: Callable[[int], bool]) -> None:
         """Running means and variances go towards those of the batch."""

@@ -48,6 +48,7 @@ from .layout import (
     STOP_AT_NONFINITE,
     STOPPED,
     STRIDE,
+    TWISTER,
     UPDATE_FIRST,
     WEIGHTED_SUMS,
     WIDTH,
@@ -76,6 +77,7 @@ from .shared_layer import backward_first_layer, forward_first_layer
 from .simd import PANEL, at, call, doubles, flush_subnormals, integers, quotient, reals, restore_subnormals, stay_apart
 from .single import input_gradient_of_single
 from .small import step_on_vectors
+from .twister import shuffle_again
 
 
 def run(plan, first_step, last_step):
@@ -120,7 +122,10 @@ def run(plan, first_step, last_step):
 def begin_epoch(plan, epoch):
     """Draw the order of the samples; whether all ranks came to see it."""
     if plan[RANK] == 0:
-        shuffle(plan[KEY], plan[FIRST_EPOCH] + epoch, integers(plan[ORDER]), plan[SAMPLES])
+        if plan[TWISTER] != 0:
+            shuffle_again(integers(plan[TWISTER]), integers(plan[ORDER]), plan[SAMPLES])
+        else:
+            shuffle(plan[KEY], plan[FIRST_EPOCH] + epoch, integers(plan[ORDER]), plan[SAMPLES])
     return meet(plan)
 
 

@@ -52,6 +52,7 @@ class Schedule(NamedTuple):  # which is made quicker than a dataclass
     rates: Rates | None = None  # None: the optimizer's own
     disturbance: Disturbance = UNDISTURBED
     disturbance_key: int = 0  # 63 bits
+    twister: Array | None = None  # a state that orders are drawn from in place of the key: see `twister.py`
 
 
 class TrainingPlan(Plan):
@@ -116,7 +117,9 @@ class TrainingPlan(Plan):
         words[layout.STOP_AT_NONFINITE], words[layout.UPDATE_FIRST] = schedule.stop_at_nonfinite, schedule.update_first
         words[layout.DELTA_DIVISOR] = schedule.delta_divisor or self._divisor
         words[layout.VALUE_DIVISOR] = schedule.value_divisor or self._divisor
-        if schedule.shuffle_key is None:
+        if schedule.twister is not None:
+            self[layout.ORDER], self[layout.TWISTER] = np.arange(len(X), dtype=np.int64), schedule.twister
+        elif schedule.shuffle_key is None:
             words[layout.ORDER] = 0
         else:
             if len(self._order) != len(X):
@@ -284,7 +287,8 @@ class Training:
         plan = self._plan
         del self._plan
         plan.release(
-            layout.X, layout.Y, layout.WEIGHTS, layout.COLUMNS, layout.STARTS, layout.RATES, layout.AVERAGE
+            layout.X, layout.Y, layout.WEIGHTS, layout.COLUMNS, layout.STARTS, layout.RATES, layout.AVERAGE,
+            layout.TWISTER,
         )  # fmt: skip
         self._changed()
         self._done(plan)

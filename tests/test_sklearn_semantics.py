@@ -1,4 +1,6 @@
-"""Estimators train as scikit-learn's do: where the order of samples is the same, so are all weights and losses."""
+"""Estimators train as scikit-learn's do: the same random state gives the same orders, weights and losses."""
+
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -34,7 +36,7 @@ TARGETS = {
     "amounts": ("MLPRegressor", AMOUNTS, {}),
     "counts": ("MLPRegressor", COUNTS, {"loss": "poisson"}),
 }
-COMMON = {"hidden_layer_sizes": (7, 4), "alpha": 0.5, "batch_size": 17, "shuffle": False, "random_state": 3}
+COMMON = {"hidden_layer_sizes": (7, 4), "alpha": 0.5, "batch_size": 17, "random_state": 3}
 
 
 def both(target, weights=None, dtype=np.float64, **settings):
@@ -65,6 +67,12 @@ def same_course(one, other):
 @pytest.mark.parametrize("target", TARGETS)
 def test_steps(target, solver):
     same_course(*both(target, **SOLVERS[solver]))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("solver", ["adam", "sgd", "early stopping"])
+def test_samples_in_their_order(target, solver):
+    same_course(*both(target, **SOLVERS[solver], shuffle=False))
 
 
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
@@ -113,6 +121,7 @@ def test_warm_start_and_the_optimizer(solver):
     one, other = theirs.MLPRegressor(**settings), ours.MLPRegressor(**settings)
     for _ in range(3):
         same_course(fitted(one, X, AMOUNTS), fitted(other, X, AMOUNTS))
+        one.coefs_, one.intercepts_ = deepcopy((one.coefs_, one.intercepts_))  # else it changes its best weights, too
         if settings.get("solver") == "sgd":
             assert one._optimizer.learning_rate == other._optimizer.learning_rate
     with unconverged():
@@ -121,22 +130,24 @@ def test_warm_start_and_the_optimizer(solver):
             same_course(one.partial_fit(X, AMOUNTS), other.partial_fit(X, AMOUNTS))
 
 
+@pytest.mark.parametrize("of_what", [int, np.random.RandomState])
 @pytest.mark.parametrize("solver", ["sgd", "invscaling", "adaptive", "adam"])
-def test_partial_fits(solver):
+def test_partial_fits(solver, of_what):
+    """The orders of each begin where the random state is: with a number, all are that of the first samples drawn."""
     settings = {**COMMON, **SOLVERS[solver]}
-    one, other = theirs.MLPClassifier(**settings), ours.MLPClassifier(**settings)
+    estimators = [module.MLPClassifier(**{**settings, "random_state": of_what(3)}) for module in (theirs, ours)]
     for part in (slice(0, 30), slice(30, 60)) * 20:
-        for estimator in (one, other):
+        for estimator in estimators:
             estimator.partial_fit(X[part], LABELS[part], classes=np.unique(LABELS))
-    same_course(one, other)
+    same_course(*estimators)
     if solver != "adam":
-        assert one._optimizer.learning_rate == other._optimizer.learning_rate
+        assert estimators[0]._optimizer.learning_rate == estimators[1]._optimizer.learning_rate
 
 
 @pytest.mark.parametrize("settings", [{}, {"dropout": 0.3}, {"solver": "sgd"}], ids=str)
 def test_epochs_one_by_one_are_those_of_a_fit(settings):
-    """In other orders in each, as in a fit, where scikit-learn's would all be the first one's."""
-    settings = {**COMMON, "shuffle": True, "n_iter_no_change": 100, "max_iter": 12, **settings}
+    """Without shuffling; and other activations are dropped in each."""
+    settings = {**COMMON, "shuffle": False, "n_iter_no_change": 100, "max_iter": 12, **settings}
     whole = fitted(ours.MLPRegressor(**settings), X, AMOUNTS)
     one_by_one = ours.MLPRegressor(**settings)
     for _ in range(12):

@@ -51,9 +51,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     max_iter : int, default 200
         The most epochs, or iterations of "lbfgs".
     shuffle : bool, default True
-        Draw a new order of the samples for every epoch.
+        Draw a new order of the samples for every epoch; scikit-learn's own.
     random_state : int, RandomState or None, default None
-        Fixes first weights, which are scikit-learn's own, the samples held out, and all else that is random.
+        Fixes first weights, the samples held out and the orders, which are those that scikit-learn draws of it: the fit
+        is its own, up to rounding. A RandomState, or NumPy's global one, is left as scikit-learn would leave it, if
+        nothing else draws from it meanwhile; one that is no Mersenne twister gives each fit the seed of one. What is
+        dropped is drawn from a copy.
     tol : float, default 0.0001
         Training stops when the loss, or the validation score with `early_stopping`, has not become better by this for
         more than `n_iter_no_change` epochs. "lbfgs" stops when no derivative is larger.
@@ -109,9 +112,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     Notes
     -----
     What differs from scikit-learn's: a `learning_rate_init` that is set between calls of `partial_fit` takes effect.
-    With `early_stopping`, a training that diverges ends, and keeps the best weights. Negative weights of samples are
-    refused. With these weights and several batches, `loss_curve_` counts each batch by what it weighs, where
-    scikit-learn counts its samples, so that training may stop an epoch sooner or later by `tol`.
+    With `early_stopping`, a training that diverges ends, and keeps the best weights; a warm start that finds no better
+    ones keeps those from before. Negative weights of samples are refused. With these weights and several batches,
+    `loss_curve_` counts each batch by what it weighs, where scikit-learn counts its samples, so that training may stop
+    an epoch sooner or later by `tol`.
 
     Examples
     --------

@@ -4,6 +4,7 @@ What is fitted are plain attributes, arrays and builtins, which may be pickled, 
 computes is made of them when it is needed, kept for the next time, and left out of copies.
 """
 
+from copy import deepcopy
 from itertools import pairwise
 from typing import Any, Self
 
@@ -98,7 +99,9 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
             self.validation_scores_, self.best_validation_score_ = [], -np.inf
         callbacks = None if incremental else fit_callbacks(self, self.max_iter if by_steps else 1, *given)
         if size is not None:
-            well = steps.descend(self, network, samples(X), target, weights, size, held_out, callbacks, incremental)
+            well = steps.descend(
+                self, network, samples(X), target, weights, size, random, held_out, callbacks, incremental
+            )  # fmt: skip
         else:
             well = quasi_newton.minimize(self, network, samples(X), target, weights, callbacks)
         if not well:
@@ -214,7 +217,7 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
             network = NeuralNetwork.__new__(NeuralNetwork)
             dtype = asked[3].name if asked[3].kind == "f" else "float64"
             model: Model = validation.model(sizes, hidden, None, asked[2], dtype)
-            network._assemble(model, self._flat(model.dtype), self._seed_of_orders(), None)
+            network._assemble(model, self._flat(model.dtype), 0, None)
             self._go_on(network)
             self._network_kept = asked, network, [np.asarray(p) for layer in network._live().layers for p in layer]
             return network
@@ -224,20 +227,16 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
             network._parameters_changed()
         return network
 
-    def _seed_of_orders(self) -> int:
-        """Of the orders of samples, and of what is dropped: drawn once, for all the epochs that follow."""
-        progress = self.__dict__.setdefault("_progress", {"epochs": 0, "updates": 0, "slots": None})
-        if "seed" not in progress:
-            random = check_random_state(self.random_state)
-            if isinstance(self.random_state, int | np.integer):
-                random = np.random.RandomState([int(self.random_state) & 0xFFFFFFFF, 1])
-            progress["seed"] = int(random.randint(SEEDS))
-        seed: int = progress["seed"]
+    def _seed_of_dropout(self, random: Any) -> int:
+        """Drawn once, for all the epochs that follow, and from a copy: scikit-learn would draw no such thing."""
+        if "seed" not in self._progress:
+            self._progress["seed"] = int(deepcopy(random).randint(SEEDS))
+        seed: int = self._progress["seed"]
         return seed
 
     def _go_on(self, network: Any) -> None:
         """Bring a new network to where the training was."""
-        progress = self._progress
+        progress = self.__dict__.setdefault("_progress", {"epochs": 0, "updates": 0, "slots": None})
         network._epochs = progress["epochs"]
         if progress["slots"] is not None and parameters.is_by_steps(self.solver):
             optimizer = parameters.optimizer(self)

@@ -1,12 +1,15 @@
 """Training by steps on minibatches: the solvers "sgd" and "adam", and all of fastmlp's optimizers."""
 
 import warnings
+from contextlib import nullcontext
+from numbers import Integral
 from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
 from .. import validation
-from ..core import DISTURBANCE, SHUFFLE
+from ..core import DISTURBANCE
+from ..kernels.disturbance import UNDISTURBED
 from ..kernels.errors import require
 from ..kernels.plan import Array
 from ..kernels.sparse_rows import Samples
@@ -18,6 +21,7 @@ from . import parameters
 from .callbacks import FitCallbacks
 from .epochs import Epochs
 from .held_out import HeldOut
+from .orders import twister_of
 from .rates import Adaptive, InverseScaling
 from .targets import Target
 
@@ -29,6 +33,7 @@ def descend(
     target: Target,
     weights: Array | None,
     size: int,
+    random: Any,
     held_out: HeldOut | None,
     callbacks: FitCallbacks | None,
     once: bool,
@@ -42,17 +47,20 @@ def descend(
     rates = _rates(estimator, network, len(X), steps, epochs, going_on)
     network._adopt(optimizer, going_on)
     wishes = parameters.disturbance(estimator, len(network.activations) - 1)
-    entropy = network._entropy
+    key = 0 if wishes is UNDISTURBED else key_of(estimator._seed_of_dropout(random), DISTURBANCE)
     schedule = Schedule(
-        optimizer, size, epochs, key_of(entropy, SHUFFLE) if estimator.shuffle else None,
-        network._epochs, network._updates, delta_divisor=target.delta_divisor, value_divisor=target.value_divisor,
+        optimizer, size, epochs, None, network._epochs, network._updates, delta_divisor=target.delta_divisor,
+        value_divisor=target.value_divisor,
         regularization=parameters.regularization(estimator, 1.0 if weights is None else float(weights.mean())),
-        rates=rates, disturbance=wishes, disturbance_key=key_of(entropy, DISTURBANCE),
+        rates=rates, disturbance=wishes, disturbance_key=key,
     )  # fmt: skip
     watch = Epochs(estimator, network, len(X), epochs, held_out, rates, target.constant(weights), callbacks)
     well = True
     try:
-        network._train(X, target.values, schedule, watch, normalized(weights))
+        shared = not isinstance(estimator.random_state, Integral)  # else it was made for this fit
+        with twister_of(random, shared) if estimator.shuffle else nullcontext() as twister:
+            schedule = schedule._replace(twister=twister)
+            network._train(X, target.values, schedule, watch, normalized(weights))
     except DivergenceError as error:
         watch.catch_up()
         well = watch.best_parameters is not None

@@ -1,0 +1,31 @@
+"""Orders of samples as scikit-learn draws them, from the estimator's own generator."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from ..kernels.plan import Array
+
+
+@contextmanager
+def twister_of(random: np.random.RandomState, shared: bool) -> Iterator[Array]:
+    """The state of its Mersenne twister, for kernels to draw from; in the end it has drawn what they drew.
+
+    Unless others, in another thread or a callback, drew from it meanwhile: they shall not get the same numbers again.
+    If it is not shared, nobody asks what it has drawn. A generator of another kind seeds a twister.
+    """
+    lent = random.get_state(legacy=False)
+    if lent["bit_generator"] != "MT19937":
+        random = np.random.RandomState(random.randint(2**32, dtype=np.uint32))
+        lent = random.get_state(legacy=False)
+    key, place = lent["state"]["key"], lent["state"]["pos"]
+    twister = np.append(key.astype(np.int64), place)
+    try:
+        yield twister
+    finally:
+        if shared:
+            now = random.get_state(legacy=False)
+            if now["state"]["pos"] == place and np.array_equal(now["state"]["key"], key):
+                drawn = {"key": twister[:-1].astype(np.uint32), "pos": int(twister[-1])}
+                random.set_state({**now, "state": drawn})
