@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import report
 import sklearn
+from children import PAUSE
 from peers import OURS, PEERS
 from real_data import DATA_SETS, DataSet, Loaded, MissingError
 from sklearn import neural_network
@@ -113,6 +114,7 @@ def measure(data: DataSet, side: str, split: list[np.ndarray], seed: int, runs: 
     module, threads = SIDES[side]
     kind = module.MLPRegressor if data.regression else module.MLPClassifier
     model = kind(**data.parameters, max_iter=max_iter, random_state=seed)
+    time.sleep(PAUSE)  # in which threads that another side has left spinning fall asleep
     with threadpool_limits(threads):
         started = time.perf_counter()
         model.fit(X, y)
