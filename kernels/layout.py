@@ -95,7 +95,7 @@ from .simd import (
     BATCH_STATISTICS,  # own: address of real: samples' shares of the batch's weight, then statistics of layers
     # loss
     LOSS,  # address of the loss function
-    LOSS_OF_VECTOR,  # SMALL: address of the loss of each output, a function of vectors of outputs and targets
+    LOSS_OF_VECTOR,  # address of the loss of each output, a function of vectors of outputs and targets; 0: unused
     LOSS_DERIVATIVE_OF_VECTOR,  # and its derivative
     LOSS_SETTINGS,  # address of float64: what it takes
     TARGET_COLUMNS,  # numbers of a sample's target; some losses have more outputs than that

@@ -23,6 +23,7 @@ from .layout import (
     INPUTS_STRIDE,
     LAYERS,
     LOSS,
+    LOSS_OF_VECTOR,
     LOSS_SETTINGS,
     LOSSES,
     LOWEST_TRAINED,
@@ -55,7 +56,7 @@ from .normalized import denormalize, normalize, place_of_sums
 from .packing import copy_rows
 from .samples import load_samples, load_targets
 from .simd import accumulate, at, call, doubles, flush_subnormals, reals, restore_subnormals
-from .single import input_gradient_of_single, weighted_sums_of_single
+from .single import input_gradient_of_single, losses_of_single, weighted_sums_of_single
 from .sparse import load_sparse, sparse_finite, sparse_sums
 from .weighting import weigh
 
@@ -163,12 +164,15 @@ def loss(plan, sample, first, rows, samples):
     """Losses of rows, from `sample` on; delta = the gradient of the mean over `samples` in the last layer."""
     load_targets(plan, sample, first, rows)
     last = layer_record(plan, plan[LAYERS] - 1)
-    stride = last[STRIDE]
-    call(
-        plan[LOSS], at(reals(last[ACTIVATIONS]), first * stride), at(reals(plan[TARGETS]), first * stride),
-        at(reals(last[DELTA]), first * stride), at(doubles(plan[ROW_LOSSES]), first),
-        rows, last[FAN_OUT], stride, 1.0 / (samples * plan[DELTA_DIVISOR]), doubles(plan[LOSS_SETTINGS]),
-    )  # fmt: skip
+    stride, scale = last[STRIDE], 1.0 / (samples * plan[DELTA_DIVISOR])
+    if rows > 1 and last[FAN_OUT] == 1 and plan[LOSS_OF_VECTOR] != 0:
+        losses_of_single(plan, first, rows, scale)
+    else:
+        call(
+            plan[LOSS], at(reals(last[ACTIVATIONS]), first * stride), at(reals(plan[TARGETS]), first * stride),
+            at(reals(last[DELTA]), first * stride), at(doubles(plan[ROW_LOSSES]), first),
+            rows, last[FAN_OUT], stride, scale, doubles(plan[LOSS_SETTINGS]),
+        )  # fmt: skip
     if plan[WEIGHTS] != 0:
         weigh(plan, sample, first, rows, samples)
 

@@ -118,7 +118,7 @@ class Plan:
         self._memory = np.zeros(layout.HEADER + layers * layout.RECORD, np.int64)
         self.words = self._memory.data  # quicker than an array where single numbers are written
         self.address = data_address(self._memory)
-        self._arrays: dict[int, Array] = {}
+        self._arrays: dict[int | str, Array] = {}  # by the word that leads there, or by name where layers' records do
         self._kept: list[Array] = []  # what layers' records lead to
         self._others: list[Rank] = []
         self._records = self._memory[layout.HEADER :].reshape(layers, layout.RECORD)
@@ -250,9 +250,10 @@ class Plan:
         self._between("unpack", canonical, packed)
 
     def _between(self, kernel: str, canonical: Array, packed: Array) -> None:
-        self._arrays[-1], self._arrays[-2] = canonical, packed  # during the call: no word of the plan leads there
+        # of the words of the plan, none leads to these
+        self._arrays["canonical"], self._arrays["packed"] = canonical, packed
         self.call(kernel, data_address(canonical), data_address(packed))
-        del self._arrays[-1], self._arrays[-2]
+        del self._arrays["canonical"], self._arrays["packed"]
 
     def _read(self, values: Array, address: int, row: int, column: int, gather: int) -> None:
         values = readable(values)
@@ -284,7 +285,7 @@ class Plan:
             canonical += (inputs + counts[l]) * outputs
             packed += width * (height + counts[l] * normalized)  # these rows are the tail
         self[layout.PACKED_SIZE] = packed
-        self._arrays[-3] = self._rows_of_layers(self._records[:, layout.ACTIVATIONS], batch_size)
+        self._arrays["activations"] = self._rows_of_layers(self._records[:, layout.ACTIVATIONS], batch_size)
         self._records[:, layout.WEIGHTED_SUMS] = self._records[:, layout.ACTIVATIONS]
         self._lay_out_settings()
         if model.normalizations:
@@ -356,13 +357,15 @@ class Plan:
         self[layout.TARGET_COLUMNS] = target_columns(loss, model.sizes[-1])
         self[layout.VALUE_DIVISOR] = self[layout.DELTA_DIVISOR] = divisor(loss, model.sizes[-1])
         self[layout.TARGETS] = self._scratch(batch_size * int(last[layout.STRIDE]))
-        self._arrays[-4] = self._rows_of_layers(self._records[:, layout.DELTA], batch_size)
+        self._arrays["deltas"] = self._rows_of_layers(self._records[:, layout.DELTA], batch_size)
         if model.normalizations:
             records = self._arrays[layout.NORMALIZATION].reshape(-1, layout.NORMALIZATION_RECORD)
             for layer, record in zip(self._records, records, strict=True):
                 if record[layout.NORMALIZED] != layout.NOT:
                     record[layout.NORMALIZED_DELTA] = self._keep(batch_size * int(layer[layout.STRIDE]))
         self[layout.ROW_LOSSES] = np.empty(batch_size)
+        if model.sizes[-1] == 1 and self._is_of_vectors(LOSSES, loss):
+            self._call_loss_for_vectors(loss)
         self[layout.TRANSPOSED] = self._scratch(int(self._records[:, layout.WIDTH].max()) * self._panel)
         constants = self._scratch(self._panel + 1)
         constants[:-1], constants[-1] = 0, 1
@@ -371,12 +374,21 @@ class Plan:
     def _fits_into_vectors(self) -> bool:
         """Whether every layer does, and activations and loss have functions of vectors."""
         model = self.model
-        elementwise = not any(row_of(ACTIVATIONS, a).rowwise for a in model.activations)
-        if model.normalizations or max(model.sizes) > self._lanes or not elementwise:
+        if model.normalizations or max(model.sizes) > self._lanes:
             return False
-        if row_of(LOSSES, model.loss).derivative is None:
-            return False
-        return all(isinstance(f, str) or f.is_formula(model.dtype) for f in (*model.activations, model.loss))
+        functions = [(ACTIVATIONS, activation) for activation in model.activations]
+        return all(self._is_of_vectors(*one) for one in [*functions, (LOSSES, model.loss)])
+
+    def _is_of_vectors(self, table: Any, function: str | Function) -> bool:
+        """Whether an activation or loss is one of single numbers, and a formula."""
+        row = row_of(table, function)
+        elementwise = not row.rowwise if table is ACTIVATIONS else row.derivative is not None
+        return elementwise and (isinstance(function, str) or function.is_formula(self.model.dtype))
+
+    def _call_loss_for_vectors(self, loss: str | Function) -> None:
+        dtype = self.model.dtype
+        self[layout.LOSS_OF_VECTOR] = self.library.address(kernel_of_vector("loss", loss), dtype)
+        self[layout.LOSS_DERIVATIVE_OF_VECTOR] = self.library.address(kernel_of_vector("loss_derivative", loss), dtype)
 
     def _stay_in_vectors(self) -> None:
         """Take steps in the way of `small.py`."""
@@ -386,10 +398,7 @@ class Plan:
             if record[layout.FORWARD]:
                 kernel = kernel_of_vector("activation", activation)
                 record[layout.ACTIVATION_OF_VECTOR] = self.library.address(kernel, dtype)
-        kernel = kernel_of_vector("loss", self.model.loss)
-        self[layout.LOSS_OF_VECTOR] = self.library.address(kernel, dtype)
-        kernel = kernel_of_vector("loss_derivative", self.model.loss)
-        self[layout.LOSS_DERIVATIVE_OF_VECTOR] = self.library.address(kernel, dtype)
+        self._call_loss_for_vectors(self.model.loss)
         self[layout.INPUTS], self[layout.TARGETS] = (self._scratch(layout.AHEAD * self._lanes) for _ in range(2))
 
     def _scratch(self, count: int) -> Array:

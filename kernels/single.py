@@ -3,14 +3,30 @@
 weighted_sums_of_single     z = b + a w          dot products
 single_gradient             dw = delta a, db = delta          vectors of the packed weights, the first of which is b
 input_gradient_of_single    delta below = delta w
+losses_of_single            for as many rows at a time as a vector has lanes
 """
 
+from .layout import (
+    ACTIVATIONS,
+    DELTA,
+    LAYERS,
+    LOSS_DERIVATIVE_OF_VECTOR,
+    LOSS_OF_VECTOR,
+    LOSS_SETTINGS,
+    ROW_LOSSES,
+    STRIDE,
+    TARGETS,
+    layer_record,
+)
 from .matvec import multiply_row
 from .simd import (
     LANES,
     PANEL,
     PANEL_VECTORS,
     at,
+    call_for_vector,
+    double,
+    doubles,
     lane_is,
     lanes_below,
     load,
@@ -18,8 +34,10 @@ from .simd import (
     load_first,
     quotient,
     real,
+    reals,
     select,
     spread,
+    stay_apart,
     store,
     sum_lanes,
 )
@@ -70,3 +88,28 @@ def input_gradient_of_single(rows, delta, delta_stride, weights, inputs, below, 
         d = delta[i * delta_stride]
         for j in range(0, inputs, LANES):
             store(below, i * below_stride + j, d * load(weights, LANES + j))
+
+
+def losses_of_single(plan, first, rows, scale):
+    """ROW_LOSSES of rows from `first` on, and their derivatives times `scale` in DELTA, zero in the padding."""
+    stay_apart()
+    last, settings = layer_record(plan, plan[LAYERS] - 1), doubles(plan[LOSS_SETTINGS])
+    stride, factor, losses = last[STRIDE], real(scale), doubles(plan[ROW_LOSSES])
+    for i in range(first, first + rows, LANES):
+        count = min(LANES, first + rows - i)
+        delta = at(reals(last[DELTA]), i * stride)  # until it is filled, numbers come together in its first row
+        output = first_of_rows(at(reals(last[ACTIVATIONS]), i * stride), stride, count, delta)
+        target = first_of_rows(at(reals(plan[TARGETS]), i * stride), stride, count, delta)
+        store(delta, 0, call_for_vector(plan[LOSS_OF_VECTOR], output, target, settings))
+        for k in range(count):
+            losses[i + k] = double(delta[k])
+        store(delta, 0, factor * call_for_vector(plan[LOSS_DERIVATIVE_OF_VECTOR], output, target, settings))
+        for k in range(count - 1, -1, -1):
+            store(delta, k * stride, select(lane_is(0), spread(delta[k]), real(0)))
+
+
+def first_of_rows(source, stride, count, scratch):
+    """The first numbers of so many rows as a vector, the rest of which is zero."""
+    for k in range(count):
+        scratch[k] = source[k * stride]
+    return select(lanes_below(count), load(scratch, 0), real(0))

@@ -15,8 +15,6 @@ from .regularization import NOTHING, Regularization
 from .sparse_rows import Samples
 from .threads import crew
 
-MASKS, UNDROPPED = -5, -6  # keys of arrays that records of dropout lead to
-
 
 class Rates(Protocol):
     """Learning rates."""
@@ -136,7 +134,7 @@ class TrainingPlan(Plan):
             self._disturb(schedule)
         self.pack_parameters()
         if schedule.trail or len(self.trail):
-            self._arrays[-7] = self._parameters
+            self._arrays["parameters"] = self._parameters
             self.trail = np.empty((schedule.epochs if schedule.trail else 0, len(self._parameters)), self.model.dtype)
             words[layout.CANONICAL_STEP] = self.trail.strides[0] if schedule.trail else 0
             self[layout.CANONICAL] = self.trail if schedule.trail else self._parameters
@@ -170,8 +168,8 @@ class TrainingPlan(Plan):
     def _disturb(self, schedule: Schedule) -> None:
         wishes, words, rows = schedule.disturbance, self.words, int(self.words[layout.BATCH_SIZE])
         self.release(layout.NOISE, layout.INPUT_MASK, layout.DROPOUT)
-        for key in (MASKS, UNDROPPED):
-            self._arrays.pop(key, None)
+        for name in ("masks", "undropped"):
+            self._arrays.pop(name, None)
         for record, of_sums in zip(self._records, self._of_sums(), strict=True):  # as it is without dropout
             if not of_sums:
                 record[layout.WEIGHTED_SUMS] = record[layout.ACTIVATIONS]
@@ -187,8 +185,8 @@ class TrainingPlan(Plan):
     def _drop(self, probabilities: tuple[float, ...], rows: int) -> None:
         records = np.zeros((len(self._records), layout.DROPOUT_RECORD), np.int64)
         records[:-1, layout.DROPS] = [drops(probability) for probability in probabilities]
-        self._arrays[MASKS] = self._rows_of_layers(records[:, layout.MASK], rows)
-        self._arrays[UNDROPPED] = self._rows_of_layers(records[:, layout.UNDROPPED], rows)
+        self._arrays["masks"] = self._rows_of_layers(records[:, layout.MASK], rows)
+        self._arrays["undropped"] = self._rows_of_layers(records[:, layout.UNDROPPED], rows)
         for layer, dropout, of_sums in zip(self._records, records, self._of_sums(), strict=True):
             if dropout[layout.DROPS] and layer[layout.BACKWARD] and not of_sums:  # the derivative is one of these
                 layer[layout.WEIGHTED_SUMS] = dropout[layout.UNDROPPED]

@@ -16,7 +16,7 @@ from fastmlp.kernels.interpreted import Interpreted, _namespace
 from fastmlp.kernels.optimizers import SGD, Adam
 from fastmlp.kernels.reference import Draws
 from fastmlp.kernels.regularization import Regularization
-from fastmlp.kernels.training import MASKS, Schedule
+from fastmlp.kernels.training import Schedule
 
 KEY, EPOCH = 2**62 + 12345, 2**33 + 7
 WISHES = {
@@ -106,7 +106,7 @@ def test_networks_of_any_shape(fast_backend, data):
 
 def masks_of(training, rows):
     """Of every hidden layer, as the last step left them."""
-    memory, masks = training._plan._arrays[MASKS], []
+    memory, masks = training._plan._arrays["masks"], []
     batch_size = training._plan.words[layout.BATCH_SIZE]
     for record in training._plan._records:
         count = int(batch_size * record[layout.STRIDE])

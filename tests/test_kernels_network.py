@@ -112,7 +112,7 @@ def test_predictions_are_those_of_the_forward_phase(kernel_backend, dtype):
     plan = plan_to_train(kernel_backend, network, SGD(), 9)
     plan.call("forward", 0, 9)
     record = plan._records[-1]
-    outputs = array(plan, -3)[-9 * record[layout.STRIDE] :].reshape(9, -1)[:, :3]
+    outputs = array(plan, "activations")[-9 * record[layout.STRIDE] :].reshape(9, -1)[:, :3]
     assert bits([outputs]) == bits([network.executor(kernel_backend).predict(network.X)])
 
 

@@ -204,7 +204,7 @@ def test_sums_of_a_batch_have_mean_zero_and_variance_one(level, dtype, seed, sam
 def activations_of_first_layer(training, samples, width):
     plan = training._plan
     stride = int(plan._records[0][layout.STRIDE])
-    rows = plan._arrays[-3][: samples * stride].reshape(samples, stride)
+    rows = plan._arrays["activations"][: samples * stride].reshape(samples, stride)
     return rows[:, :width].astype(float)
 
 

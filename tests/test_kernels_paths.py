@@ -100,6 +100,15 @@ def test_a_single_output_of_many_inputs_takes_dot_products(taken, sizes, single,
     assert ("input_gradient_of_single" in taken) == (sizes == (2, 9, 1))
 
 
+@pytest.mark.parametrize(
+    ("sizes", "batch_size", "taken_by_vectors"),
+    [((3, 1), 11, True), ((3, 9, 1), 32, True), ((3, 1), 1, False), ((3, 2), 11, False)],
+)
+def test_losses_of_a_single_output_are_taken_by_vectors(taken, sizes, batch_size, taken_by_vectors):
+    train(sizes, batch_size)
+    assert ("losses_of_single" in taken) == taken_by_vectors
+
+
 def test_a_single_sample_left_over_takes_it_too(taken):
     train((3, 4, 2), 32)
     assert {"step_on_row", "take_step"} <= taken

@@ -273,7 +273,7 @@ def test_deltas_below_frozen_layers_are_not_made(kernel_backend):
     network = case((3, 5, 4, 2), "tanh", "identity", "mean_squared_error", "float64", 9)
     schedule = Schedule(SGD(0.1), 9, 1, regularization=Regularization(rate_factors=(0.0, 0.0, 1.0)))
     training = network.executor(kernel_backend).training(network.X, network.y, network.state(SGD()), schedule)
-    deltas = training._plan._arrays[-4]
+    deltas = training._plan._arrays["deltas"]
     deltas[:] = 7
     training.run(0, 1)
     records, words = training._plan._records, training._plan.words
