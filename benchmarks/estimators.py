@@ -1,6 +1,6 @@
 """Scores and fit times of fastmlp.sklearn and scikit-learn's own MLP on real data: a table in Markdown.
 
-    python benchmarks/estimators.py                        ten data sets, ten seeds: some ten minutes
+    python benchmarks/estimators.py                        ten data sets, ten seeds: some five minutes
     python benchmarks/estimators.py --seeds 3 --only digits letter
     python benchmarks/estimators.py --data FOLDER          where downloads are kept, ~/.cache/fastmlp if nothing is said
 

@@ -1,36 +1,35 @@
-"""Where threads run that work together: on different CPUs.
+"""Helpers that meet the thread they help, many times in a millisecond, stay off its CPU.
 
-They meet many times in a millisecond, and one that waits for long goes to sleep. Schedulers take threads that sleep by
-turns for little work, and may put them on one CPU: there every meeting costs two changes of threads, so that they keep
-sleeping by turns, and only after some hundredths of a second another CPU is tried. Linux lets threads choose.
+Who waits for long goes to sleep. Schedulers take threads that sleep by turns for little work, and may put them on one
+CPU: there every meeting costs two changes of threads, so that they go on sleeping by turns, and only after some
+hundredths of a second another CPU is tried. Linux lets threads choose.
 """
 
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from threading import get_native_id
 from typing import Any, NamedTuple
 
 
 class Place(NamedTuple):
-    """A thread, by the system's number, and the CPU that it is on."""
+    """A thread, by the system's number, the CPU that it is on, and all others that it might be on."""
 
     thread: int
     cpu: int
-    others: frozenset[int]  # CPUs that it might be on too
+    others: frozenset[int]
 
 
 def place_of_caller(threads: int) -> Place | None:
-    """Where this thread is; None if so many cannot be kept apart."""
-    if sys.platform != "linux":
-        return None
-    cpus = os.sched_getaffinity(0)
-    if len(cpus) < threads:
-        return None
-    cpu = _current_cpu()()
-    return Place(threading.get_native_id(), cpu, frozenset(cpus - {cpu})) if cpu in cpus else None
+    """Where this thread is; None if there are not as many CPUs as threads, or nobody knows."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            cpus, cpu = os.sched_getaffinity(0), _sched_getcpu()()
+            if cpu in cpus and len(cpus) >= threads:
+                return Place(get_native_id(), cpu, frozenset(cpus - {cpu}))
+    return None
 
 
 @contextmanager
@@ -38,32 +37,27 @@ def kept_apart(place: Place | None, first: bool) -> Iterator[None]:
     """Keep this helper away from the place of the thread that it helps, and that thread in its place meanwhile.
 
     The latter is for the first helper to do: an interrupt, which only the main thread gets, cannot keep it from undoing
-    it. Where they are is nothing but a matter of speed: a system may forbid to choose.
+    it. A system may forbid all this, which is nothing but a matter of speed; and who binds that thread to other CPUs
+    meanwhile has his way.
     """
     if sys.platform != "linux" or place is None:
         yield
         return
     with suppress(OSError):
-        if getattr(_here, "avoided", None) != place:
+        if os.sched_getaffinity(0) != place.others:
             os.sched_setaffinity(0, place.others)
-            _here.avoided = place
-    if not first:
-        yield
-        return
-    with suppress(OSError):
-        os.sched_setaffinity(place.thread, {place.cpu})
+        if first:
+            os.sched_setaffinity(place.thread, {place.cpu})
     try:
         yield
     finally:
         with suppress(OSError):
-            os.sched_setaffinity(place.thread, {place.cpu, *place.others})
-
-
-_here = threading.local()  # .avoided: the place that this helper last kept away from
+            if first and os.sched_getaffinity(place.thread) == {place.cpu}:
+                os.sched_setaffinity(place.thread, {place.cpu, *place.others})
 
 
 @cache
-def _current_cpu() -> Any:
+def _sched_getcpu() -> Any:
     import ctypes
 
-    return ctypes.CDLL(None).sched_getcpu  # of glibc and musl
+    return getattr(ctypes.CDLL(None), "sched_getcpu", lambda: -1)  # glibc and musl have it

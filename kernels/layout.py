@@ -55,7 +55,7 @@ from .simd import (
     Y_GATHER,
     ORDER,  # address of int64[SAMPLES], the order of the samples; 0: as they come
     KEY,  # of the shuffle
-    TWISTER,  # address of the state that each order is drawn from, out of the last: see `twister.py`; 0: KEY is used
+    TWISTER,  # address of the state that the last order is shuffled by again: see `twister.py`; 0: KEY is used
     WEIGHTS,  # address of float64[SAMPLES], weights of the samples, whose mean is 1; 0: they count alike
     # results
     OUTPUT,  # address of real[SAMPLES, outputs]

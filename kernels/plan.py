@@ -250,7 +250,7 @@ class Plan:
         self._between("unpack", canonical, packed)
 
     def _between(self, kernel: str, canonical: Array, packed: Array) -> None:
-        # of the words of the plan, none leads to these
+        # kept during the call: no word of the plan leads to them
         self._arrays["canonical"], self._arrays["packed"] = canonical, packed
         self.call(kernel, data_address(canonical), data_address(packed))
         del self._arrays["canonical"], self._arrays["packed"]
@@ -364,7 +364,7 @@ class Plan:
                 if record[layout.NORMALIZED] != layout.NOT:
                     record[layout.NORMALIZED_DELTA] = self._keep(batch_size * int(layer[layout.STRIDE]))
         self[layout.ROW_LOSSES] = np.empty(batch_size)
-        if model.sizes[-1] == 1 and self._is_of_vectors(LOSSES, loss):
+        if batch_size > 1 and model.sizes[-1] == 1 and self._is_of_vectors(LOSSES, loss):
             self._call_loss_for_vectors(loss)
         self[layout.TRANSPOSED] = self._scratch(int(self._records[:, layout.WIDTH].max()) * self._panel)
         constants = self._scratch(self._panel + 1)

@@ -97,7 +97,7 @@ def losses_of_single(plan, first, rows, scale):
     stride, factor, losses = last[STRIDE], real(scale), doubles(plan[ROW_LOSSES])
     for i in range(first, first + rows, LANES):
         count = min(LANES, first + rows - i)
-        delta = at(reals(last[DELTA]), i * stride)  # until it is filled, numbers come together in its first row
+        delta = at(reals(last[DELTA]), i * stride)  # its first row is scratch until it is filled
         output = first_of_rows(at(reals(last[ACTIVATIONS]), i * stride), stride, count, delta)
         target = first_of_rows(at(reals(plan[TARGETS]), i * stride), stride, count, delta)
         store(delta, 0, call_for_vector(plan[LOSS_OF_VECTOR], output, target, settings))

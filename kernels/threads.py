@@ -175,41 +175,42 @@ class Team:
     def size(self) -> int:
         return 1 + len(self._helpers)
 
-    def run(self, work: Callable[[int], Result], release: Callable[[], object] = lambda: None) -> list[Result]:
+    def run(self, work: Callable[[int], Result], release: Callable[[], object] | None = None) -> list[Result]:
         """Call `work(rank)` for all ranks from 0 to `size` - 1 at the same time; the results, by rank.
 
         Returns or raises when all have ended: an error of the lowest rank that has one, KeyboardInterrupt too.
 
-        release: called whenever something fails, by whoever sees it, maybe more than once. Has to make ranks return
-        that wait for another: it may never come, as an interrupt can hit this thread before its work has begun.
+        release: of ranks that wait for each other; helpers then are kept off this thread's CPU. Called whenever
+        something fails, by whoever sees it, maybe more than once. Has to make ranks return that wait for another: it
+        may never come, as an interrupt can hit this thread before its work has begun.
         """
         if not self._helpers:
             return [work(0)]
         outcomes: dict[int, Result] = {}
         errors: dict[int, BaseException] = {}
         ended: SimpleQueue[int] = SimpleQueue()
-        place = place_of_caller(self.size)
-
-        def help_out(rank: int) -> None:
-            with kept_apart(place, rank == 1):
-                task(rank)
-            ended.put(rank)
+        place = place_of_caller(self.size) if release else None
 
         def task(rank: int) -> None:
             try:
-                outcomes[rank] = work(rank)
+                with kept_apart(place if rank > 0 else None, first=rank == 1):
+                    outcomes[rank] = work(rank)
             except BaseException as error:
                 errors[rank] = error
-                release()
+                if release:
+                    release()
+            finally:
+                ended.put(rank)
 
         try:
             for rank, helper in enumerate(self._helpers, 1):
-                helper.tasks.put(partial(help_out, rank))
+                helper.tasks.put(partial(task, rank))
             task(0)
-            for _ in self._helpers:
+            for _ in range(self.size):
                 ended.get()
         except BaseException:  # a signal's, between two lines
-            release()
+            if release:
+                release()
             self._wait()
             raise
         if errors:

@@ -1,106 +1,148 @@
-"""Threads that work together are on different CPUs, and the caller may go wherever it could before."""
+"""Helpers are off the CPU of the thread that they meet, and that thread may go wherever it could before."""
 
 import os
+import signal
 import threading
+import time
 
 import pytest
 
-from fastmlp.kernels import affinity, threads
+from fastmlp.kernels import threads
+from fastmlp.kernels.affinity import Place, kept_apart, place_of_caller
 
 if not hasattr(os, "sched_setaffinity"):
     pytest.skip("this system binds no thread to CPUs", allow_module_level=True)
 ALLOWED = frozenset(os.sched_getaffinity(0))
 if len(ALLOWED) < 2:
     pytest.skip("this process may use one CPU only", allow_module_level=True)
+try:
+    os.sched_setaffinity(0, ALLOWED)
+except OSError:
+    pytest.skip("this system forbids to choose CPUs", allow_module_level=True)
 
 
 @pytest.fixture(autouse=True)
-def two_threads(monkeypatch):
-    monkeypatch.setenv("FASTMLP_NUM_THREADS", "2")
+def left_free():
     yield
     assert os.sched_getaffinity(0) == ALLOWED  # whatever has happened
 
 
-def places():
-    """Where rank 0 and rank 1 may be while both work."""
-    both = threading.Barrier(2)
+def nothing():
+    """Ranks here end by themselves."""
+
+
+def places(count=2, release=nothing):
+    """The CPUs on which each rank may be while all work."""
+    together = threading.Barrier(count)
 
     def work(rank):
-        both.wait(60)
+        together.wait(60)
         cpus = os.sched_getaffinity(0)
-        both.wait(60)
+        together.wait(60)
         return cpus
 
-    with threads.crew(2) as team:
-        assert team.size == 2
-        return team.run(work)
+    with threads.crew(count) as team:
+        assert team.size == count
+        return team.run(work, release)
 
 
-def test_caller_and_helper_are_on_different_cpus():
+three = pytest.param(3, marks=pytest.mark.skipif(len(ALLOWED) < 3, reason="this process may use two CPUs only"))
+
+
+@pytest.mark.parametrize("count", [2, three])
+def test_helpers_are_off_the_cpu_of_the_caller(count):
     for _ in range(3):
-        mine, others = places()
+        mine, *others = places(count)
         assert len(mine) == 1
-        assert mine | others == ALLOWED
-        assert not mine & others
+        assert others == [ALLOWED - mine] * (count - 1)
         assert os.sched_getaffinity(0) == ALLOWED
 
 
-def test_threads_that_are_not_kept_apart_are_caught(monkeypatch):
+def test_ranks_that_do_not_meet_go_where_they_like():
+    mine, _ = places(release=None)
+    assert mine == ALLOWED
+
+
+def test_a_helper_that_is_not_kept_apart_is_caught(monkeypatch):
     monkeypatch.setattr(threads, "place_of_caller", lambda count: None)
     mine, others = places()
-    assert mine & others  # of the helper's own, where it stayed
+    assert mine & others
 
 
-def test_an_error_leaves_the_caller_free():
+def test_a_helper_keeps_away_from_one_place_after_the_other():
+    seen = []
+
+    def help_out():
+        for cpu in [*sorted(ALLOWED)[:2], min(ALLOWED)]:
+            place = Place(threading.get_native_id(), cpu, ALLOWED - {cpu})
+            with kept_apart(place, first=False):
+                seen.append(os.sched_getaffinity(0) == place.others)
+            os.sched_setaffinity(0, ALLOWED)  # as somebody else might
+
+    helper = threading.Thread(target=help_out)
+    helper.start()
+    helper.join()
+    assert seen == [True] * 3
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_error_leaves_the_caller_free(failing):
     def work(rank):
-        raise ZeroDivisionError
+        if rank == failing:
+            raise ZeroDivisionError
 
-    for failing in (0, 1):
-        with threads.crew(2) as team, pytest.raises(ZeroDivisionError):
-            team.run(lambda rank, failing=failing: work(rank) if rank == failing else None)
-        assert os.sched_getaffinity(0) == ALLOWED
-
-
-def test_an_interrupt_leaves_the_caller_free():
-    bound = threading.Event()
-
-    def work(rank):
-        if rank == 1:
-            bound.set()
-        elif bound.wait(60):
-            raise KeyboardInterrupt
-
-    with threads.crew(2) as team, pytest.raises(KeyboardInterrupt):
-        team.run(work)
+    with threads.crew(2) as team, pytest.raises(ZeroDivisionError):
+        team.run(work, nothing)
     assert os.sched_getaffinity(0) == ALLOWED
 
 
+def test_an_interrupt_while_the_caller_waits_leaves_it_free():
+    released = threading.Event()
+
+    def work(rank):
+        if rank == 1:
+            time.sleep(0.05)  # until the caller has nothing to do but to wait
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            assert released.wait(60)
+
+    with threads.crew(2) as team, pytest.raises(KeyboardInterrupt):
+        team.run(work, released.set)
+    assert os.sched_getaffinity(0) == ALLOWED
+
+
+def test_who_binds_the_caller_meanwhile_has_his_way():
+    caller, chosen = threading.get_native_id(), []
+
+    def work(rank):
+        if rank == 1:
+            chosen.append(ALLOWED - os.sched_getaffinity(caller))
+            os.sched_setaffinity(caller, chosen[0])
+
+    try:
+        with threads.crew(2) as team:
+            team.run(work, nothing)
+        assert os.sched_getaffinity(0) == chosen[0] != ALLOWED
+    finally:
+        os.sched_setaffinity(0, ALLOWED)
+
+
 def test_a_system_that_forbids_it_is_obeyed(monkeypatch):
-    def forbidden(thread, cpus):
+    def forbidden(*arguments):
         raise PermissionError
 
     monkeypatch.setattr(os, "sched_setaffinity", forbidden)
     mine, _ = places()
     assert mine == ALLOWED
+    monkeypatch.setattr(os, "sched_getaffinity", forbidden)
+    assert place_of_caller(2) is None
 
 
 def test_too_few_cpus_are_shared():
     alone = {min(ALLOWED)}
     os.sched_setaffinity(0, alone)
     try:
-        assert affinity.place_of_caller(2) is None
+        assert place_of_caller(2) is None
         mine, _ = places()
         assert mine == alone
     finally:
         os.sched_setaffinity(0, ALLOWED)
-
-
-def test_a_helper_follows_a_caller_that_moves():
-    for cpu in sorted(ALLOWED)[:2]:
-        os.sched_setaffinity(0, {cpu})
-        os.sched_setaffinity(0, ALLOWED)
-        place = affinity.place_of_caller(2)
-        mine, others = places()
-        assert place.others == ALLOWED - {place.cpu}
-        assert mine | others == ALLOWED
-        assert not mine & others

@@ -132,7 +132,7 @@ def orders_of_scikit_learn(random, samples):
 @pytest.mark.parametrize("samples", [1, 2, 3, 4, 5, 100, 1001])
 def test_backends_draw_the_orders_of_scikit_learn(backend, samples):
     if backend.name == "interpreted" and samples > 100:
-        return
+        pytest.skip("takes long in plain Python, and is compiled from the same")
     for place in (0, 500, 624):
         expected = list(orders_of_scikit_learn(at_place(8, place), samples))
         assert list(orders(backend, at_place(8, place), samples)) == expected

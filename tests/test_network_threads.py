@@ -112,7 +112,8 @@ def test_large_predictions_are_shared(fast_backend, sizes):
 
 
 @pytest.mark.parametrize(
-    ("operations", "most", "expected"), [(1e3, None, 1), (1e9, None, 2), (1e9, 1, 1), (1e9, 8, 2), (4.9e6, None, 1)]
+    ("operations", "most", "expected"),
+    [(1e3, None, 1), (1e9, None, 2), (1e9, 1, 1), (1e9, 8, 2), (4.9e6, None, 1), (5.1e6, None, 2)],
 )
 def test_small_steps_are_for_one_thread(operations, most, expected):
     assert training.threads_for(operations, most) == expected

@@ -54,9 +54,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Draw a new order of the samples for every epoch; scikit-learn's own.
     random_state : int, RandomState or None, default None
         Fixes first weights, the samples held out and the orders, which are those that scikit-learn draws of it: the fit
-        is its own, up to rounding. A RandomState, or NumPy's global one, is left as scikit-learn would leave it, if
-        nothing else draws from it meanwhile; one that is no Mersenne twister gives each fit the seed of one. What is
-        dropped is drawn from a copy.
+        is scikit-learn's, up to rounding. With an integer, every `partial_fit` takes the samples in the same order. A
+        RandomState, or NumPy's global one, is left as scikit-learn would leave it, if nothing else draws from it
+        meanwhile; fits at the same time may draw the same orders. A generator of another kind seeds a Mersenne twister
+        for each fit, and orders are not scikit-learn's. What is dropped is drawn from a copy.
     tol : float, default 0.0001
         Training stops when the loss, or the validation score with `early_stopping`, has not become better by this for
         more than `n_iter_no_change` epochs. "lbfgs" stops when no derivative is larger.
