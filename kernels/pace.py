@@ -1,9 +1,8 @@
 """How many threads pay just now: measured on the work itself, as it goes on.
 
 Other processes come and go, and a thread that does not get a CPU keeps those waiting that meet it at a barrier: what
-paid a second ago may take several times as long as one thread now. After a rest, too: CPUs of a virtual machine may
-wake far apart, with caches that tell each other everything slowly, until its host has seen them work together for some
-hundredths of a second, and moves them.
+paid a second ago may take several times as long as one thread now. After a rest, too: schedulers, that of a virtual
+machine's host among them, may take some hundredths of a second to find good CPUs for threads that begin to work.
 """
 
 import sys
