@@ -312,6 +312,10 @@ class ActivationRow:
     rowwise: bool = False
     foreign: bool = False  # functions of users: plain Python
 
+    @property
+    def elementwise(self) -> bool:
+        return not self.rowwise
+
 
 _HE = "he_normal"
 

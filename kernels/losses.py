@@ -293,6 +293,10 @@ class LossRow:
     foreign: bool = False  # functions of users: plain Python
     public: bool = True  # may be asked for by name
 
+    @property
+    def elementwise(self) -> bool:
+        return self.derivative is not None
+
 
 TARGET_KINDS: dict[str, tuple[str, Callable[[Any], Any]] | None] = {  # a rule, and where it is broken
     "real numbers": None,

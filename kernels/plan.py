@@ -381,9 +381,9 @@ class Plan:
 
     def _is_of_vectors(self, table: Any, function: str | Function) -> bool:
         """Whether an activation or loss is one of single numbers, and a formula."""
-        row = row_of(table, function)
-        elementwise = not row.rowwise if table is ACTIVATIONS else row.derivative is not None
-        return elementwise and (isinstance(function, str) or function.is_formula(self.model.dtype))
+        if not row_of(table, function).elementwise:
+            return False
+        return isinstance(function, str) or function.is_formula(self.model.dtype)
 
     def _call_loss_for_vectors(self, loss: str | Function) -> None:
         dtype = self.model.dtype
