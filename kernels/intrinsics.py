@@ -32,6 +32,7 @@ def vocabulary(dtype: str, level: Level) -> dict[str, Any]:
         "reals": pointer(number), "doubles": pointer(types.float64),
         "integers": pointer(types.int64), "at": at, "call": call(types.void),
         "call_for_vector": call(vector), "call_for_vectors": call(types.UniTuple(vector, 2)), "first_lane": first_lane,
+        "rotate": rotate,
         "load": load(shape["LANES"]), "load_anywhere": load(shape["LANES"], aligned=False),
         "store": store(shape["LANES"]), "load_first": load_first(shape["LANES"]),
         "store_first": store_first(shape["LANES"]), "to_reals": to_reals(number, shape["LANES"]),
@@ -340,6 +341,16 @@ def first_lane(typingctx, v):
         return builder.extract_element(arguments[0], I32(0))
 
     return v.element(v), codegen
+
+
+@intrinsic
+def rotate(typingctx, v):
+    def codegen(context, builder, signature, arguments):
+        (vector,) = arguments
+        mask = ir.Constant(ir.VectorType(I32, v.lanes), [*range(1, v.lanes), 0])
+        return builder.shuffle_vector(vector, vector, mask)
+
+    return v(v), codegen
 
 
 @intrinsic

@@ -293,6 +293,11 @@ def first_lane(v):
     return v[0]
 
 
+def rotate(v):
+    """The number of the next lane in each, and that of lane 0 in the last."""
+    return np.roll(v, -1)
+
+
 def sum_lanes(v):
     """The sum of all lanes, in any order."""
     return v.sum()

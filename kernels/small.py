@@ -10,6 +10,7 @@ from .layout import (
     ACTIVATION_SETTINGS,
     ACTIVATIONS,
     AHEAD,
+    CANONICAL_OFFSET,
     DELTA,
     DELTA_DIVISOR,
     FAN_IN,
@@ -26,6 +27,7 @@ from .layout import (
     SAMPLES,
     STOP_AT_NONFINITE,
     TARGETS,
+    all_finite,
     layer_record,
 )
 from .network import add_loss
@@ -43,10 +45,12 @@ from .simd import (
     load,
     real,
     reals,
+    rotate,
     select,
     spread,
     stay_apart,
     store,
+    store_first,
     sum_lanes,
 )
 
@@ -70,21 +74,38 @@ def step_on_vectors(plan, epoch, sample, number, beginning):
     return True
 
 
+def keep_vectors(plan, canonical_address):
+    """`steps.end_epoch` for such a network."""
+    stay_apart()
+    packed = reals(plan[PACKED])
+    if plan[STOP_AT_NONFINITE] != 0 and not all_finite(packed, 1, plan[PACKED_SIZE], 0):
+        return False
+    for l in range(plan[LAYERS]):
+        layer = layer_record(plan, l)
+        inputs, outputs = layer[FAN_IN], layer[FAN_OUT]
+        vectors, weights = at(packed, layer[PACKED_OFFSET]), at(reals(canonical_address), layer[CANONICAL_OFFSET])
+        for i in range(inputs):
+            store_first(weights, i * outputs, outputs, load(vectors, (1 + i) * LANES))
+        store_first(weights, inputs * outputs, outputs, load(vectors, 0))
+    return True
+
+
 def forward_vectors(plan, x):
     """The outputs, from a sample. Layers' ACTIVATIONS get what they say, and DELTA their derivatives by z."""
-    a, z = x, load(x, 0)
+    a = load(x, 0)
     for l in range(plan[LAYERS]):
         layer = layer_record(plan, l)
         weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
         z = load(weights, 0)
         for i in range(layer[FAN_IN]):
-            z = z + a[i] * load(weights, (1 + i) * LANES)
-        a = reals(layer[ACTIVATIONS])
+            z = z + first_lane(a) * load(weights, (1 + i) * LANES)
+            a = rotate(a)
         if layer[ACTIVATION_OF_VECTOR] != 0:
             z, slope = call_for_vectors(layer[ACTIVATION_OF_VECTOR], z, doubles(layer[ACTIVATION_SETTINGS]))
             store(reals(layer[DELTA]), 0, slope)
-        store(a, 0, z)
-    return z
+        a = z
+        store(reals(layer[ACTIVATIONS]), 0, a)
+    return a
 
 
 def slope_of_loss(plan, output, target):

@@ -76,7 +76,7 @@ from .samples import load_samples
 from .shared_layer import backward_first_layer, forward_first_layer
 from .simd import PANEL, at, call, doubles, flush_subnormals, integers, quotient, reals, restore_subnormals, stay_apart
 from .single import input_gradient_of_single
-from .small import step_on_vectors
+from .small import keep_vectors, step_on_vectors
 from .twister import shuffle_again
 
 
@@ -250,6 +250,8 @@ def backward_share(plan, first, rows, lowest, batch_rows):
 def end_epoch(plan, epoch):
     """Keep the parameters of an epoch that ended well; whether it did."""
     stay_apart()
+    if plan[SMALL] != 0 and plan[RANKS] == 1:
+        return keep_vectors(plan, plan[CANONICAL] + epoch * plan[CANONICAL_STEP])
     well = True
     if plan[STOP_AT_NONFINITE] != 0:
         first, last = share_of_vectors(plan, plan[PACKED_SIZE])
