@@ -12,7 +12,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .levels import Level
-from .machine import PAUSE, SUBNORMALS, fetch, fetch_add, stay_apart
+from .machine import PAUSE, SUBNORMALS, fetch, fetch_add, prefetch, stay_apart
 from .specialize import tile_shape
 from .tiles import tile, transpose
 from .vector_type import FLOATS, I32, VOID, Vector, spread
@@ -41,7 +41,7 @@ def vocabulary(dtype: str, level: Level) -> dict[str, Any]:
         "lane_is": compare_lanes(number, shape["LANES"], "=="),
         "sum_lanes": sum_lanes, "largest_lane": largest_lane,
         "fetch_add": fetch_add, "fetch": fetch, "pause": PAUSE[level.machine],
-        "stay_apart": stay_apart,
+        "stay_apart": stay_apart, "prefetch": prefetch,
         "tile": tile(number, shape["LANES"], shape["TILE_ROWS"]), "transpose": transpose(number, shape["LANES"]),
         "flush_subnormals": flush, "restore_subnormals": restore,
     }  # fmt: skip

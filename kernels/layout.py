@@ -46,6 +46,7 @@ from .simd import (
     X_ROW,  # elements from one sample to the next
     X_COLUMN,  # elements from one feature to the next
     X_GATHER,  # address of the function that reads them; 0: predictions read them in place, X_COLUMN being 1
+    X_ITEM,  # bytes of a number, where it pays to ask for samples before they are read; 0: it does not
     COLUMNS,  # address of the columns of the values in X, where samples are sparse: see `sparse.py`; 0: they are dense
     COLUMNS_GATHER,  # address of the function that reads them
     STARTS,  # address of int64[SAMPLES + 1]: where samples begin in X and COLUMNS
@@ -53,6 +54,7 @@ from .simd import (
     Y_ROW,
     Y_COLUMN,
     Y_GATHER,
+    Y_ITEM,
     ORDER,  # address of int64[SAMPLES], the order of the samples; 0: as they come
     KEY,  # of the shuffle
     TWISTER,  # address of the state that the last order is shuffled by again: see `twister.py`; 0: KEY is used
@@ -122,7 +124,7 @@ from .simd import (
     SYSTEM_CALL,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
     FUTEX,  # the number of Linux's system call of this name, which is its first argument; 0: it takes none
     HEADER,  # words in a header
-) = range(81)
+) = range(83)
 
 # --- places where ranks meet, a cache line apart
 ARRIVALS = 0  # how often a rank has come to a meeting
@@ -135,7 +137,7 @@ PLACES = 32
 # --- places of the numbers at REGULARIZATION; 0: not wanted
 (L1, L2, WEIGHT_DECAY, CLIP_VALUE, CLIP_NORM, MAX_NORM, AVERAGE_DECAY, ALPHA, WISHES) = range(9)
 
-AHEAD = 16  # samples that small networks gather at a time
+AHEAD = 16  # samples that small networks gather at a time; the fewest between one that is asked for and one read
 
 # --- a layer's record
 (

@@ -1,4 +1,7 @@
-"""What kernels ask of the machine beside arithmetic, as LLVM instructions: atomic sums, pauses, subnormal numbers."""
+"""What kernels ask of the machine beside arithmetic, as LLVM instructions.
+
+Atomic sums, pauses, subnormal numbers, prefetching.
+"""
 
 from llvmlite import ir
 from numba import types
@@ -42,6 +45,18 @@ def pause(name, *arguments):
 PAUSE = {"x86_64": pause("llvm.x86.sse2.pause"), "aarch64": pause("llvm.aarch64.hint", I32(1))}
 
 # --- the machine
+
+
+@intrinsic
+def prefetch(typingctx, address):
+    def codegen(context, builder, signature, arguments):
+        to_read, second_level, data = I32(0), I32(2), I32(1)
+        arguments = [builder.inttoptr(arguments[0], I8.as_pointer()), to_read, second_level, data]
+        function = ir.FunctionType(VOID, [a.type for a in arguments])
+        builder.call(cgutils.get_or_insert_function(builder.module, function, "llvm.prefetch.p0"), arguments)
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
 
 
 @intrinsic

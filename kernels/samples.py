@@ -8,14 +8,17 @@ from .layout import (
     INPUTS_STRIDE,
     LAYERS,
     ORDER,
+    SAMPLES,
     STRIDE,
     TARGET_COLUMNS,
     TARGETS,
     X_COLUMN,
     X_GATHER,
+    X_ITEM,
     X_ROW,
     Y_COLUMN,
     Y_GATHER,
+    Y_ITEM,
     Y_ROW,
     X,
     Y,
@@ -29,14 +32,18 @@ from .simd import (
     integers,
     load,
     load_first,
+    prefetch,
     real,
     reals,
     select,
+    stay_apart,
     store,
     to_bits,
     to_reals,
 )
 from .sparse import load_sparse
+
+CACHE_LINE = 64  # bytes
 
 # `source` is a pointer to numbers of any type
 
@@ -100,6 +107,25 @@ def load_samples(plan, sample, first, rows):
         plan[X_GATHER], plan[X], plan[X_ROW], plan[X_COLUMN], plan[ORDER], sample, rows,
         layer_record(plan, 0)[FAN_IN], at(reals(plan[INPUTS]), first * stride), stride,
     )  # fmt: skip
+
+
+def prefetch_samples(plan, sample, rows):
+    """Have samples from `sample` on, and their targets, brought nearer: a later step reads them.
+
+    Rows of more data than caches hold, in random order, arrive later than a small network has done a step. The rest of
+    long ones, and rows in their order, come without being asked for: CPUs see patterns.
+    """
+    stay_apart()
+    length = plan[X_ITEM] * layer_record(plan, 0)[FAN_IN]
+    for i in range(sample, min(sample + rows, plan[SAMPLES])):
+        row = i
+        if plan[ORDER] != 0:
+            row = integers(plan[ORDER])[i]
+        x = plan[X] + row * plan[X_ROW] * plan[X_ITEM]
+        for offset in range(0, length, CACHE_LINE):
+            prefetch(x + offset)
+        prefetch(x + length - 1)
+        prefetch(plan[Y] + row * plan[Y_ROW] * plan[Y_ITEM])
 
 
 def load_targets(plan, sample, first, rows):

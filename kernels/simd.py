@@ -202,7 +202,10 @@ def at(p, i):
     return Pointer(p.elements, p.index + i)
 
 
-_one_at_a_time = threading.Lock()
+def prefetch(address):
+    """Have what lies at an address brought nearer to the CPU; nothing waits for it."""
+    pointer(np.uint8, address)
+
 
 # --- functions by address
 
@@ -309,6 +312,8 @@ def largest_lane(v):
 
 
 # --- threads that work together share memory
+
+_one_at_a_time = threading.Lock()
 
 
 def fetch_add(p, i, value):

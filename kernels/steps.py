@@ -11,6 +11,7 @@ from .descent import descend, prepare_update, update
 from .layout import (
     ACTIVATION_SETTINGS,
     ACTIVATIONS,
+    AHEAD,
     ALPHA,
     BACKWARD,
     BATCH_SIZE,
@@ -52,6 +53,7 @@ from .layout import (
     UPDATE_FIRST,
     WEIGHTED_SUMS,
     WIDTH,
+    X_ITEM,
     all_finite,
     layer_record,
 )
@@ -72,7 +74,7 @@ from .packing import unpack
 from .random import shuffle
 from .ranks import all_agree, meet, share_of_rows, share_of_vectors
 from .regularized import add_penalty, regularized_update
-from .samples import load_samples
+from .samples import load_samples, prefetch_samples
 from .shared_layer import backward_first_layer, forward_first_layer
 from .simd import PANEL, at, call, doubles, flush_subnormals, integers, quotient, reals, restore_subnormals, stay_apart
 from .single import input_gradient_of_single
@@ -97,6 +99,9 @@ def run(plan, first_step, last_step):
         if first == 0 and plan[ORDER] != 0:
             going = begin_epoch(plan, epoch)
         if going:
+            if plan[X_ITEM] != 0:
+                begin, end = share_of_rows(plan, rows)
+                prefetch_samples(plan, first + max(batch_size, AHEAD) + begin, end - begin)
             if rows == 1 and alone:
                 if plan[SMALL] != 0 and plan[UPDATE_FIRST] == 0:
                     going = step_on_vectors(plan, epoch, first, number, step == first_step)

@@ -16,6 +16,10 @@ from .sparse_rows import Samples
 from .threads import crew
 
 
+FAR = 1 << 23  # bytes of samples: caches near the CPU hold less
+SHORT_ROW = 1024  # bytes of a sample: of longer ones, most comes without being asked for
+
+
 class Rates(Protocol):
     """Learning rates."""
 
@@ -106,6 +110,7 @@ class TrainingPlan(Plan):
         self.read_samples(X)
         self.read_targets(y)
         self.weigh_samples(weights)
+        self._prefetch()
         self.losses = self[layout.LOSSES] = np.zeros(schedule.epochs)
         words = self.words
         words[layout.SMALL] = self._small and weights is None
@@ -140,6 +145,12 @@ class TrainingPlan(Plan):
             self[layout.CANONICAL] = self.trail if schedule.trail else self._parameters
         for slot, packed in enumerate(self._packed_state):
             self.pack(state[slot], packed)
+
+    def _prefetch(self) -> None:
+        """Ask for samples before they are read, if it pays."""
+        X, y = self._arrays[layout.X], self._arrays[layout.Y]
+        far = X.nbytes > FAR and X.strides[1] == X.itemsize and X[0].nbytes <= SHORT_ROW and self.nonzeros is None
+        self.words[layout.X_ITEM], self.words[layout.Y_ITEM] = far * X.itemsize, far * y.itemsize
 
     def pack_parameters(self) -> None:
         """Begin, or go on, from the parameters as they are."""
