@@ -113,7 +113,7 @@ cdef class Seats:
     cdef int64_t gather_float, gather_double
     cdef np.npy_intp features, outputs
     cdef int number
-    cdef double work  # multiplications for a sample
+    cdef double work  # multiplications of float32 for a sample
     cdef double shared  # multiplications that are too many for one thread
 
     def __cinit__(self, new_plan, model, addresses):
@@ -121,10 +121,10 @@ cdef class Seats:
         self.entry = <Entry><intptr_t>addresses["predict", model.dtype]
         self.gather_float = addresses["gather_float32", model.dtype]
         self.gather_double = addresses["gather_float64", model.dtype]
-        self.features, self.outputs, self.work = model.sizes[0], model.sizes[-1], model.parameter_count
-        from .prediction import SHARED  # here, since it is imported after `plan.py`, which takes `data_address`
+        self.features, self.outputs = model.sizes[0], model.sizes[-1]
+        from .prediction import SHARED, multiplications  # here: it is imported after `plan.py`, which takes `data_address`
 
-        self.shared = SHARED
+        self.work, self.shared = multiplications(model), SHARED
         self.number = np.NPY_FLOAT if model.dtype == "float32" else np.NPY_DOUBLE
 
     def shortcut(self, predictor, packed):

@@ -1,13 +1,14 @@
-"""Helpers that meet the thread they help, many times in a millisecond, stay off its CPU.
+"""Helpers stay off the CPU of the thread that they help.
 
-Who waits for long goes to sleep. Schedulers take threads that sleep by turns for little work, and may put them on one
-CPU: there every meeting costs two changes of threads, so that they go on sleeping by turns, and only after some
-hundredths of a second another CPU is tried. Linux lets threads choose.
+Schedulers may wake them there, to wait for a CPU that is at work. Where threads meet many times in a millisecond, and
+who waits for long goes to sleep, they are taken for little work that has room on one CPU: there every meeting costs two
+changes of threads, so that they go on sleeping by turns, and only after some hundredths of a second another CPU is
+tried. Linux lets threads choose.
 """
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from threading import get_native_id
@@ -32,27 +33,35 @@ def place_of_caller(threads: int) -> Place | None:
     return None
 
 
-@contextmanager
-def kept_apart(place: Place | None, first: bool) -> Iterator[None]:
-    """Keep this helper away from the place of the thread that it helps, and that thread in its place meanwhile.
+def keep_off(place: Place, helpers: Iterable[int]) -> None:
+    """Keep helpers, by the system's numbers, away from the place of the thread that they are about to help.
 
-    The latter is for the first helper to do: an interrupt, which only the main thread gets, cannot keep it from undoing
-    it. A system may forbid all this, which is nothing but a matter of speed; and who binds that thread to other CPUs
-    meanwhile has his way.
+    Nobody minds where they stay afterwards. A system may forbid it, which is nothing but a matter of speed.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            for helper in helpers:
+                if os.sched_getaffinity(helper) != place.others:
+                    os.sched_setaffinity(helper, place.others)
+
+
+@contextmanager
+def bound(place: Place | None) -> Iterator[None]:
+    """Keep the thread in its place meanwhile.
+
+    This is for a helper to do: an interrupt, which only the main thread gets, cannot keep it from undoing it. Who binds
+    the thread to other CPUs meanwhile has his way.
     """
     if sys.platform != "linux" or place is None:
         yield
         return
     with suppress(OSError):
-        if os.sched_getaffinity(0) != place.others:
-            os.sched_setaffinity(0, place.others)
-        if first:
-            os.sched_setaffinity(place.thread, {place.cpu})
+        os.sched_setaffinity(place.thread, {place.cpu})
     try:
         yield
     finally:
         with suppress(OSError):
-            if first and os.sched_getaffinity(place.thread) == {place.cpu}:
+            if os.sched_getaffinity(place.thread) == {place.cpu}:
                 os.sched_setaffinity(place.thread, {place.cpu, *place.others})
 
 

@@ -28,14 +28,12 @@ from .layout import (
     LOSSES,
     LOWEST_TRAINED,
     NORMALIZATION,
-    OUTPUT,
     PACKED,
     PACKED_OFFSET,
     PACKED_SIZE,
     ROW_LOSSES,
     SAMPLES,
     SINGLE,
-    STOP_AT_NONFINITE,
     STRIDE,
     TARGETS,
     TRANSPOSED,
@@ -43,10 +41,6 @@ from .layout import (
     WEIGHTED_SUMS,
     WEIGHTS,
     WIDTH,
-    X_GATHER,
-    X_ROW,
-    X,
-    all_finite,
     is_normalized,
     layer_record,
 )
@@ -57,7 +51,7 @@ from .packing import copy_rows
 from .samples import load_samples, load_targets
 from .simd import accumulate, at, call, doubles, flush_subnormals, reals, restore_subnormals
 from .single import input_gradient_of_single, losses_of_single, weighted_sums_of_single
-from .sparse import load_sparse, sparse_finite, sparse_sums
+from .sparse import sparse_sums
 from .weighting import weigh
 
 # --- phases, for rows `first` ... `first + rows - 1` of the batch
@@ -259,65 +253,6 @@ def update_phase(plan, number, _):
     update(plan, 0, reals(plan[GRADIENT]), plan[PACKED_SIZE])
     restore_subnormals(state)
     return 0
-
-
-def predict(plan, first, last):
-    """Outputs of samples first ... last - 1; returns the sample before which it stopped.
-
-    That is `last`, or less when STOP_AT_NONFINITE is set and a sample of the next batch is not finite. Batches are
-    independent: threads with plans of their own may share them.
-    """
-    output = layer_record(plan, plan[LAYERS] - 1)
-    columns = output[FAN_OUT]
-    state = flush_subnormals()
-    going = True
-    while going and first < last:
-        rows = min(plan[BATCH_SIZE], last - first)
-        if plan[COLUMNS] != 0:
-            going = forward_sparse_if_finite(plan, first, rows)
-        else:
-            going = forward_if_finite(plan, first, rows)
-        if going:
-            target = at(reals(plan[OUTPUT]), first * columns)
-            copy_rows(rows, columns, reals(output[ACTIVATIONS]), output[STRIDE], target, columns)
-            first += rows
-    restore_subnormals(state)
-    return first
-
-
-def forward_if_finite(plan, sample, rows):
-    """Activations of samples from `sample` on, unless one is not finite and that is to be noticed; whether they are.
-
-    What is not finite makes a weighted sum of it so, whatever the weight: 0 * infinity is NaN. One output tells, and
-    samples are looked through only if it does.
-    """
-    samples, stride, first = reals(plan[INPUTS]), plan[INPUTS_STRIDE], layer_record(plan, 0)
-    if plan[X_GATHER] != 0:
-        load_samples(plan, sample, 0, rows)
-    else:
-        stride = plan[X_ROW]
-        samples = at(reals(plan[X]), sample * stride)
-    by_row = rows == 1 and goes_by_row(plan)
-    if by_row:
-        sums_of_row(plan, 0, samples)
-    else:
-        sums_of_layer(plan, 0, samples, stride, 0, rows)
-    told = plan[STOP_AT_NONFINITE] != 0 and not all_finite(place_of_sums(plan, 0, 0), rows, 1, first[STRIDE])
-    if told and not all_finite(samples, rows, first[FAN_IN], stride):
-        return False
-    if by_row:
-        forward_row_from_sums(plan)
-    else:
-        forward_from_sums(plan, 0, rows)
-    return True
-
-
-def forward_sparse_if_finite(plan, sample, rows):
-    load_sparse(plan, sample, 0, rows)
-    if plan[STOP_AT_NONFINITE] != 0 and not sparse_finite(plan, rows):
-        return False
-    forward_sparse(plan, 0, rows)
-    return True
 
 
 def evaluate(plan, first, last):

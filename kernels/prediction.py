@@ -1,21 +1,22 @@
 """Prediction from parameters that no longer change, by kernels. `reference.py` has it in plain NumPy."""
 
 import sys
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import numpy as np
 
 from . import layout
-from .plan import Array, Library, Model, Plan, Predictor, lies_readable, room
+from .plan import Array, Library, Model, Plan, Predictor, lies_readable, readable, room
 from .sparse_rows import Samples, SparseRows
 from .threads import crew, most_threads
 
 CHUNK = 256  # rows at a time where the user sets no batch size
-SHARED = 1 << 24  # multiplications, some hundred microseconds: from here on, threads share the rows
-PARTS = 8  # for each of them, as one may be slower than another
+LOOK = 1 << 22  # float32 multiplications, some tens of microseconds: after them it is known how long the rest takes
+SHARED = 3 << 23  # float32 multiplications, some hundred microseconds: of fewer, the rest is not worth a look
+WORTH = 0.0004  # seconds of work that are worth waking helpers for
 CONVERTED_AT_ONCE = 1 << 17  # numbers of a kind that kernels cannot read: they are copied part by part
 
 
@@ -37,7 +38,7 @@ class Workspace:
         if packed is not None:
             plan[layout.PACKED] = packed
         yield plan
-        plan.release(layout.PACKED, layout.X, layout.OUTPUT)
+        plan.release(layout.PACKED, layout.X, layout.OUTPUT, layout.TAKEN)
         self._idle.append(plan)
 
 
@@ -54,26 +55,16 @@ def may_stay(X: Array, model: Model) -> bool:
     return X.dtype == model.dtype and lies_readable(X) and column == X.itemsize and row % 4096 != 0
 
 
-def multiplications(model: Model, X: Samples) -> int:
-    """As many as it takes to predict. In the first layer, sparse samples want only those of the values they have."""
-    if not isinstance(X, SparseRows):
-        return len(X) * model.parameter_count
+def multiplications(model: Model, rows: int = 1, values: int | None = None) -> int:
+    """As many as it takes to predict, of float32: vectors hold half as many float64.
+
+    values: how many sparse samples have, which alone are wanted in the first layer.
+    """
     inputs, outputs = model.sizes[:2]
-    return len(X) * (model.parameter_count - inputs * outputs) + int(X.starts[-1] - X.starts[0]) * outputs
-
-
-class Parts:
-    """An iterator that threads share."""
-
-    def __init__(self, firsts: Iterable[int]) -> None:
-        self._firsts, self._lock = iter(firsts), threading.Lock()
-
-    def __iter__(self) -> Iterator[int]:
-        return self
-
-    def __next__(self) -> int:
-        with self._lock:
-            return next(self._firsts)
+    count = rows * model.parameter_count
+    if values is not None:
+        count += (values - rows * inputs) * outputs
+    return count * np.dtype(model.dtype).itemsize // 4
 
 
 class Prediction:
@@ -108,34 +99,56 @@ class Prediction:
         If not to allow them, numbers that are not finite as the model's dtype end it: the answer is then False, and
         some rows may be missing.
         """
-        whole = isinstance(X, SparseRows) or lies_readable(X)
-        rows = len(X) if whole else max(1, CONVERTED_AT_ONCE // X.shape[1])
-        if multiplications(self.model, X) < SHARED or self.threads == 1:
-            return self._run_parts(X, output, allow_nan, iter(range(0, len(X), rows)), rows)
-        with crew(min(self.threads or sys.maxsize, most_threads())) as team:
-            rows = min(rows, max(CHUNK, len(X) // (PARTS * team.size)))
-            parts = Parts(range(0, len(X), rows))
-            return all(team.run(lambda rank: self._run_parts(X, output, allow_nan, parts, rows)))
+        if not isinstance(X, SparseRows) and not lies_readable(X):
+            return self._run_copies(X, output, allow_nan)
+        rows = len(X)
+        work = multiplications(self.model, rows, int(X.starts[-1] - X.starts[0]) if isinstance(X, SparseRows) else None)
+        first = 0 if self.threads == 1 or work < SHARED else min(rows, CHUNK * max(1, rows * LOOK // (work * CHUNK)))
+        with self._plan(X, output, allow_nan) as plan:
+            if first > 0:
+                began = time.perf_counter()
+                if plan.call("predict", 0, first) < first:
+                    return False
+                if (time.perf_counter() - began) / first * (rows - first) >= WORTH:
+                    return self._run_together(plan, X, output, allow_nan, first)
+            return plan.call("predict", first, rows) == rows
 
-    def _run_parts(self, X: Samples, output: Array, allow_nan: bool, parts: Iterator[int], rows: int) -> bool:
-        with self._plan(X) as plan, np.errstate(over="ignore"):
-            plan[layout.STOP_AT_NONFINITE] = not allow_nan
-            return all(self._run(plan, X[first : first + rows], output[first : first + rows]) for first in parts)
+    def _run_together(self, plan: Plan, X: Samples, output: Array, allow_nan: bool, first: int) -> bool:
+        """The same from a sample on, by this thread, with its plan, and those that help it."""
+        taken = np.array([first])
+
+        def work(rank: int) -> int:
+            with nullcontext(plan) if rank == 0 else self._plan(X, output, allow_nan) as own:
+                own[layout.TAKEN] = taken
+                return own.call("predict_together", 0, len(X))
+
+        with crew(min(self.threads or sys.maxsize, most_threads())) as team:
+            return all(team.run(work))
+
+    def _run_copies(self, X: Array, output: Array, allow_nan: bool) -> bool:
+        """The same for samples that kernels cannot read where they lie."""
+        rows = max(1, CONVERTED_AT_ONCE // X.shape[1])
+        with np.errstate(over="ignore"):
+            parts = ((readable(X[i : i + rows]), output[i : i + rows]) for i in range(0, len(X), rows))
+            return all(self.run(part, place, allow_nan) for part, place in parts)
 
     @contextmanager
-    def _plan(self, X: Samples) -> Iterator[Plan]:
+    def _plan(self, X: Samples, output: Array, allow_nan: bool) -> Iterator[Plan]:
+        """A plan that no other thread has, to predict these samples."""
         if isinstance(X, SparseRows):  # its size depends on the samples
             rows = min(len(X), CHUNK)
             plan = Plan(self.workspace.library, self.model, rows, nonzeros=room(X, rows))
             plan[layout.PACKED] = self.packed
+            self._fill(plan, X, output, allow_nan)
             yield plan
         else:
             with self.workspace.plan(self.packed) as plan:
+                self._fill(plan, X, output, allow_nan)
                 yield plan
 
-    def _run(self, plan: Plan, X: Samples, output: Array) -> bool:
+    def _fill(self, plan: Plan, X: Samples, output: Array, allow_nan: bool) -> None:
+        plan[layout.STOP_AT_NONFINITE] = not allow_nan
         plan.read_samples(X)
         if not isinstance(X, SparseRows) and may_stay(X, self.model):
             plan[layout.X_GATHER] = 0
         plan[layout.OUTPUT] = output
-        return plan.call("predict", 0, len(X)) == len(X)

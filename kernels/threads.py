@@ -15,7 +15,7 @@ from functools import cache, partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from .affinity import kept_apart, place_of_caller
+from .affinity import bound, keep_off, place_of_caller
 from .errors import require
 
 FAREWELL = 0.1  # seconds that helpers at work get at the interpreter's exit: a kernel runs for about 0.02
@@ -180,20 +180,22 @@ class Team:
 
         Returns or raises when all have ended: an error of the lowest rank that has one, KeyboardInterrupt too.
 
-        release: of ranks that wait for each other; helpers then are kept off this thread's CPU. Called whenever
-        something fails, by whoever sees it, maybe more than once. Has to make ranks return that wait for another: it
-        may never come, as an interrupt can hit this thread before its work has begun.
+        release: of ranks that wait for each other, for which this thread stays on its CPU. Called whenever something
+        fails, by whoever sees it, maybe more than once. Has to make ranks return that wait for another: it may never
+        come, as an interrupt can hit this thread before its work has begun.
         """
         if not self._helpers:
             return [work(0)]
         outcomes: dict[int, Result] = {}
         errors: dict[int, BaseException] = {}
         ended: SimpleQueue[int] = SimpleQueue()
-        place = place_of_caller(self.size) if release else None
+        place = place_of_caller(self.size)
+        if place:
+            keep_off(place, [helper.native_id or 0 for helper in self._helpers])
 
         def task(rank: int) -> None:
             try:
-                with kept_apart(place if rank > 0 else None, first=rank == 1):
+                with bound(place if rank == 1 and release else None):
                     outcomes[rank] = work(rank)
             except BaseException as error:
                 errors[rank] = error

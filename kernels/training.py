@@ -15,7 +15,6 @@ from .regularization import NOTHING, Regularization
 from .sparse_rows import Samples
 from .threads import crew
 
-
 FAR = 1 << 23  # bytes of samples: caches near the CPU hold less
 SHORT_ROW = 1024  # bytes of a sample: of longer ones, most comes without being asked for
 

@@ -1,4 +1,4 @@
-"""Helpers are off the CPU of the thread that they meet, and that thread may go wherever it could before."""
+"""Helpers are off the CPU of the thread that they help, and that thread may go wherever it could before."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import time
 import pytest
 
 from fastmlp.kernels import threads
-from fastmlp.kernels.affinity import Place, kept_apart, place_of_caller
+from fastmlp.kernels.affinity import Place, keep_off, place_of_caller
 
 if not hasattr(os, "sched_setaffinity"):
     pytest.skip("this system binds no thread to CPUs", allow_module_level=True)
@@ -58,9 +58,10 @@ def test_helpers_are_off_the_cpu_of_the_caller(count):
         assert os.sched_getaffinity(0) == ALLOWED
 
 
-def test_ranks_that_do_not_meet_go_where_they_like():
-    mine, _ = places(release=None)
+def test_a_caller_whom_nobody_meets_goes_where_it_likes():
+    mine, others = places(release=None)
     assert mine == ALLOWED
+    assert len(others) == len(ALLOWED) - 1
 
 
 def test_a_helper_that_is_not_kept_apart_is_caught(monkeypatch):
@@ -70,19 +71,18 @@ def test_a_helper_that_is_not_kept_apart_is_caught(monkeypatch):
 
 
 def test_a_helper_keeps_away_from_one_place_after_the_other():
-    seen = []
-
-    def help_out():
-        for cpu in [*sorted(ALLOWED)[:2], min(ALLOWED)]:
-            place = Place(threading.get_native_id(), cpu, ALLOWED - {cpu})
-            with kept_apart(place, first=False):
-                seen.append(os.sched_getaffinity(0) == place.others)
-            os.sched_setaffinity(0, ALLOWED)  # as somebody else might
-
-    helper = threading.Thread(target=help_out)
+    """Before it is woken: it may not get the CPU that it is woken on."""
+    asleep = threading.Event()
+    helper = threading.Thread(target=asleep.wait)
     helper.start()
-    helper.join()
-    assert seen == [True] * 3
+    try:
+        for cpu in [*sorted(ALLOWED)[:2], min(ALLOWED)]:
+            keep_off(Place(threading.get_native_id(), cpu, ALLOWED - {cpu}), [helper.native_id])
+            assert os.sched_getaffinity(helper.native_id) == ALLOWED - {cpu}
+            os.sched_setaffinity(helper.native_id, ALLOWED)  # as somebody else might
+    finally:
+        asleep.set()
+        helper.join()
 
 
 @pytest.mark.parametrize("failing", [0, 1])

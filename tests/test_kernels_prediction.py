@@ -73,6 +73,28 @@ def test_chunks_are_independent(kernel_backend, dtype):
     assert output.tobytes() == expected.tobytes()
 
 
+def test_threads_take_chunk_by_chunk(kernel_backend, dtype):
+    """Each what no other has taken; none, once a sample is not finite."""
+    network = small(dtype)
+    current = network.executor(kernel_backend).prediction()
+    expected, output, taken = np.empty((ROWS, 2), dtype), np.full((ROWS, 2), np.nan, dtype), np.array([CHUNK])
+    assert current.run(network.X, expected, allow_nan=False)
+    with current._plan(network.X, output, False) as plan, current._plan(network.X, output, False) as other:
+        plan[layout.TAKEN] = other[layout.TAKEN] = taken
+        taken += CHUNK  # somebody else does the second
+        assert plan.call("predict_together", 0, ROWS) == 1
+        assert taken[0] >= ROWS
+        assert np.isnan(output[: 2 * CHUNK]).all()
+        assert output[2 * CHUNK :].tobytes() == expected[2 * CHUNK :].tobytes()
+        assert other.call("predict_together", 0, ROWS) == 1  # nothing is left
+        assert np.isnan(output[: 2 * CHUNK]).all()
+        network.X[CHUNK, 1] = np.inf
+        taken[0] = CHUNK
+        assert plan.call("predict_together", 0, ROWS) == 0
+        assert taken[0] >= ROWS
+        assert np.isnan(output[: 2 * CHUNK]).all()
+
+
 def test_plans_are_used_again_and_hold_nothing_meanwhile(kernel_backend, dtype):
     network = small(dtype, 5)
     workspace = Workspace(kernel_backend.library, network.model)

@@ -94,13 +94,14 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(kernel_backend, dtype
     assert executor.parameters.tobytes() == before.tobytes()
 
 
-@pytest.mark.parametrize("name", ["first_lane", "delta_below", "lanes_below"])
+@pytest.mark.parametrize("name", ["first_lane", "rotate", "delta_below", "lanes_below"])
 def test_planted_errors_are_caught(monkeypatch, name):
     level = LEVELS["x86-64-v3"]
     _address.cache_clear()
     namespace = _namespace("float64", level)
     wrong = {
         "first_lane": lambda v: v[1],
+        "rotate": lambda v: v,
         "delta_below": lambda delta, weights, inputs, outputs: delta,
         "lanes_below": lambda n: np.arange(4) < n - 1,
     }

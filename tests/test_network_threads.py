@@ -87,7 +87,7 @@ def test_training_gives_the_same_bits(fast_backend, dtype, sizes, monkeypatch):
 
 
 def test_predictions_give_the_same_bits(fast_backend, dtype, sizes, monkeypatch):
-    monkeypatch.setattr(prediction, "SHARED", 1)
+    share_all_predictions(monkeypatch)
     X, _ = data(2000)
     who = network(fast_backend, dtype=dtype, threads=1)
     expected, out = who.predict(X).tobytes(), np.empty((2000, 3), dtype)
@@ -99,10 +99,20 @@ def test_predictions_give_the_same_bits(fast_backend, dtype, sizes, monkeypatch)
         assert sizes[0] == 2 or fast_backend.name == "compiled"  # whose own threshold is fixed when it is imported
 
 
-def test_large_predictions_are_shared(fast_backend, sizes):
+def share_all_predictions(monkeypatch):
+    """After a chunk, however long the rest takes."""
+    for name, value in {"SHARED": 1, "LOOK": 1, "WORTH": 0.0}.items():
+        monkeypatch.setattr(prediction, name, value)
+
+
+def test_large_predictions_are_shared(fast_backend, sizes, monkeypatch):
     X, _ = data(2000)
     rows = np.resize(X, (-(-prediction.SHARED // 28_000) + 1, 40))
     who = network(fast_backend)
+    monkeypatch.setattr(prediction, "WORTH", 3600.0)
+    who.predict(rows)
+    assert sizes == []  # the rest was not worth it
+    monkeypatch.setattr(prediction, "WORTH", 0.0)
     who.predict(rows)
     assert sizes == [2]
     spoiled = rows.copy()

@@ -1,0 +1,87 @@
+"""Samples of large data are asked for before they are read: those that later steps read, all of them, and no others."""
+
+import numpy as np
+import pytest
+from cases import case
+
+from fastmlp.kernels import layout, simd, training
+from fastmlp.kernels.backends import Backend
+from fastmlp.kernels.interpreted import Interpreted, _address, _namespace
+from fastmlp.kernels.levels import LEVELS
+from fastmlp.kernels.optimizers import SGD
+from fastmlp.kernels.samples import CACHE_LINE
+from fastmlp.kernels.training import Schedule
+
+LEVEL = LEVELS["x86-64-v3"]
+SAMPLES = 70
+FEATURES = 21  # a sample begins in the middle of a cache line, and is longer than one
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The addresses that kernels ask for."""
+    addresses, namespace = [], _namespace("float64", LEVEL)
+    _address.cache_clear()
+    check = namespace["prefetch"]
+    monkeypatch.setitem(namespace, "prefetch", lambda address: addresses.append(address) or check(address))
+    monkeypatch.setattr(training, "FAR", 0)
+    yield addresses
+    _address.cache_clear()
+
+
+def begin(X, network, batch_size, key):
+    executor, state = network.executor(Backend("interpreted", Interpreted(LEVEL))), network.state(SGD())
+    return executor.training(X, network.y, state, Schedule(SGD(0.01), batch_size, 1, key))
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 32, SAMPLES])
+@pytest.mark.parametrize("key", [None, 3])
+@pytest.mark.parametrize("source", ["float64", "float32", "uint8"])
+def test_what_is_asked_for_is_read_some_steps_later(asked, batch_size, key, source):
+    network = case((FEATURES, 3, 1), "tanh", "identity", "mean_squared_error", "float64", SAMPLES)
+    X = (100 * network.X).astype(source)
+    work = begin(X, network, batch_size, key)
+    ahead, row_bytes = max(batch_size, layout.AHEAD), X.strides[0]
+    x, y = (int(work._plan.words[word]) for word in (layout.X, layout.Y))
+    for step in range(work.steps_per_epoch):
+        asked.clear()
+        work.run(step, step + 1)
+        order = range(SAMPLES) if key is None else work._plan._arrays[layout.ORDER].tolist()
+        first = step * batch_size + ahead
+        rows = order[first : first + min(batch_size, SAMPLES - step * batch_size)]
+        lines, targets = set(), set()
+        for row in rows:
+            begins = x + row * row_bytes
+            lines |= {address // CACHE_LINE for address in range(begins, begins + FEATURES * X.itemsize)}
+            targets.add((y + row * 8) // CACHE_LINE)
+        assert {address // CACHE_LINE for address in asked} == lines | targets
+
+
+def test_a_step_that_asks_for_the_wrong_samples_is_caught(asked, monkeypatch):
+    namespace = _namespace("float64", LEVEL)
+    right = namespace["prefetch_samples"]
+    monkeypatch.setitem(namespace, "prefetch_samples", lambda plan, sample, rows: right(plan, sample + 1, rows))
+    with pytest.raises(AssertionError):
+        test_what_is_asked_for_is_read_some_steps_later(asked, 5, 3, "float64")
+
+
+def test_pointers_see_what_leads_out_of_the_data():
+    array = np.zeros(3)
+    with simd.visible([array]):
+        simd.prefetch(array.ctypes.data + 23)
+        with pytest.raises(IndexError):
+            simd.prefetch(array.ctypes.data + 24)
+
+
+@pytest.mark.parametrize("change", ["few", "long", "transposed"])
+def test_nothing_is_asked_for_that_is_near_or_comes_by_itself(asked, monkeypatch, change):
+    network = case((FEATURES, 3, 1), "tanh", "identity", "mean_squared_error", "float64", SAMPLES)
+    X = network.X
+    if change == "few":
+        monkeypatch.setattr(training, "FAR", X.nbytes)
+    elif change == "long":
+        monkeypatch.setattr(training, "SHORT_ROW", FEATURES * 8 - 1)
+    else:
+        X = np.asfortranarray(X)
+    begin(X, network, 5, 3).run(0, 3)
+    assert asked == []
