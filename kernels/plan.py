@@ -1,7 +1,7 @@
 """The plan that kernels take, made from a model and arrays. `layout.py` says what its words mean."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, chain
@@ -34,6 +34,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 READABLE = {np.dtype(name): "uint8" if name == "bool" else name for name in (*SOURCE_DTYPES, "float16", "bool")}
 """How kernels name the number types, in this machine's byte order, that they read where they lie."""
 
+NUMBERS = {name: np.dtype(name) for name in ("float32", "float64")}  # names are slow to look up in NumPy
 NO_SETTINGS = np.zeros(1)  # for functions that do not look there
 
 Predictor = TypeVar("Predictor", bound=Callable[..., Array])
@@ -121,7 +122,8 @@ class Plan:
         self._arrays: dict[int | str, Array] = {}  # by the word that leads there, or by name where layers' records do
         self._kept: list[Array] = []  # what layers' records lead to
         self._others: list[Rank] = []
-        self._records = self._memory[layout.HEADER :].reshape(layers, layout.RECORD)
+        starts = range(layout.HEADER, len(self.words), layout.RECORD)
+        self._records = [self.words[start : start + layout.RECORD] for start in starts]
         self[layout.LAYERS] = layers
         self[layout.BATCH_SIZE] = batch_size
         self[layout.RANKS] = 1
@@ -158,7 +160,7 @@ class Plan:
 
     def read_samples(self, X: Samples) -> None:
         """Take samples from X, (n, features), as it lies in memory."""
-        self[layout.SAMPLES] = len(X)
+        self.words[layout.SAMPLES] = len(X)
         if isinstance(X, SparseRows):
             self._read(X.values[:, np.newaxis], layout.X, layout.X_ROW, layout.X_COLUMN, layout.X_GATHER)
             self[layout.COLUMNS], self[layout.STARTS] = X.columns, X.starts
@@ -257,14 +259,14 @@ class Plan:
 
     def _read(self, values: Array, address: int, row: int, column: int, gather: int) -> None:
         values = readable(values)
-        row_bytes, column_bytes = values.strides
-        size = values.itemsize
         self[address] = values
-        self[row], self[column] = row_bytes // size, column_bytes // size
-        self[gather] = self.library.address(f"gather_{READABLE[values.dtype]}", self.model.dtype)
+        words, size = self.words, values.itemsize
+        row_bytes, column_bytes = values.strides
+        words[row], words[column] = row_bytes // size, column_bytes // size
+        words[gather] = self.library.address(f"gather_{READABLE[values.dtype]}", self.model.dtype)
 
     def _stride(self, columns: int) -> int:
-        return layout.stride(columns, self._lanes, np.dtype(self.model.dtype).itemsize)
+        return layout.stride(columns, self._lanes, NUMBERS[self.model.dtype].itemsize)
 
     def _lay_out_layers(self, batch_size: int) -> None:
         model, canonical, packed = self.model, 0, 0
@@ -285,8 +287,9 @@ class Plan:
             canonical += (inputs + counts[l]) * outputs
             packed += width * (height + counts[l] * normalized)  # these rows are the tail
         self[layout.PACKED_SIZE] = packed
-        self._arrays["activations"] = self._rows_of_layers(self._records[:, layout.ACTIVATIONS], batch_size)
-        self._records[:, layout.WEIGHTED_SUMS] = self._records[:, layout.ACTIVATIONS]
+        self._arrays["activations"] = self._rows_of_layers(self._records, layout.ACTIVATIONS, batch_size)
+        for record in self._records:
+            record[layout.WEIGHTED_SUMS] = record[layout.ACTIVATIONS]
         self._lay_out_settings()
         if model.normalizations:
             self._normalize(model.normalizations, batch_size)
@@ -298,7 +301,7 @@ class Plan:
             record[layout.NORMALIZED] = kind_of(normalization)
             if normalization is None:
                 continue
-            width, rows = int(layer[layout.WIDTH]), batch_size * int(layer[layout.STRIDE])
+            width, rows = layer[layout.WIDTH], batch_size * layer[layout.STRIDE]
             record[layout.TAIL] = layer[layout.PACKED_OFFSET] + width * layer[layout.HEIGHT]
             record[layout.SUMS] = self._keep(rows)
             settings = np.array(settings_of(normalization))
@@ -323,7 +326,8 @@ class Plan:
         numbers = [numbers_of(ACTIVATIONS, activation) for activation in self.model.activations]
         if not any(numbers):
             self._kept.append(NO_SETTINGS)
-            self._records[:, layout.ACTIVATION_SETTINGS] = data_address(NO_SETTINGS)
+            for record in self._records:
+                record[layout.ACTIVATION_SETTINGS] = data_address(NO_SETTINGS)
             return
         settings = np.array([*chain(*numbers), 0.0])  # one more, so that every layer has an address
         self._kept.append(settings)
@@ -331,13 +335,14 @@ class Plan:
         for record, start in zip(self._records, starts, strict=False):
             record[layout.ACTIVATION_SETTINGS] = data_address(settings) + start * settings.itemsize
 
-    def _rows_of_layers(self, addresses: Array, batch_size: int) -> Array:
-        """Room for a row of every layer's outputs for each sample; fills in each layer's address."""
-        rows = self._scratch(batch_size * int(self._records[:, layout.STRIDE].sum()))
+    def _rows_of_layers(self, records: Iterable[Any], word: int, batch_size: int) -> Array:
+        """Room for a row of every layer's outputs for each sample; this word of each record gets its address."""
+        sizes = [batch_size * layer[layout.STRIDE] for layer in self._records]
+        rows = self._scratch(sum(sizes))
         address = data_address(rows)
-        for l, record in enumerate(self._records):
-            addresses[l] = address
-            address += batch_size * int(record[layout.STRIDE]) * rows.itemsize
+        for record, size in zip(records, sizes, strict=True):
+            record[word] = address
+            address += size * rows.itemsize
         return rows
 
     def _feed(self, loss: str | Function, batch_size: int) -> None:
@@ -350,23 +355,23 @@ class Plan:
             last[layout.FORWARD] = last[layout.BACKWARD] = 0
         for record, activation in zip(self._records, model.activations, strict=True):
             if record[layout.BACKWARD] and row_of(ACTIVATIONS, activation).of_sums:
-                record[layout.WEIGHTED_SUMS] = self._keep(batch_size * int(record[layout.STRIDE]))
+                record[layout.WEIGHTED_SUMS] = self._keep(batch_size * record[layout.STRIDE])
         self[layout.LOSS] = self.library.address(kernel_of("loss", loss), model.dtype)
         numbers = numbers_of(LOSSES, loss)
         self[layout.LOSS_SETTINGS] = np.array(numbers) if numbers else NO_SETTINGS
         self[layout.TARGET_COLUMNS] = target_columns(loss, model.sizes[-1])
         self[layout.VALUE_DIVISOR] = self[layout.DELTA_DIVISOR] = divisor(loss, model.sizes[-1])
-        self[layout.TARGETS] = self._scratch(batch_size * int(last[layout.STRIDE]))
-        self._arrays["deltas"] = self._rows_of_layers(self._records[:, layout.DELTA], batch_size)
+        self[layout.TARGETS] = self._scratch(batch_size * last[layout.STRIDE])
+        self._arrays["deltas"] = self._rows_of_layers(self._records, layout.DELTA, batch_size)
         if model.normalizations:
             records = self._arrays[layout.NORMALIZATION].reshape(-1, layout.NORMALIZATION_RECORD)
             for layer, record in zip(self._records, records, strict=True):
                 if record[layout.NORMALIZED] != layout.NOT:
-                    record[layout.NORMALIZED_DELTA] = self._keep(batch_size * int(layer[layout.STRIDE]))
+                    record[layout.NORMALIZED_DELTA] = self._keep(batch_size * layer[layout.STRIDE])
         self[layout.ROW_LOSSES] = np.empty(batch_size)
         if batch_size > 1 and model.sizes[-1] == 1 and self._is_of_vectors(LOSSES, loss):
             self._call_loss_for_vectors(loss)
-        self[layout.TRANSPOSED] = self._scratch(int(self._records[:, layout.WIDTH].max()) * self._panel)
+        self[layout.TRANSPOSED] = self._scratch(max(record[layout.WIDTH] for record in self._records) * self._panel)
         constants = self._scratch(self._panel + 1)
         constants[:-1], constants[-1] = 0, 1
         self[layout.CONSTANTS] = constants
@@ -449,10 +454,10 @@ def alike(array: Array) -> Array:
 
 def scratch(count: int, dtype: str) -> Array:
     """Uninitialised numbers, aligned to 64 bytes."""
-    itemsize = np.dtype(dtype).itemsize
-    memory = np.empty(count * itemsize + 64, np.uint8)
-    start = -data_address(memory) % 64
-    return memory[start : start + count * itemsize].view(dtype)
+    number = NUMBERS[dtype]
+    memory = np.empty(count + 64 // number.itemsize, number)
+    start = -data_address(memory) % 64 // number.itemsize
+    return memory[start : start + count]
 
 
 def readable(values: Array) -> Array:

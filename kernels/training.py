@@ -195,8 +195,8 @@ class TrainingPlan(Plan):
     def _drop(self, probabilities: tuple[float, ...], rows: int) -> None:
         records = np.zeros((len(self._records), layout.DROPOUT_RECORD), np.int64)
         records[:-1, layout.DROPS] = [drops(probability) for probability in probabilities]
-        self._arrays["masks"] = self._rows_of_layers(records[:, layout.MASK], rows)
-        self._arrays["undropped"] = self._rows_of_layers(records[:, layout.UNDROPPED], rows)
+        self._arrays["masks"] = self._rows_of_layers(records, layout.MASK, rows)
+        self._arrays["undropped"] = self._rows_of_layers(records, layout.UNDROPPED, rows)
         for layer, dropout, of_sums in zip(self._records, records, self._of_sums(), strict=True):
             if dropout[layout.DROPS] and layer[layout.BACKWARD] and not of_sums:  # the derivative is one of these
                 layer[layout.WEIGHTED_SUMS] = dropout[layout.UNDROPPED]

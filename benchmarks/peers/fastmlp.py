@@ -21,10 +21,19 @@ def network(workload: Any, backend: str | None = None) -> fastmlp.NeuralNetwork:
 def training(workload: Any, backend: str | None = None) -> dict[str, Job]:
     X, y = workload.data()
     options = {"batch_size": workload.batch_size, "optimizer": workload.optimizer, "shuffle": workload.shuffle}
-    arguments = (X, y, workload.epochs, workload.learning_rate)
-    names = {"arguments": arguments, "options": options, "new": lambda: network(workload, backend)}
+    arguments, made, start = (
+        (X, y, workload.epochs, workload.learning_rate),
+        network(workload, backend),
+        workload.parameters(),
+    )
+
+    def begin() -> None:
+        made.reset_optimizer()
+        made.parameters = start
+
+    names = {"arguments": arguments, "options": options, "network": made, "begin": begin}
     statement = "network.train(*arguments, **options)"
-    return {"": Job(statement, names, "network.parameters", before="network = new()")}
+    return {"": Job(statement, names, "network.parameters", before="begin()")}
 
 
 def prediction(workload: Any, backend: str | None = None) -> dict[str, Job]:

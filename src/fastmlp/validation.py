@@ -311,17 +311,21 @@ def flag(argument: str, value: Any) -> bool:
 
 def numbers(argument: str, value: Any) -> Array:
     """An array of real numbers of any shape, as it lies in memory."""
+    array: Array = value if type(value) is np.ndarray else _as_array(argument, value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{argument} must be an array of real numbers, got dtype {array.dtype}")
+    return array
+
+
+def _as_array(argument: str, value: Any) -> Array:
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{argument} must be an array without a mask, got a masked array")
     if is_sparse(value):
         raise TypeError(f"{argument} must be a dense array, got a sparse one: {argument}.toarray() makes one")
     try:
-        array = np.asarray(value)
+        return np.asarray(value)
     except ValueError:
         raise ValueError(f"{argument} must be a rectangular array of numbers, got {shortened(value)}") from None
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{argument} must be an array of real numbers, got dtype {array.dtype}")
-    return array
 
 
 def is_sparse(value: Any) -> bool:
