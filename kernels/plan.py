@@ -365,9 +365,9 @@ class Plan:
         self._arrays["deltas"] = self._rows_of_layers(self._records, layout.DELTA, batch_size)
         if model.normalizations:
             records = self._arrays[layout.NORMALIZATION].reshape(-1, layout.NORMALIZATION_RECORD)
-            for layer, record in zip(self._records, records, strict=True):
-                if record[layout.NORMALIZED] != layout.NOT:
-                    record[layout.NORMALIZED_DELTA] = self._keep(batch_size * layer[layout.STRIDE])
+            for layer, normalized in zip(self._records, records, strict=True):
+                if normalized[layout.NORMALIZED] != layout.NOT:
+                    normalized[layout.NORMALIZED_DELTA] = self._keep(batch_size * layer[layout.STRIDE])
         self[layout.ROW_LOSSES] = np.empty(batch_size)
         if batch_size > 1 and model.sizes[-1] == 1 and self._is_of_vectors(LOSSES, loss):
             self._call_loss_for_vectors(loss)

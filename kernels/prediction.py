@@ -115,7 +115,7 @@ class Prediction:
 
     def _run_together(self, plan: Plan, X: Samples, output: Array, allow_nan: bool, first: int) -> bool:
         """The same from a sample on, by this thread, with its plan, and those that help it."""
-        taken = np.array([first])
+        taken = np.array([first], np.int64)
 
         def work(rank: int) -> int:
             with nullcontext(plan) if rank == 0 else self._plan(X, output, allow_nan) as own:
