@@ -76,7 +76,7 @@ def call(intptr_t address, int64_t plan, int64_t first, int64_t last):
 
 # --- predictions that skip Python: beyond its kernel, a call costs less than a tenth of a microsecond
 
-# Other threads are let in during kernels of more multiplications than this, which take some tens of microseconds. It
+# Other threads are let in during kernels of more float32 multiplications than this, which take some tens of microseconds. It
 # costs 20 ns to let go of the GIL and take it back when nobody wants it, but milliseconds when a thread that is busy in
 # Python takes it meanwhile.
 cdef double LONG = 1 << 22
@@ -114,7 +114,7 @@ cdef class Seats:
     cdef np.npy_intp features, outputs
     cdef int number
     cdef double work  # multiplications of float32 for a sample
-    cdef double shared  # multiplications that are too many for one thread
+    cdef double shared  # so many of them go the long way, which looks whether to share them
 
     def __cinit__(self, new_plan, model, addresses):
         self.new_plan, self.plans = new_plan, []

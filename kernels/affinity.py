@@ -1,8 +1,8 @@
 """Helpers stay off the CPU of the thread that they help.
 
-Schedulers may wake them there, to wait for a CPU that is at work. Where threads meet many times in a millisecond, and
-who waits for long goes to sleep, they are taken for little work that has room on one CPU: there every meeting costs two
-changes of threads, so that they go on sleeping by turns, and only after some hundredths of a second another CPU is
+A scheduler may wake a helper there, where it waits while that thread is at work. And threads that meet many times in a
+millisecond, of which those that wait go to sleep, look like little work that fits on one CPU: there every meeting costs
+two changes of threads, so that they go on sleeping by turns, and only after some hundredths of a second another CPU is
 tried. Linux lets threads choose.
 """
 
@@ -34,15 +34,22 @@ def place_of_caller(threads: int) -> Place | None:
 
 
 def keep_off(place: Place, helpers: Iterable[int]) -> None:
-    """Keep helpers, by the system's numbers, away from the place of the thread that they are about to help.
+    """Keep helpers, by the system's numbers, away from the place of the thread that they are about to help."""
+    _allow(place.others, helpers)
 
-    Nobody minds where they stay afterwards. A system may forbid it, which is nothing but a matter of speed.
-    """
+
+def let_in(place: Place, helpers: Iterable[int]) -> None:
+    """Let them have that place too, as the thread has nothing to do but to wait for them."""
+    _allow(place.others | {place.cpu}, helpers)
+
+
+def _allow(cpus: frozenset[int], threads: Iterable[int]) -> None:
+    """Let threads have these CPUs. A system may forbid it, which is nothing but a matter of speed."""
     if sys.platform == "linux":
         with suppress(OSError):
-            for helper in helpers:
-                if os.sched_getaffinity(helper) != place.others:
-                    os.sched_setaffinity(helper, place.others)
+            for thread in threads:
+                if os.sched_getaffinity(thread) != cpus:
+                    os.sched_setaffinity(thread, cpus)
 
 
 @contextmanager

@@ -40,9 +40,10 @@ def predict(plan, first, last):
 
 
 def predict_together(plan, _, last):
-    """The same for batches that no other thread has taken: each with a plan of its own, and TAKEN of them all.
+    """The same for batches that no other thread has taken.
 
-    Returns 1, or 0 if it stopped: then there are no more batches for anybody.
+    Threads call it at the same time, each with a plan of its own; TAKEN is one number for all. Returns 1, or 0 if it
+    stopped: then there are no more batches for anybody.
     """
     state, taken = flush_subnormals(), integers(plan[TAKEN])
     going, first = True, fetch_add(taken, 0, plan[BATCH_SIZE])

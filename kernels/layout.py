@@ -138,7 +138,7 @@ PLACES = 32
 # --- places of the numbers at REGULARIZATION; 0: not wanted
 (L1, L2, WEIGHT_DECAY, CLIP_VALUE, CLIP_NORM, MAX_NORM, AVERAGE_DECAY, ALPHA, WISHES) = range(9)
 
-AHEAD = 16  # samples that small networks gather at a time; the fewest between one that is asked for and one read
+AHEAD = 16  # samples that small networks gather at a time
 
 # --- a layer's record
 (

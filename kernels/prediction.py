@@ -14,10 +14,11 @@ from .sparse_rows import Samples, SparseRows
 from .threads import crew, most_threads
 
 CHUNK = 256  # rows at a time where the user sets no batch size
-LOOK = 1 << 22  # float32 multiplications, some tens of microseconds: after them it is known how long the rest takes
-SHARED = 3 << 23  # float32 multiplications, some hundred microseconds: of fewer, the rest is not worth a look
-WORTH = 0.0004  # seconds of work that are worth waking helpers for
-CONVERTED_AT_ONCE = 1 << 17  # numbers of a kind that kernels cannot read: they are copied part by part
+LOOK = 1 << 22  # multiplications, some tens of microseconds: after them it is known how long the rest takes
+SHARED = 3 << 23  # multiplications, some hundred microseconds: of fewer, the rest is not worth a look
+WORTH = 0.0004  # seconds of work that are worth waking a helper for
+OVERHEAD = 50  # multiplications: what a row, or a sparse value, costs beside its own
+CONVERTED_AT_ONCE = 1 << 18  # numbers of a kind that kernels cannot read: they are copied part by part
 
 
 class Workspace:
@@ -56,14 +57,14 @@ def may_stay(X: Array, model: Model) -> bool:
 
 
 def multiplications(model: Model, rows: int = 1, values: int | None = None) -> int:
-    """As many as it takes to predict, of float32: vectors hold half as many float64.
+    """Of float32, as many as take about as long as to predict: vectors hold half as many float64.
 
     values: how many sparse samples have, which alone are wanted in the first layer.
     """
     inputs, outputs = model.sizes[:2]
-    count = rows * model.parameter_count
+    count = rows * (model.parameter_count + OVERHEAD)
     if values is not None:
-        count += (values - rows * inputs) * outputs
+        count += values * (outputs + OVERHEAD) - rows * inputs * outputs
     return count * np.dtype(model.dtype).itemsize // 4
 
 
@@ -103,17 +104,21 @@ class Prediction:
             return self._run_copies(X, output, allow_nan)
         rows = len(X)
         work = multiplications(self.model, rows, int(X.starts[-1] - X.starts[0]) if isinstance(X, SparseRows) else None)
-        first = 0 if self.threads == 1 or work < SHARED else min(rows, CHUNK * max(1, rows * LOOK // (work * CHUNK)))
+        first, seconds = 0, 0.0 if self.threads == 1 or work < SHARED else np.inf
         with self._plan(X, output, allow_nan) as plan:
-            if first > 0:
-                began = time.perf_counter()
+            if seconds > 0.0 and CHUNK * work < SHARED * rows:  # a chunk more or less is not much
+                first, began = CHUNK * max(1, rows * LOOK // (work * CHUNK)), time.perf_counter()
                 if plan.call("predict", 0, first) < first:
                     return False
-                if (time.perf_counter() - began) / first * (rows - first) >= WORTH:
-                    return self._run_together(plan, X, output, allow_nan, first)
-            return plan.call("predict", first, rows) == rows
+                seconds = (time.perf_counter() - began) / first * (rows - first)
+            if seconds < WORTH:
+                return plan.call("predict", first, rows) == rows
+            threads = min(self.threads or sys.maxsize, most_threads(), -(-(rows - first) // CHUNK), 1 + seconds / WORTH)
+            return self._run_together(int(threads), plan, X, output, allow_nan, first)
 
-    def _run_together(self, plan: Plan, X: Samples, output: Array, allow_nan: bool, first: int) -> bool:
+    def _run_together(
+        self, threads: int, plan: Plan, X: Samples, output: Array, allow_nan: bool, first: int
+    ) -> bool:  # fmt: skip
         """The same from a sample on, by this thread, with its plan, and those that help it."""
         taken = np.array([first], np.int64)
 
@@ -122,7 +127,7 @@ class Prediction:
                 own[layout.TAKEN] = taken
                 return own.call("predict_together", 0, len(X))
 
-        with crew(min(self.threads or sys.maxsize, most_threads())) as team:
+        with crew(threads) as team:
             return all(team.run(work))
 
     def _run_copies(self, X: Array, output: Array, allow_nan: bool) -> bool:

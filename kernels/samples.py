@@ -112,8 +112,9 @@ def load_samples(plan, sample, first, rows):
 def prefetch_samples(plan, sample, rows):
     """Have samples from `sample` on, and their targets, brought nearer: a later step reads them.
 
-    Rows of more data than caches hold, in random order, arrive later than a small network has done a step. The rest of
-    long ones, and rows in their order, come without being asked for: CPUs see patterns.
+    Those of more data than caches hold, in random order, arrive later than a small network has done a step. The next
+    batch is asked for, or the one after the next if it is small: small networks gather several at a time. Long samples
+    are not: the CPU sees what comes next.
     """
     stay_apart()
     length = plan[X_ITEM] * layer_record(plan, 0)[FAN_IN]

@@ -101,7 +101,7 @@ def run(plan, first_step, last_step):
         if going:
             if plan[X_ITEM] != 0:
                 begin, end = share_of_rows(plan, rows)
-                prefetch_samples(plan, first + max(batch_size, AHEAD) + begin, end - begin)
+                prefetch_samples(plan, first + max(batch_size, 2 * AHEAD) + begin, end - begin)
             if rows == 1 and alone:
                 if plan[SMALL] != 0 and plan[UPDATE_FIRST] == 0:
                     going = step_on_vectors(plan, epoch, first, number, step == first_step)

@@ -15,10 +15,10 @@ from functools import cache, partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from .affinity import bound, keep_off, place_of_caller
+from .affinity import bound, keep_off, let_in, place_of_caller
 from .errors import require
 
-FAREWELL = 0.1  # seconds that helpers at work get at the interpreter's exit: a kernel runs for about 0.02
+FAREWELL = 0.1  # seconds that helpers at work get at the interpreter's exit: a step's kernel runs for about 0.02
 
 Result = TypeVar("Result")
 
@@ -180,9 +180,9 @@ class Team:
 
         Returns or raises when all have ended: an error of the lowest rank that has one, KeyboardInterrupt too.
 
-        release: of ranks that wait for each other, for which this thread stays on its CPU. Called whenever something
-        fails, by whoever sees it, maybe more than once. Has to make ranks return that wait for another: it may never
-        come, as an interrupt can hit this thread before its work has begun.
+        release: given if ranks wait for each other; this thread then stays on its CPU meanwhile. Called whenever
+        something fails, by whoever sees it, maybe more than once. Has to make ranks return that wait for another: it
+        may never come, as an interrupt can hit this thread before its work has begun.
         """
         if not self._helpers:
             return [work(0)]
@@ -190,8 +190,9 @@ class Team:
         errors: dict[int, BaseException] = {}
         ended: SimpleQueue[int] = SimpleQueue()
         place = place_of_caller(self.size)
+        helpers = [helper.native_id for helper in self._helpers if helper.native_id]
         if place:
-            keep_off(place, [helper.native_id or 0 for helper in self._helpers])
+            keep_off(place, helpers)
 
         def task(rank: int) -> None:
             try:
@@ -208,6 +209,8 @@ class Team:
             for rank, helper in enumerate(self._helpers, 1):
                 helper.tasks.put(partial(task, rank))
             task(0)
+            if place and not release and ended.qsize() < self.size:
+                let_in(place, helpers)
             for _ in range(self.size):
                 ended.get()
         except BaseException:  # a signal's, between two lines

@@ -17,6 +17,7 @@ from .threads import crew
 
 FAR = 1 << 23  # bytes of samples: caches near the CPU hold less
 SHORT_ROW = 1024  # bytes of a sample: of longer ones, most comes without being asked for
+NEAR = 1 << 18  # bytes of a batch: the caches near the CPU have room for it beside other things
 
 
 class Rates(Protocol):
@@ -109,7 +110,7 @@ class TrainingPlan(Plan):
         self.read_samples(X)
         self.read_targets(y)
         self.weigh_samples(weights)
-        self._prefetch()
+        self._prefetch(schedule.batch_size)
         self.losses = self[layout.LOSSES] = np.zeros(schedule.epochs)
         words = self.words
         words[layout.SMALL] = self._small and weights is None
@@ -145,11 +146,12 @@ class TrainingPlan(Plan):
         for slot, packed in enumerate(self._packed_state):
             self.pack(state[slot], packed)
 
-    def _prefetch(self) -> None:
+    def _prefetch(self, batch_size: int) -> None:
         """Ask for samples before they are read, if it pays."""
         X, y = self._arrays[layout.X], self._arrays[layout.Y]
-        far = X.nbytes > FAR and X.strides[1] == X.itemsize and X[0].nbytes <= SHORT_ROW and self.nonzeros is None
-        self.words[layout.X_ITEM], self.words[layout.Y_ITEM] = far * X.itemsize, far * y.itemsize
+        pays = X.nbytes > FAR and X.strides[1] == X.itemsize and self.nonzeros is None
+        pays = pays and X[0].nbytes <= min(SHORT_ROW, NEAR // batch_size)
+        self.words[layout.X_ITEM], self.words[layout.Y_ITEM] = pays * X.itemsize, pays * y.itemsize
 
     def pack_parameters(self) -> None:
         """Begin, or go on, from the parameters as they are."""

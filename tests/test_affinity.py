@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -32,7 +33,10 @@ def nothing():
 
 
 def places(count=2, release=nothing):
-    """The CPUs on which each rank may be while all work."""
+    """The CPUs on which each rank may be while all work. Helpers of earlier works go where they like before."""
+    with suppress(OSError):
+        for helper in threads._helpers:
+            os.sched_setaffinity(helper.native_id, ALLOWED)
     together = threading.Barrier(count)
 
     def work(rank):
@@ -83,6 +87,39 @@ def test_a_helper_keeps_away_from_one_place_after_the_other():
     finally:
         asleep.set()
         helper.join()
+
+
+def test_helpers_are_kept_off_before_they_are_woken(monkeypatch):
+    events = []
+
+    class Tasks:
+        def __init__(self, tasks):
+            self.tasks, self.get = tasks, tasks.get
+
+        def put(self, task):
+            events.append("woken")
+            self.tasks.put(task)
+
+    monkeypatch.setattr(threads, "keep_off", lambda place, helpers: events.append("kept off"))
+    with threads.crew(2) as team:
+        monkeypatch.setattr(team._helpers[0], "tasks", Tasks(team._helpers[0].tasks))
+        team.run(lambda rank: rank)
+    assert events == ["kept off", "woken"]
+
+
+def test_a_caller_that_waits_leaves_its_cpu_to_helpers():
+    """If they do not meet it: then it is not long."""
+    seen = []
+
+    def work(rank):
+        patience = time.monotonic() + 60
+        while rank == 1 and os.sched_getaffinity(0) != ALLOWED and time.monotonic() < patience:
+            time.sleep(0.001)
+        seen.append(os.sched_getaffinity(0))
+
+    with threads.crew(2) as team:
+        team.run(work)
+    assert seen == [ALLOWED] * 2
 
 
 @pytest.mark.parametrize("failing", [0, 1])

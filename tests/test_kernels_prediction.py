@@ -77,7 +77,7 @@ def test_threads_take_chunk_by_chunk(kernel_backend, dtype):
     """Each what no other has taken; none, once a sample is not finite."""
     network = small(dtype)
     current = network.executor(kernel_backend).prediction()
-    expected, output, taken = np.empty((ROWS, 2), dtype), np.full((ROWS, 2), np.nan, dtype), np.array([CHUNK])
+    expected, output, taken = np.empty((ROWS, 2), dtype), np.full((ROWS, 2), np.nan, dtype), np.array([CHUNK], np.int64)
     assert current.run(network.X, expected, allow_nan=False)
     with current._plan(network.X, output, False) as plan, current._plan(network.X, output, False) as other:
         plan[layout.TAKEN] = other[layout.TAKEN] = taken

@@ -1,4 +1,4 @@
-"""Samples of large data are asked for before they are read: those that later steps read, all of them, and no others."""
+"""Samples of large data, and where their targets begin, are asked for before they are read: they, and no others."""
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from fastmlp.kernels.training import Schedule
 LEVEL = LEVELS["x86-64-v3"]
 SAMPLES = 70
 FEATURES = 21  # a sample begins in the middle of a cache line, and is longer than one
+TINY = 3  # so few that a small network takes its own way
 
 
 @pytest.fixture
@@ -25,6 +26,7 @@ def asked(monkeypatch):
     check = namespace["prefetch"]
     monkeypatch.setitem(namespace, "prefetch", lambda address: addresses.append(address) or check(address))
     monkeypatch.setattr(training, "FAR", 0)
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "2")
     yield addresses
     _address.cache_clear()
 
@@ -34,27 +36,42 @@ def begin(X, network, batch_size, key):
     return executor.training(X, network.y, state, Schedule(SGD(0.01), batch_size, 1, key))
 
 
-@pytest.mark.parametrize("batch_size", [1, 5, 32, SAMPLES])
-@pytest.mark.parametrize("key", [None, 3])
-@pytest.mark.parametrize("source", ["float64", "float32", "uint8"])
-def test_what_is_asked_for_is_read_some_steps_later(asked, batch_size, key, source):
-    network = case((FEATURES, 3, 1), "tanh", "identity", "mean_squared_error", "float64", SAMPLES)
+def check(asked, batch_size, key, source, features=FEATURES, threads=None):
+    network = case((features, 3, 1), "tanh", "identity", "mean_squared_error", "float64", SAMPLES)
     X = (100 * network.X).astype(source)
     work = begin(X, network, batch_size, key)
-    ahead, row_bytes = max(batch_size, layout.AHEAD), X.strides[0]
-    x, y = (int(work._plan.words[word]) for word in (layout.X, layout.Y))
+    assert work._plan.words[layout.SMALL] == (features == TINY and batch_size == 1)
+    ahead, row_bytes = max(batch_size, 2 * layout.AHEAD), X.strides[0]
+    x, y = (work._plan.words[word] for word in (layout.X, layout.Y))
     for step in range(work.steps_per_epoch):
         asked.clear()
-        work.run(step, step + 1)
+        work.run(step, step + 1, threads)
         order = range(SAMPLES) if key is None else work._plan._arrays[layout.ORDER].tolist()
         first = step * batch_size + ahead
         rows = order[first : first + min(batch_size, SAMPLES - step * batch_size)]
         lines, targets = set(), set()
         for row in rows:
             begins = x + row * row_bytes
-            lines |= {address // CACHE_LINE for address in range(begins, begins + FEATURES * X.itemsize)}
+            lines |= {address // CACHE_LINE for address in range(begins, begins + features * X.itemsize)}
             targets.add((y + row * 8) // CACHE_LINE)
         assert {address // CACHE_LINE for address in asked} == lines | targets
+    return work
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 32, SAMPLES])
+@pytest.mark.parametrize("key", [None, 3])
+@pytest.mark.parametrize("source", ["float64", "float32", "uint8"])
+def test_what_a_later_step_reads_is_asked_for(asked, batch_size, key, source):
+    check(asked, batch_size, key, source)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_small_networks_ask_before_they_gather(asked, batch_size):
+    check(asked, batch_size, 3, "float64", TINY)
+
+
+def test_threads_ask_for_their_shares(asked):
+    assert check(asked, 32, 3, "float64", threads=2).threads == 2
 
 
 def test_a_step_that_asks_for_the_wrong_samples_is_caught(asked, monkeypatch):
@@ -62,7 +79,7 @@ def test_a_step_that_asks_for_the_wrong_samples_is_caught(asked, monkeypatch):
     right = namespace["prefetch_samples"]
     monkeypatch.setitem(namespace, "prefetch_samples", lambda plan, sample, rows: right(plan, sample + 1, rows))
     with pytest.raises(AssertionError):
-        test_what_is_asked_for_is_read_some_steps_later(asked, 5, 3, "float64")
+        check(asked, 5, 3, "float64")
 
 
 def test_pointers_see_what_leads_out_of_the_data():
@@ -73,7 +90,7 @@ def test_pointers_see_what_leads_out_of_the_data():
             simd.prefetch(array.ctypes.data + 24)
 
 
-@pytest.mark.parametrize("change", ["few", "long", "transposed"])
+@pytest.mark.parametrize("change", ["few", "long", "large batch", "transposed"])
 def test_nothing_is_asked_for_that_is_near_or_comes_by_itself(asked, monkeypatch, change):
     network = case((FEATURES, 3, 1), "tanh", "identity", "mean_squared_error", "float64", SAMPLES)
     X = network.X
@@ -81,6 +98,8 @@ def test_nothing_is_asked_for_that_is_near_or_comes_by_itself(asked, monkeypatch
         monkeypatch.setattr(training, "FAR", X.nbytes)
     elif change == "long":
         monkeypatch.setattr(training, "SHORT_ROW", FEATURES * 8 - 1)
+    elif change == "large batch":
+        monkeypatch.setattr(training, "NEAR", 5 * FEATURES * 8 - 1)
     else:
         X = np.asfortranarray(X)
     begin(X, network, 5, 3).run(0, 3)

@@ -18,6 +18,7 @@ from test_kernels_memory import poison
 from test_memory import peak
 
 import fastmlp
+from fastmlp.kernels import prediction, threads
 from fastmlp.kernels.backends import Backend
 from fastmlp.kernels.executor import CHUNK
 from fastmlp.kernels.interpreted import Interpreted
@@ -230,8 +231,8 @@ def test_work_is_that_of_the_values():
     """Threads share what is worth it: 5 values times 9 neurons, and 3 rows times 9 biases and 20 others."""
     for dtype, each in (("float32", 1), ("float64", 2)):
         model = case((1000, 9, 2), "tanh", "identity", "mean_squared_error", dtype, 1).model
-        assert multiplications(model, 3, 5) == each * (5 * 9 + 3 * (9 + 20))
-        assert multiplications(model, 3) == each * 3 * (1001 * 9 + 20)
+        assert multiplications(model, 3, 5) == each * (5 * (9 + 50) + 3 * (9 + 20 + 50))
+        assert multiplications(model, 3) == each * 3 * (1001 * 9 + 20 + 50)
 
 
 # --- SciPy's matrices and arrays
@@ -301,7 +302,15 @@ def test_threads_predict_the_same(sparse, fast_backend, monkeypatch):
     X = matrix(sparse, samples=20_000, features=2000)
     predictions = [made(fast_backend.name, sizes=(2000, 20, 2)) for _ in range(2)]
     predictions[0].threads = 1
-    assert predictions[0].predict(X).tobytes() == predictions[1].predict(X).tobytes()
+    teams, run = [], threads.Team.run
+    monkeypatch.setattr(threads.Team, "run", lambda team, *rest: teams.append(team.size) or run(team, *rest))
+    monkeypatch.setattr(prediction, "SHARED", 1 << 20)
+    monkeypatch.setattr(prediction, "WORTH", 1e-9)
+    expected = predictions[0].predict(X)
+    assert teams == []
+    assert predictions[1].predict(X).tobytes() == expected.tobytes()
+    assert predictions[1].predict(X[5000:]).tobytes() == expected[5000:].tobytes()
+    assert teams == [2, 2]
 
 
 def test_memory_is_that_of_the_values(sparse, fast_backend):

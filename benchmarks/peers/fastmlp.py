@@ -21,11 +21,8 @@ def network(workload: Any, backend: str | None = None) -> fastmlp.NeuralNetwork:
 def training(workload: Any, backend: str | None = None) -> dict[str, Job]:
     X, y = workload.data()
     options = {"batch_size": workload.batch_size, "optimizer": workload.optimizer, "shuffle": workload.shuffle}
-    arguments, made, start = (
-        (X, y, workload.epochs, workload.learning_rate),
-        network(workload, backend),
-        workload.parameters(),
-    )
+    arguments = (X, y, workload.epochs, workload.learning_rate)
+    made, start = network(workload, backend), workload.parameters()
 
     def begin() -> None:
         made.reset_optimizer()
