@@ -2,6 +2,7 @@
 
     python benchmarks/compare.py                            the goals, 9 rounds: some 20 minutes
     python benchmarks/compare.py --shapes                   other shapes
+    python benchmarks/compare.py --drawn 1                  shapes drawn at random, by this seed
     python benchmarks/compare.py --jobs "train 64" 784-128  jobs whose names contain one of these
     python benchmarks/compare.py --peers jax --rounds 3
 
@@ -17,6 +18,7 @@ from dataclasses import replace
 import report
 from agreement import Agreement, Children, compare, pairs
 from children import Child, ChildError
+from drawn import drawn
 from peers import INSTALL, OURS, PEERS, Peer
 from workloads import ROWS, SHAPES, Row
 
@@ -26,7 +28,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--jobs", nargs="+", default=[""], help="parts of names of jobs")
     parser.add_argument("--peers", nargs="+", choices=[peer.module for peer in PEERS], help="default: all installed")
-    parser.add_argument("--shapes", action="store_true", help="other shapes than those with goals")
+    tables = parser.add_mutually_exclusive_group()
+    tables.add_argument("--shapes", action="store_true", help="other shapes than those with goals")
+    tables.add_argument("--drawn", type=int, metavar="SEED", help="shapes drawn at random")
     parser.add_argument("--shuffle", action="store_true", help="a new order of the samples in every epoch, for all")
     check = "compare what the sides compute with NumPy's float64 first"
     parser.add_argument("--check", action=argparse.BooleanOptionalAction, default=True, help=check)
@@ -34,7 +38,7 @@ def parsed() -> argparse.Namespace:
 
 
 def chosen_rows(options: argparse.Namespace) -> list[Row]:
-    table = SHAPES if options.shapes else ROWS
+    table = SHAPES if options.shapes else ROWS if options.drawn is None else drawn(options.drawn)
     rows = [row for row in table if any(part.lower() in str(row).lower() for part in options.jobs)]
     if not rows:
         sys.exit("--jobs must be parts of these names:\n" + "\n".join(map(str, table)))
