@@ -76,9 +76,9 @@ def call(intptr_t address, int64_t plan, int64_t first, int64_t last):
 
 # --- predictions that skip Python: beyond its kernel, a call costs less than a tenth of a microsecond
 
-# Other threads are let in during kernels of more float32 multiplications than this, which take some tens of microseconds. It
-# costs 20 ns to let go of the GIL and take it back when nobody wants it, but milliseconds when a thread that is busy in
-# Python takes it meanwhile.
+# Other threads are let in during kernels of more float32 multiplications than this, which take some tens of
+# microseconds. It costs 20 ns to let go of the GIL and take it back when nobody wants it, but milliseconds when a
+# thread that is busy in Python takes it meanwhile.
 cdef double LONG = 1 << 22
 
 cdef int PACKED = layout.PACKED, OUTPUT = layout.OUTPUT, BATCH_SIZE = layout.BATCH_SIZE
@@ -122,7 +122,8 @@ cdef class Seats:
         self.gather_float = addresses["gather_float32", model.dtype]
         self.gather_double = addresses["gather_float64", model.dtype]
         self.features, self.outputs = model.sizes[0], model.sizes[-1]
-        from .prediction import SHARED, multiplications  # here: it is imported after `plan.py`, which takes `data_address`
+        # here, since it is imported after `plan.py`, which takes `data_address`
+        from .prediction import SHARED, multiplications
 
         self.work, self.shared = multiplications(model), SHARED
         self.number = np.NPY_FLOAT if model.dtype == "float32" else np.NPY_DOUBLE

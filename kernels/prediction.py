@@ -106,7 +106,7 @@ class Prediction:
         work = multiplications(self.model, rows, int(X.starts[-1] - X.starts[0]) if isinstance(X, SparseRows) else None)
         first, seconds = 0, 0.0 if self.threads == 1 or work < SHARED else np.inf
         with self._plan(X, output, allow_nan) as plan:
-            if seconds > 0.0 and CHUNK * work < SHARED * rows:  # a chunk more or less is not much
+            if seconds > 0.0 and CHUNK * work < SHARED * rows:  # else a single chunk is worth it
                 first, began = CHUNK * max(1, rows * LOOK // (work * CHUNK)), time.perf_counter()
                 if plan.call("predict", 0, first) < first:
                     return False

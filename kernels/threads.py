@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from .affinity import bound, keep_off, let_in, place_of_caller
 from .errors import require
 
-FAREWELL = 0.1  # seconds that helpers at work get at the interpreter's exit: a step's kernel runs for about 0.02
+FAREWELL = 0.1  # seconds that helpers at work get at the interpreter's exit: a stretch of training takes about 0.02
 
 Result = TypeVar("Result")
 

@@ -107,9 +107,15 @@ def test_helpers_are_kept_off_before_they_are_woken(monkeypatch):
     assert events == ["kept off", "woken"]
 
 
-def test_a_caller_that_waits_leaves_its_cpu_to_helpers():
-    """If they do not meet it: then it is not long."""
-    seen = []
+def test_a_caller_that_waits_leaves_its_cpu_to_helpers(monkeypatch):
+    """Where nobody meets it; until then they are kept off."""
+    seen, before, let_in = [], [], threads.let_in
+
+    def observed(place, helpers):
+        before.extend(len(os.sched_getaffinity(helper)) for helper in helpers)
+        let_in(place, helpers)
+
+    monkeypatch.setattr(threads, "let_in", observed)
 
     def work(rank):
         patience = time.monotonic() + 60
@@ -119,6 +125,7 @@ def test_a_caller_that_waits_leaves_its_cpu_to_helpers():
 
     with threads.crew(2) as team:
         team.run(work)
+    assert before == [len(ALLOWED) - 1]
     assert seen == [ALLOWED] * 2
 
 
