@@ -22,6 +22,8 @@ from .layout import (
     RANKS,
     RATES,
     RATES_FIRST,
+    RESTS,
+    RUNS,
     SETTINGS,
     SETTINGS_STRIDE,
     SINGLE,
@@ -39,9 +41,11 @@ from .matvec import panel_gradient_of_row
 from .normalized import tail_gradient
 from .packing import clear
 from .ranks import share_of_panel
-from .simd import PANEL, at, call, doubles, quotient, reals
+from .samples import prefetch_lines, what_comes_next
+from .simd import PANEL, at, call, doubles, integers, quotient, reals
 from .single import single_gradient
 from .sparse import sparse_gradient
+from .zeros import find_runs_of_gradient, gradient_of_run, gradient_of_runs, run_within
 
 
 def gradient_of_part(plan, l, column, first, last, rows, adding, target):
@@ -68,8 +72,11 @@ def product_of_part(plan, l, column, first, last, rows, adding, target):
         )
     elif rows == 1 and not adding:
         panel_gradient_of_row(reals(a), delta, w, first, last, target)
+    elif l == 0 and plan[RUNS] != 0 and rows > 1:
+        gradient_of_runs(plan, column, first, last, rows, adding, target)
     else:
-        panel_gradient(rows, reals(a), a_stride, delta, stride, w, first, last, reals(plan[CONSTANTS]), adding, target)
+        constants = reals(plan[CONSTANTS])
+        panel_gradient(rows, reals(a), a_stride, delta, stride, w, first, last, constants, adding, target, 0)
 
 
 def gradient_of_layers(plan, rows, adding):
@@ -90,18 +97,49 @@ def descend(plan, l, rows):
     layer = layer_record(plan, l)
     width, height = layer[WIDTH], layer[HEIGHT]
     part = reals(plan[PART])
-    for column in range(0, width, PANEL):
-        first, last = share_of_panel(plan, column, width, height)
-        if first < last:
-            w = panel_width(column, width)
-            gradient_of_part(plan, l, column, first, last, rows, False, part)
-            update(plan, layer[PACKED_OFFSET] + column * height + first * w, part, (last - first) * w)
+    if l == 0 and plan[RUNS] != 0 and rows > 1:
+        descend_in_runs(plan, rows)
+    else:
+        for column in range(0, width, PANEL):
+            first, last = share_of_panel(plan, column, width, height)
+            if first < last:
+                w = panel_width(column, width)
+                gradient_of_part(plan, l, column, first, last, rows, False, part)
+                update(plan, layer[PACKED_OFFSET] + column * height + first * w, part, (last - first) * w)
     if is_normalized(plan, l) and takes_layer(plan, l):
         for column in range(0, width, PANEL):
             w, biases = panel_width(column, width), normalization_record(plan, l)[TAIL] + column
             tail_gradient(plan, l, column, w, rows, False, part, at(part, w))
             update(plan, biases, part, w)
             update(plan, biases + width, at(part, w), w)
+
+
+def descend_in_runs(plan, rows):
+    """The same for the first layer, run by run: a run's gradient is in the L1 cache when its step is taken."""
+    find_runs_of_gradient(plan, rows)
+    layer, part = layer_record(plan, 0), reals(plan[PART])
+    width, height = layer[WIDTH], layer[HEIGHT]
+    sample, until, lines, due = what_comes_next(plan, rows)
+    line = 0
+    for column in range(0, width, PANEL):
+        first, last = share_of_panel(plan, column, width, height)
+        w, start = panel_width(column, width), layer[PACKED_OFFSET] + column * height
+        for r in range(-1, integers(plan[RUNS])[0] + 1):
+            gap, begin, end = run_within(plan, r, first, last)
+            if gap < begin and plan[RESTS] == 0:
+                clear(part, (begin - gap) * w)
+                update(plan, start + gap * w, part, (begin - gap) * w)
+            if begin < end and not (r < 0 and is_normalized(plan, 0)):
+                gradient_of_run(plan, column, begin, end, rows, False, part)
+                update(plan, start + begin * w, part, (end - begin) * w)
+            asked = (end - gap) * due
+            while asked > 0 and sample < until:
+                count = min(asked, lines - line)
+                prefetch_lines(plan, sample, line, count)
+                asked -= count
+                line += count
+                if line == lines:
+                    sample, line = sample + 1, 0
 
 
 def takes_layer(plan, l):

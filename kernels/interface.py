@@ -42,6 +42,7 @@ from . import (
     steps,
     twister,
     weighting,
+    zeros,
 )
 from .activations import ACTIVATIONS
 from .losses import LOSSES
@@ -62,6 +63,7 @@ MODULES = (
     packing,
     sparse,
     samples,
+    zeros,
     descent,
     regularized,
     weighting,

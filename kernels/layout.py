@@ -74,6 +74,7 @@ from .simd import (
     STATE,  # address of the optimizer's packed vectors, one after the other
     OPTIMIZER,  # address of its update function
     PREPARE,  # address of the function that prepares an update; 0: there is none
+    RESTS,  # 1: it changes nothing where the gradient is zero
     SETTINGS,  # own: address of float64: the learning rate, the optimizer's own, and what `PREPARE` leaves
     SETTINGS_STRIDE,  # numbers from one layer's settings to the next; 0: all have the same
     RATES,  # address of float64: the learning rates of updates RATES_FIRST, RATES_FIRST + 1, ...; 0: as in SETTINGS
@@ -117,6 +118,7 @@ from .simd import (
     ROW_LOSSES,  # address of float64[BATCH_SIZE]
     TRANSPOSED,  # own: address of real[widest layer, PANEL]
     CONSTANTS,  # address of real[PANEL + 1]: zeros, then a one
+    RUNS,  # own: address of int64 for the batch's columns that are not zero: see `zeros.py`; 0: all are taken
     # ranks
     RANK,  # own
     RANKS,
@@ -125,7 +127,7 @@ from .simd import (
     SYSTEM_CALL,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
     FUTEX,  # the number of Linux's system call of this name, which is its first argument; 0: it takes none
     HEADER,  # words in a header
-) = range(84)
+) = range(86)
 
 # --- places where ranks meet, a cache line apart
 ARRIVALS = 0  # how often a rank has come to a meeting

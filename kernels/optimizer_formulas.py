@@ -287,12 +287,13 @@ class Formula:
     slots: tuple[str, ...] = ()  # names of the vectors of its state
     prepare: Callable[..., None] | None = None
     prepared: int = 0  # numbers that `prepare` leaves
+    rests: bool = False  # whether it changes nothing where the gradient is zero
 
 
 _MOMENTS = ("first_moment", "second_moment")
 _MEANS = "m = beta1 * m + (1 - beta1) * g; v = beta2 * v + (1 - beta2) * g^2; "
 _TABLE = (
-    Formula("sgd", sgd, "w -= learning_rate * g"),
+    Formula("sgd", sgd, "w -= learning_rate * g", rests=True),
     Formula("momentum", momentum, "v = momentum * v + g; w -= learning_rate * v", ("velocity",)),
     Formula(
         "nesterov", nesterov, "v = momentum * v + g; w -= learning_rate * (g + momentum * v)", ("velocity",),
@@ -342,7 +343,7 @@ _TABLE = (
         "v = alpha * v + (1 - alpha) * g^2; u = momentum * u + g / (sqrt(v) + epsilon); w -= learning_rate * u",
         ("squares", "velocity"),
     ),
-    Formula("adagrad", adagrad, "v += g^2; w -= learning_rate * g / (sqrt(v) + epsilon)", ("squares",)),
+    Formula("adagrad", adagrad, "v += g^2; w -= learning_rate * g / (sqrt(v) + epsilon)", ("squares",), rests=True),
     Formula(
         "adadelta", adadelta,
         "v = rho * v + (1 - rho) * g^2; s = sqrt(u + epsilon) / sqrt(v + epsilon) * g; "

@@ -34,7 +34,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 READABLE = {np.dtype(name): "uint8" if name == "bool" else name for name in (*SOURCE_DTYPES, "float16", "bool")}
 """How kernels name the number types, in this machine's byte order, that they read where they lie."""
 
-NUMBERS = {name: np.dtype(name) for name in ("float32", "float64")}  # names are slow to look up in NumPy
+NUMBERS = {name: np.dtype(name) for name in ("float32", "float64", "int64")}  # names are slow to look up in NumPy
 NO_SETTINGS = np.zeros(1)  # for functions that do not look there
 
 Predictor = TypeVar("Predictor", bound=Callable[..., Array])
@@ -186,6 +186,7 @@ class Plan:
         """Make the optimizer's steps."""
         formula, dtype = optimizer.formula, self.model.dtype
         self[layout.OPTIMIZER] = self.library.address(f"optimizer_{formula.name}", dtype)
+        self[layout.RESTS] = formula.rests
         if formula.prepare is not None:
             self[layout.PREPARE] = self.library.address(f"prepare_{formula.name}", dtype)
         self._settings = np.zeros((len(self._records), len(optimizer.settings()) + formula.prepared))
@@ -422,7 +423,7 @@ def room(X: Samples, batch_size: int) -> int | None:
 class Rank:
     """A plan's copy for another thread, with memory of its own."""
 
-    OWN = (layout.PART, layout.SETTINGS, layout.TRANSPOSED, layout.BATCH_STATISTICS, layout.INPUTS)
+    OWN = (layout.PART, layout.SETTINGS, layout.TRANSPOSED, layout.BATCH_STATISTICS, layout.INPUTS, layout.RUNS)
 
     def __init__(self, plan: Plan, rank: int) -> None:
         self.model, self._plan, self._rank = plan.model, plan, rank

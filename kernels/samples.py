@@ -4,14 +4,19 @@ from .elementary import FRACTION_BITS, INTEGER
 from .layout import (
     COLUMNS,
     FAN_IN,
+    FIRST_LAYER_SHARED,
+    HEIGHT,
     INPUTS,
     INPUTS_STRIDE,
     LAYERS,
     ORDER,
+    POSITION,
+    RANKS,
     SAMPLES,
     STRIDE,
     TARGET_COLUMNS,
     TARGETS,
+    WIDTH,
     X_COLUMN,
     X_GATHER,
     X_ITEM,
@@ -24,8 +29,10 @@ from .layout import (
     Y,
     layer_record,
 )
+from .ranks import share_of_rows
 from .simd import (
     LANES,
+    PANEL,
     at,
     call,
     from_bits,
@@ -33,6 +40,7 @@ from .simd import (
     load,
     load_first,
     prefetch,
+    quotient,
     real,
     reals,
     select,
@@ -44,6 +52,7 @@ from .simd import (
 from .sparse import load_sparse
 
 CACHE_LINE = 64  # bytes
+SHORT_ROW = 1024  # bytes of a sample: those of a whole batch may be asked for at once
 
 # `source` is a pointer to numbers of any type
 
@@ -113,20 +122,52 @@ def prefetch_samples(plan, sample, rows):
     """Have samples from `sample` on, and their targets, brought nearer: a later step reads them.
 
     Those of more data than caches hold, in random order, arrive later than a small network has done a step. The next
-    batch is asked for, or the one after the next if it is small: small networks gather several at a time. Long samples
-    are not: the CPU sees what comes next.
+    batch is asked for, or the one after the next if it is small: small networks gather several at a time. Of long
+    samples, memory would not take so many requests at once: see `what_comes_next`.
     """
     stay_apart()
     length = plan[X_ITEM] * layer_record(plan, 0)[FAN_IN]
+    if length > SHORT_ROW:
+        return
     for i in range(sample, min(sample + rows, plan[SAMPLES])):
         row = i
         if plan[ORDER] != 0:
             row = integers(plan[ORDER])[i]
-        x = plan[X] + row * plan[X_ROW] * plan[X_ITEM]
-        for offset in range(0, length, CACHE_LINE):
-            prefetch(x + offset)
-        prefetch(x + length - 1)
+        prefetch_lines(plan, i, 0, cache_lines(length))
         prefetch(plan[Y] + row * plan[Y_ROW] * plan[Y_ITEM])
+
+
+def cache_lines(length):
+    """How many addresses, a cache line apart, and that of the last byte, are in all cache lines of a sample."""
+    return quotient(length + CACHE_LINE - 2, CACHE_LINE) + 1
+
+
+def prefetch_lines(plan, i, first, count):
+    """So many cache lines of the sample at place i, from one of them on."""
+    row = i
+    if plan[ORDER] != 0:
+        row = integers(plan[ORDER])[i]
+    x, end = plan[X] + row * plan[X_ROW] * plan[X_ITEM], plan[X_ITEM] * layer_record(plan, 0)[FAN_IN] - 1
+    for line in range(first, first + count):
+        prefetch(x + min(line * CACHE_LINE, end))
+
+
+def what_comes_next(plan, rows):
+    """Which samples, from one to before another, this rank may ask for while it sums the gradient of `rows`, if long.
+
+    Also how many cache lines each has, and how many of all are due for each row of its share of panels.
+    """
+    layer = layer_record(plan, 0)
+    length = plan[X_ITEM] * layer[FAN_IN]
+    if length <= SHORT_ROW:
+        return 0, 0, 1, 0
+    first, last = 0, rows
+    if plan[FIRST_LAYER_SHARED] == 0:
+        first, last = share_of_rows(plan, rows)
+    sample, lines = plan[POSITION] + rows, cache_lines(length)
+    rows_of_panels = quotient(layer[WIDTH] + PANEL - 1, PANEL) * layer[HEIGHT]
+    due = quotient((last - first) * lines * plan[RANKS], rows_of_panels) + 1
+    return sample + first, min(sample + last, plan[SAMPLES]), lines, due
 
 
 def load_targets(plan, sample, first, rows):

@@ -19,6 +19,9 @@ from .layout import (
     INPUTS_STRIDE,
     PACKED,
     PACKED_OFFSET,
+    RANK,
+    RANKS,
+    RUNS,
     SINGLE,
     STRIDE,
     TRANSPOSED,
@@ -30,14 +33,19 @@ from .layout import (
 from .matmul import panel_of_input_gradient, panel_sums
 from .ranks import share_of_panel
 from .samples import load_samples
-from .simd import PANEL, at, call, doubles, reals, stay_apart
+from .simd import PANEL, at, call, doubles, quotient, reals, stay_apart
 from .single import input_gradient_of_single
+from .zeros import find_runs
 
 
 def forward_first_layer(plan, sample, rows):
     """Load the batch that begins with this sample; the activations of this rank's neurons."""
     stay_apart()
-    load_samples(plan, sample, 0, rows)
+    begin = quotient(rows * plan[RANK], plan[RANKS])  # not all with the same: whoever comes later finds it near
+    load_samples(plan, sample + begin, begin, rows - begin)
+    load_samples(plan, sample, 0, begin)
+    if plan[RUNS] != 0:
+        find_runs(plan, 0, rows)
     layer = layer_record(plan, 0)
     inputs, outputs, width, stride = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH], layer[STRIDE]
     x_stride = plan[INPUTS_STRIDE]
@@ -47,7 +55,7 @@ def forward_first_layer(plan, sample, rows):
             w, place = panel_width(column, width), first * stride + column
             x, z = at(reals(plan[INPUTS]), first * x_stride), at(reals(layer[WEIGHTED_SUMS]), place)
             panel = at(reals(plan[PACKED]), layer[PACKED_OFFSET] + column * layer[HEIGHT])
-            panel_sums(last - first, x, x_stride, panel, inputs, w, z, stride)
+            panel_sums(last - first, x, x_stride, panel, inputs, w, z, stride, plan[RUNS])
             if layer[FORWARD] != 0:
                 a, settings = at(reals(layer[ACTIVATIONS]), place), doubles(layer[ACTIVATION_SETTINGS])
                 call_by_rows(layer[FORWARD], z, a, last - first, min(w, outputs - column), w, stride, settings)

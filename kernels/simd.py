@@ -341,17 +341,20 @@ def stay_apart():
     """The function that calls this is not to be merged into its callers: it is rarely called, or large."""
 
 
-def tile(vectors, rows, depth, a, a_row, a_column, b, b_row, c, c_row, start, start_row):
+def tile(vectors, rows, depth, runs, a, a_row, a_column, b, b_row, c, c_row, start, start_row):
     """c = start + a @ b for at most TILE_ROWS rows and vectors * LANES columns, all sums in registers.
 
     a[i, k] = a[i * a_row + k * a_column];  b, c and start have contiguous rows of vectors * LANES numbers at the given
-    row strides, aligned to a vector. start_row = 0 starts every row from the same numbers: a bias.
+    row strides, aligned to a vector. start_row = 0 starts every row from the same numbers: a bias. k is below `depth`,
+    and in one of the runs if there is an address of such: their number, then where each begins and ends.
     """
     columns = vectors * LANES
     a, b = a.block(rows, a_row, depth, a_column), b.block(depth, b_row, columns)
     sums = start.block(rows, start_row, columns).copy()
-    for k in range(depth):  # not a @ b, whose sums depend on the number of rows in their last bits
-        sums += a[:, k, np.newaxis] * b[k]
+    ends = [0, depth] if runs == 0 else [integers(runs)[1 + i] for i in range(2 * integers(runs)[0])]
+    for begin, end in zip(ends[::2], ends[1::2], strict=True):
+        for k in range(begin, end):  # not a @ b, whose sums depend on the number of rows in their last bits
+            sums += a[:, k, np.newaxis] * b[k]
     c.block(rows, c_row, columns)[...] = sums
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+FREE_THREADED = not getattr(sys, "_is_gil_enabled", lambda: True)()  # Python works without its lock
 PATIENCE = 60  # seconds after which a test that hangs fails
 
 

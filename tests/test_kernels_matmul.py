@@ -48,7 +48,7 @@ def check_weighted_sums(namespace, dtype, rows, inputs, outputs):
     stride = width + namespace["LANES"]
     z = np.full((rows, stride), np.nan, dtype)
     namespace["weighted_sums"](
-        rows, spread(a, inputs + 3), inputs + 3, Pointer(packed), inputs, width, Pointer(z.reshape(-1)), stride
+        rows, spread(a, inputs + 3), inputs + 3, Pointer(packed), inputs, width, Pointer(z.reshape(-1)), stride, 0
     )
     np.testing.assert_array_equal(z[:, :outputs], a @ weights + biases)
     assert not z[:, outputs:width].any()
@@ -80,7 +80,7 @@ def test_panel_gradient(namespace, dtype):
             for times, adding in ((1, False), (2, True), (3, True), (1, False)):
                 namespace["panel_gradient"](
                     count, spread(a, inputs + 1), inputs + 1, *arguments, constants, adding,
-                    Pointer(gradient.reshape(-1)),
+                    Pointer(gradient.reshape(-1)), 0,
                 )  # fmt: skip
                 np.testing.assert_array_equal(gradient, times * expected[first:last])
             if count == 1:

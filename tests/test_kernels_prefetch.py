@@ -74,6 +74,31 @@ def test_threads_ask_for_their_shares(asked):
     assert check(asked, 32, 3, "float64", threads=2).threads == 2
 
 
+@pytest.mark.parametrize("key", [None, 3])
+@pytest.mark.parametrize("batch_size", [5, 32])
+@pytest.mark.parametrize("outputs", [3, 9, 40])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_long_samples_are_asked_for_while_a_gradient_is_summed(asked, monkeypatch, key, batch_size, outputs, threads):
+    """Those of the next batch, and all of them unless panels are shared unevenly, whatever is left out of this one."""
+    monkeypatch.setitem(_namespace("float64", LEVEL), "SHORT_ROW", FEATURES * 8 - 1)
+    monkeypatch.setattr(training, "MANY_FEATURES", FEATURES)
+    network = case((FEATURES, outputs, 3), "tanh", "identity", "mean_squared_error", "float64", SAMPLES)
+    network.X[:, 5:17] = 0
+    work = begin(network.X, network, batch_size, key)
+    x = work._plan.words[layout.X]
+    for step in range(work.steps_per_epoch):
+        asked.clear()
+        work.run(step, step + 1, threads)
+        order = range(SAMPLES) if key is None else work._plan._arrays[layout.ORDER].tolist()
+        rows = order[(step + 1) * batch_size : (step + 2) * batch_size]
+        lines = set()
+        for row in rows:
+            begins = x + row * FEATURES * 8
+            lines |= {address // CACHE_LINE for address in range(begins, begins + FEATURES * 8)}
+        found = {address // CACHE_LINE for address in asked}
+        assert found == lines if (threads, outputs) != (2, 9) else found <= lines
+
+
 def test_a_step_that_asks_for_the_wrong_samples_is_caught(asked, monkeypatch):
     namespace = _namespace("float64", LEVEL)
     right = namespace["prefetch_samples"]
@@ -97,7 +122,7 @@ def test_nothing_is_asked_for_that_is_near_or_comes_by_itself(asked, monkeypatch
     if change == "few":
         monkeypatch.setattr(training, "FAR", X.nbytes)
     elif change == "long":
-        monkeypatch.setattr(training, "SHORT_ROW", FEATURES * 8 - 1)
+        monkeypatch.setitem(_namespace("float64", LEVEL), "SHORT_ROW", FEATURES * 8 - 1)
     elif change == "large batch":
         monkeypatch.setattr(training, "NEAR", 5 * FEATURES * 8 - 1)
     else:

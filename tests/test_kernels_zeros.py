@@ -1,0 +1,252 @@
+"""Features that are zero in all samples of a batch are left out, and nobody can tell."""
+
+from dataclasses import replace
+
+import direct
+import numpy as np
+import pytest
+from cases import case, optimizers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_kernels_memory import poison
+
+from fastmlp.kernels import layout, simd, training
+from fastmlp.kernels.backends import Backend
+from fastmlp.kernels.disturbance import Disturbance
+from fastmlp.kernels.interpreted import Interpreted, _namespace
+from fastmlp.kernels.levels import LEVELS
+from fastmlp.kernels.optimizers import SGD, Adam
+from fastmlp.kernels.regularization import Regularization
+from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.zeros import GAP, LONGEST_RUN, place_of_all_rows
+
+SAMPLES = 100
+LEFT_OUT, KEPT = 1, 10**6  # from how many features on those that are zero are left out
+
+
+@pytest.fixture(autouse=True)
+def three_cpus(monkeypatch):
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "3")
+
+
+# --- which columns are not zero
+
+
+def runs_of(namespace, X, first, rows):
+    columns, lanes = X.shape[1], namespace["LANES"]
+    stride = -(-columns // lanes) * lanes
+    inputs, marks = direct.block(X, stride), direct.aligned(namespace["PANEL"], X.dtype)
+    runs = np.full(place_of_all_rows(columns), -1)
+    plan = np.zeros(layout.HEADER + layout.RECORD, np.int64)
+    plan[layout.INPUTS], plan[layout.INPUTS_STRIDE], plan[layout.RUNS] = inputs.ctypes.data, stride, runs.ctypes.data
+    plan[layout.TRANSPOSED], plan[layout.HEADER + layout.FAN_IN] = marks.ctypes.data, columns
+    with simd.visible([inputs, marks, runs]):
+        namespace["find_runs"](simd.Pointer(plan), first, rows)
+    return runs[1 : 1 + 2 * runs[0]].reshape(-1, 2).tolist()
+
+
+@settings(max_examples=20)
+@given(data=st.data())
+def test_runs_hold_every_column_that_is_not_zero(level, dtype, data):
+    columns, rows = data.draw(st.integers(1, 300)), data.draw(st.integers(1, 9))
+    generator = np.random.default_rng(data.draw(st.integers(0, 99)))
+    X = generator.choice([1, -2.5, np.nan, np.inf, 1e-30], size=(rows + 2, columns)).astype(dtype)
+    X[generator.random(X.shape) < data.draw(st.sampled_from([0, 0.3, 0.9, 1]))] = -0.0
+    X[:, generator.random(columns) < data.draw(st.sampled_from([0, 0.1, 0.5, 1]))] = 0
+    begin = data.draw(st.integers(0, columns))
+    X[:, begin : begin + data.draw(st.integers(0, columns))] = 0  # a long gap
+    runs = runs_of(_namespace(dtype, level), X, 1, rows)
+    used = (X[1 : 1 + rows] != 0).any(axis=0)
+    inside = np.zeros(columns, bool)
+    for begin, end in runs:
+        assert 0 <= begin < end <= min(columns, begin + LONGEST_RUN)
+        assert not inside[: end + 1][begin:].any()
+        inside[begin:end] = True
+    assert inside[used].all()
+    if inside.mean() <= 7 / 8:
+        assert all(used[begin] and used[end - 1] for begin, end in runs)
+        gaps = [following - end for (_, end), (following, _) in zip(runs, runs[1:], strict=False)]
+        lengths = [end - begin for begin, (_, end) in zip([begin for begin, _ in runs], runs[1:], strict=False)]
+        assert all(gap > GAP or length > LONGEST_RUN - 16 for gap, length in zip(gaps, lengths, strict=True))
+        assert max((len(zeros) for begin, end in runs for zeros in gaps_within(used[begin:end])), default=0) <= GAP
+    else:
+        assert inside.all()
+
+
+def gaps_within(used):
+    """The stretches of False between its first and last True."""
+    return [stretch for stretch in "".join("x" if u else " " for u in used).split("x") if stretch]
+
+
+def test_runs_by_hand(level, dtype):
+    X = np.zeros((2, 250), dtype)
+    X[0, 3], X[1, 7], X[0, 13] = 1, -1, 2  # four columns between, then five
+    X[:, 100:150] = 1
+    assert runs_of(_namespace(dtype, level), X, 0, 2) == [[3, 8], [13, 14], [100, 150]]
+    assert runs_of(_namespace(dtype, level), np.zeros((2, 9), dtype), 0, 2) == []
+
+
+# --- what comes of it
+
+
+def network_with_zeros(sizes, dtype="float64"):
+    """In each batch other features are zero, some in all, one by a minus sign."""
+    network = case(sizes, "tanh", "softmax", "categorical_cross_entropy", dtype, SAMPLES)
+    X, columns = network.X, np.arange(sizes[0])
+    X[:, columns % 16 < 7] = 0
+    X[:, columns % 32 == 2] = -0.0
+    X[: SAMPLES // 2, columns % 16 < 12] = 0
+    X[25, 1::16] = 1
+    return network
+
+
+def train(monkeypatch, backend, network, schedule, many=LEFT_OUT, threads=1):
+    """Parameters, optimizer's state and losses."""
+    monkeypatch.setattr(training, "MANY_FEATURES", many)
+    executor, state = network.executor(backend), network.state(schedule.optimizer)
+    average = executor.parameters.copy() if schedule.regularization.ema_decay else None
+    work = executor.training(network.X, network.y, state, schedule, average)
+    assert bool(work._plan.words[layout.RUNS]) == (many == LEFT_OUT)
+    assert work.run(0, schedule.epochs * work.steps_per_epoch, threads) == schedule.epochs * work.steps_per_epoch
+    work.collect()
+    return [executor.parameters, state, work.losses, *([] if average is None else [average])]
+
+
+def assert_equal(ones, others):
+    for one, other in zip(ones, others, strict=True):
+        np.testing.assert_array_equal(one, other)  # -0 is 0
+
+
+SHAPES = [(64, 5, 3), (64, 40, 3), (130, 70, 3)]  # ranks share rows, and neurons
+
+
+@pytest.mark.parametrize("sizes", SHAPES)
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("update_first", [False, True])
+def test_no_number_changes(fast_backend, dtype, monkeypatch, sizes, threads, update_first):
+    network = network_with_zeros(sizes, dtype)
+    for optimizer in [SGD(0.05)] if update_first else optimizers(learning_rate=0.05):
+        schedule = Schedule(optimizer, 25, 2, shuffle_key=7, update_first=update_first)
+        ours = train(monkeypatch, fast_backend, network, schedule, threads=threads)
+        assert_equal(ours, train(monkeypatch, fast_backend, network, schedule, KEPT))
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.05), Adam(0.05)])
+def test_nor_on_any_level(level, dtype, monkeypatch, optimizer):
+    network, backend = network_with_zeros((40, 12, 3), dtype), Backend("interpreted", Interpreted(level))
+    for wishes in (Regularization(), Regularization(ema_decay=0.9)):
+        schedule = Schedule(optimizer, 50, 1, shuffle_key=7, regularization=wishes)
+        ours = train(monkeypatch, backend, network, schedule, threads=2)
+        assert_equal(ours, train(monkeypatch, backend, network, schedule, KEPT))
+
+
+WISHES = [
+    Regularization(l1=0.01, l2=0.1),
+    Regularization(weight_decay=0.1, max_norm=1.0),
+    Regularization(clip_norm=0.1, ema_decay=0.9),
+    Regularization(rate_factors=(0.0, 1.0)),
+    Regularization(rate_factors=(0.5, 1.0)),
+]
+
+
+@pytest.mark.parametrize("wishes", WISHES)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_nor_where_steps_are_regularized(fast_backend, monkeypatch, wishes, threads):
+    network = network_with_zeros((64, 40, 3))
+    for optimizer in (SGD(0.05), Adam(0.05)):
+        schedule = Schedule(optimizer, 25, 2, shuffle_key=7, regularization=wishes)
+        ours = train(monkeypatch, fast_backend, network, schedule, threads=threads)
+        assert_equal(ours, train(monkeypatch, fast_backend, network, schedule, KEPT))
+
+
+@pytest.mark.parametrize("normalizations", [(), ("layer", None), ("batch", None)])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("batch_size", [25, 33])  # which leaves one over
+def test_nor_where_layers_are_normalized_or_disturbed(fast_backend, monkeypatch, normalizations, threads, batch_size):
+    network = network_with_zeros((64, 40, 3))
+    network.model = replace(network.model, normalizations=normalizations)
+    network.parameters = np.random.default_rng(3).uniform(0.1, 0.3, network.model.parameter_count)
+    for disturbance in (Disturbance(), Disturbance(input_dropout=0.7), Disturbance(input_noise=0.1)):
+        for optimizer in (SGD(0.05), Adam(0.05)):
+            schedule = Schedule(optimizer, batch_size, 2, shuffle_key=7, disturbance=disturbance)
+            ours = train(monkeypatch, fast_backend, network, schedule, threads=threads)
+            assert_equal(ours, train(monkeypatch, fast_backend, network, schedule, KEPT))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 7, 99])
+def test_small_batches_and_what_is_left_over(fast_backend, dtype, monkeypatch, batch_size):
+    """Of few rows, sums are taken in another order."""
+    network = network_with_zeros((64, 20, 3), dtype)
+    schedule = Schedule(SGD(0.05), batch_size, 1, shuffle_key=7)
+    looks = batch_size >= training.SEVERAL
+    monkeypatch.setattr(training, "MANY_FEATURES", LEFT_OUT)
+    executor = network.executor(fast_backend)
+    work = executor.training(network.X, network.y, network.state(SGD()), schedule)
+    assert bool(work._plan.words[layout.RUNS]) == looks
+    work.run(0, work.steps_per_epoch)
+    work.collect()
+    expected = train(monkeypatch, fast_backend, network, schedule, KEPT)[0]
+    np.testing.assert_allclose(executor.parameters, expected, rtol=0, atol=2e-5 if dtype == "float32" else 1e-13)
+
+
+def test_a_plan_that_is_used_again_looks_again_or_not(fast_backend, monkeypatch):
+    """Other data, other settings: what the first training left behind is no part of the second."""
+    network = network_with_zeros((64, 20, 3))
+    monkeypatch.setattr(training, "MANY_FEATURES", LEFT_OUT)
+    executor, state = network.executor(fast_backend), network.state(SGD())
+    for X, stop in ((network.X, True), (network.X[:, ::-1], True), (network.X, False)):
+        schedule = Schedule(SGD(0.05), 25, 1, stop_at_nonfinite=stop)
+        executor.parameters[...] = network.parameters
+        if not stop:
+            executor.parameters[0] = np.inf
+        work = executor.training(X, network.y, state, schedule)
+        assert bool(work._plan.words[layout.RUNS]) == stop
+        work.run(0, 4)
+        work.collect()
+        work.close()
+        again = replace(network, parameters=network.parameters, X=X)
+        if stop:
+            np.testing.assert_array_equal(
+                executor.parameters, train(monkeypatch, fast_backend, again, schedule, KEPT)[0]
+            )
+            monkeypatch.setattr(training, "MANY_FEATURES", LEFT_OUT)
+
+
+# --- planted errors
+
+LEVEL = LEVELS["x86-64-v3"]
+INTERPRETED = Backend("interpreted", Interpreted(LEVEL))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name", "wrong"),
+    [
+        (SGD(0.05), "zeros_of_columns", lambda right: lambda x, rows, stride: right(x, max(1, rows - 1), stride)),
+        (SGD(0.05), "add_to_runs", lambda right: lambda runs, begin, end: right(runs, begin, max(begin + 1, end - 1))),
+        (Adam(0.05), "clear", lambda right: lambda row, width: None),
+        (SGD(0.05), "gradient_of_run", lambda right: lambda plan, column, *rest: right(plan, 0, *rest)),
+    ],
+)
+def test_what_is_left_out_wrongly_is_caught(monkeypatch, optimizer, name, wrong):
+    network = network_with_zeros((64, 40, 3))
+    schedule = Schedule(optimizer, 25, 2, shuffle_key=7)
+    poison(monkeypatch, 0x11)
+    expected = train(monkeypatch, INTERPRETED, network, schedule, KEPT)
+    assert_equal(train(monkeypatch, INTERPRETED, network, schedule), expected)
+    namespace = _namespace("float64", LEVEL)
+    monkeypatch.setitem(namespace, name, wrong(namespace[name]))
+    with pytest.raises(AssertionError):
+        assert_equal(train(monkeypatch, INTERPRETED, network, schedule), expected)
+
+
+def test_deltas_that_are_not_finite_reach_all_weights(kernel_backend, monkeypatch):
+    """As where nothing is left out: 0 * infinity is NaN."""
+    network = network_with_zeros((64, 40, 3))
+    network.parameters *= 1e200
+    model = replace(network.model, activations=("relu", "identity"), loss="mean_squared_error")
+    network = replace(network, model=model)
+    network.y = np.zeros((SAMPLES, 3))
+    schedule = Schedule(SGD(0.05), 25, 1, stop_at_nonfinite=False)
+    ours, expected = (train(monkeypatch, kernel_backend, network, schedule, many)[0] for many in (LEFT_OUT, KEPT))
+    np.testing.assert_array_equal(ours, expected)
+    assert np.isnan(expected[:40]).any()  # weights of the first feature, which is zero
