@@ -86,7 +86,7 @@ def take_all(runs, columns):
         add_to_runs(runs, begin, min(begin + LONGEST_RUN, columns))
 
 
-def place_of_all_rows(columns):
+def place_of_all_rows(columns: int) -> int:
     """Where, after the runs of columns, there is one of all rows of the batch."""
     return 1 + 2 * columns
 
