@@ -81,6 +81,7 @@ def add_to_runs(runs, begin, end):
 
 
 def take_all(runs, columns):
+    """Runs of all columns."""
     runs[0] = 0
     for begin in range(0, columns, LONGEST_RUN):
         add_to_runs(runs, begin, min(begin + LONGEST_RUN, columns))
