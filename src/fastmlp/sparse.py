@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from . import validation
+from . import arrays
 from .kernels.errors import require
 from .kernels.interface import COLUMN_DTYPES
 from .kernels.plan import Array
@@ -13,8 +13,8 @@ from .kernels.sparse_rows import Samples, SparseRows
 
 def samples(X: Any, features: int, dtype: str, argument: str = "X", allow_nan: bool = False) -> Samples:
     """Samples as (n_samples, features), dense or sparse."""
-    if not validation.is_sparse(X):
-        return validation.samples(X, features, dtype, argument, allow_nan)
+    if not arrays.is_sparse(X):
+        return arrays.samples(X, features, dtype, argument, allow_nan)
     rows = sparse_rows(X, features, argument)
     if not allow_nan:
         require_finite(rows, dtype, argument)
@@ -30,7 +30,7 @@ def sparse_rows(X: Any, features: int, argument: str = "X") -> SparseRows:
         )
     if X.ndim != 2 or X.shape[1] != features or X.shape[0] == 0:
         raise ValueError(f"{argument} must be of shape (n_samples, {features}), got {X.shape}")
-    values = validation.numbers(argument, X.data)
+    values = arrays.numbers(argument, X.data)
     starts, columns = np.array(X.indptr, np.int64), X.indices
     if columns.dtype.name not in COLUMN_DTYPES or not columns.dtype.isnative:
         columns = columns.astype(np.int64)
@@ -42,20 +42,20 @@ def sparse_rows(X: Any, features: int, argument: str = "X") -> SparseRows:
     rule = f"a CSR matrix whose indices are from 0 to {features - 1}"
     count = int(starts[-1])
     columns = np.ascontiguousarray(columns[:count])
-    validation.require_each(argument, columns, rule, lambda part: (part >= 0) & (part < features))
+    arrays.require_each(argument, columns, rule, lambda part: (part >= 0) & (part < features))
     return SparseRows(np.ascontiguousarray(values[:count]), columns, starts, features)
 
 
 def require_finite(X: Samples, dtype: str, argument: str = "X") -> None:
-    """`validation.require_finite`, which says where in the matrix."""
+    """`arrays.require_finite`, which says where in the matrix."""
     if not isinstance(X, SparseRows):
-        validation.require_finite(argument, X, dtype)
+        arrays.require_finite(argument, X, dtype)
         return
-    place = validation.first_nonfinite(X.values, dtype)
+    place = arrays.first_nonfinite(X.values, dtype)
     if place is not None:
         (k,) = place
         row = int(np.searchsorted(X.starts, k, side="right")) - 1
-        validation.complain_of(argument, X.values[k], (row, int(X.columns[k])), dtype)
+        arrays.complain_of(argument, X.values[k], (row, int(X.columns[k])), dtype)
 
 
 def flat(X: Samples) -> Array:

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import numbers
 from .kernels.errors import require, shortened
 from .kernels.functions import name_of, row_of
 from .kernels.losses import LOSSES
 from .kernels.plan import Array, Model
-from .validation import numbers, real_number
+from .validation import real_number
 
 
 def weights_of_samples(
