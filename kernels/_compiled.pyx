@@ -27,13 +27,11 @@ cdef extern from "kernels.h":
     const char *FASTMLP_FINGERPRINT
     const int FASTMLP_LEVELS
     const int FASTMLP_ROWS
-    struct Row "":
-        const char *kernel
-        const char *dtype
     struct Level "":
         const char *name
-        const void *const *addresses
-    const Row fastmlp_rows[]
+        const void *const *float32
+        const void *const *float64
+    const char *const fastmlp_rows[]
     const Level fastmlp_levels[]
 
 
@@ -55,10 +53,11 @@ def levels():
 
 def addresses(str level):
     """The address of every (kernel, dtype) of a level."""
-    cdef const void *const *table = fastmlp_levels[levels().index(level)].addresses
-    return {
-        (fastmlp_rows[i].kernel.decode(), fastmlp_rows[i].dtype.decode()): <intptr_t>table[i] for i in range(FASTMLP_ROWS)
-    }
+    cdef int l = levels().index(level)
+    kernels = [fastmlp_rows[i].decode() for i in range(FASTMLP_ROWS)]
+    float32 = {(kernels[i], "float32"): <intptr_t>fastmlp_levels[l].float32[i] for i in range(FASTMLP_ROWS)}
+    float64 = {(kernels[i], "float64"): <intptr_t>fastmlp_levels[l].float64[i] for i in range(FASTMLP_ROWS)}
+    return float32 | float64
 
 
 def data_address(np.ndarray array not None):

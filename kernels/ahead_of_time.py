@@ -1,11 +1,11 @@
-"""The kernels compiled ahead of time, by the package's build: an object file for each CPU level, and a header for them.
+"""The kernels compiled ahead of time, by the package's build: object files and a header for them.
 
     python -m kernels.ahead_of_time DIRECTORY [--triple TRIPLE] [--level LEVEL ...] [--list]
 
-An object holds all kernels for both number types and no trace of Numba or Python. It exports one symbol, a table of
-addresses; `kernels.h` names the rows and all tables. In a process for each level, Numba gives unoptimized IR that knows
-no CPU, and LLVM optimizes it for the level: nothing of this machine's CPU or of the user's Numba settings gets in, and
-where LLVM fails, it ends that process only.
+An object holds all kernels for one CPU level and number type, and no trace of Numba or Python. It exports one symbol, a
+table of addresses; `kernels.h` names the rows and all tables. In a process for each object, Numba gives unoptimized IR
+that knows no CPU, and LLVM optimizes it for the level: nothing of this machine's CPU or of the user's Numba settings
+gets in, and where LLVM fails, it ends that process only.
 """
 
 import argparse
@@ -35,16 +35,18 @@ ALLOWED = {"memset", "memcpy", "memmove", "_fltused", "bzero", "__bzero"}
 """Symbols that an object may leave undefined: C's, Microsoft's mark of floating point, Apple's names for memset to 0.
 Others are asserts, exceptions, libm, Python: a mistake in a kernel."""
 
-ROWS = [(name, dtype) for dtype in ("float32", "float64") for name in KERNELS]
+ROWS = list(KERNELS)
+DTYPES = ("float32", "float64")
 
 
-def build(level_name: str, triple: str) -> bytes:
-    """The object file of a level; fails if a kernel needs what C's smallest library does not have."""
+def build(level_name: str, dtype: str, triple: str) -> bytes:
+    """An object file; fails if a kernel needs what C's smallest library does not have."""
     level = LEVELS[level_name]
-    kernels = {symbol(name, dtype, level): ir(name, dtype, level) for name, dtype in ROWS}
-    data = compile(kernels, level, triple)
+    exported = table(level, dtype)
+    kernels = {symbol(name, dtype, level): ir(name, dtype, level) for name in ROWS}
+    data = compile(kernels, exported, level, triple)
     if missing(data):
-        alone = {kernel: missing(compile({kernel: text}, level, triple)) for kernel, text in kernels.items()}
+        alone = {kernel: missing(compile({kernel: text}, exported, level, triple)) for kernel, text in kernels.items()}
         lines = [f"{kernel} needs {', '.join(sorted(names))}" for kernel, names in alone.items() if names]
         raise RuntimeError("\n".join([f"kernels must need nothing but {', '.join(sorted(ALLOWED))}", *lines]))
     return data
@@ -66,23 +68,23 @@ def ir(name: str, dtype: str, level: Level) -> str:
 
 def symbol(name: str, dtype: str, level: Level) -> str:
     """A kernel's own."""
-    return f"{table(level)}_{dtype}_{name}"
+    return f"{table(level, dtype)}_{name}"
 
 
-def table(level: Level) -> str:
-    """The symbol of a level's table of addresses."""
-    return "fastmlp_" + level.name.replace("-", "_")
+def table(level: Level, dtype: str) -> str:
+    """The symbol of an object's table of addresses."""
+    return f"fastmlp_{level.name.replace('-', '_')}_{dtype}"
 
 
-def compile(kernels: dict[str, str], level: Level, triple: str) -> bytes:
-    """An object file of these kernels and a table of them."""
+def compile(kernels: dict[str, str], exported: str, level: Level, triple: str) -> bytes:
+    """An object file of these kernels that exports a table of them."""
     target = llvm.Target.from_triple(triple)
     machine = target.create_target_machine(level.cpu, level.features, opt=3, reloc="pic", codemodel="small")
-    module = llvm.parse_assembly(addresses(table(level), kernels))
+    module = llvm.parse_assembly(addresses(exported, kernels))
     for text in kernels.values():
         module.link_in(llvm.parse_assembly(text))
     for value in [*module.functions, *module.global_variables]:
-        if not value.is_declaration and value.name != table(level):
+        if not value.is_declaration and value.name != exported:
             value.linkage = "internal"
     module = llvm.parse_assembly(with_attributes(str(module), level))
     module.triple, module.data_layout = triple, str(machine.target_data)
@@ -121,15 +123,17 @@ def optimize(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
 
 
 def header(built: list[Level]) -> str:
-    """kernels.h: the rows of the tables, and the levels, from the lowest to the highest."""
-    rows = "".join(f'    {{"{name}", "{dtype}"}},\n' for name, dtype in ROWS)
-    tables = "".join(f"extern const void *const {table(level)}[];\n" for level in built)
-    names = "".join(f'    {{"{level.name}", {table(level)}}},\n' for level in built)
+    """kernels.h: the rows of the tables, and the levels with their tables, from the lowest to the highest."""
+    rows = "".join(f'    "{name}",\n' for name in ROWS)
+    tables = {level.name: [table(level, dtype) for dtype in DTYPES] for level in built}
+    declarations = "".join(f"extern const void *const {name}[];\n" for names in tables.values() for name in names)
+    levels = "".join(f'    {{"{level}", {", ".join(names)}}},\n' for level, names in tables.items())
+    members = "".join(f" const void *const *{dtype};" for dtype in DTYPES)
     return (
         f'#define FASTMLP_FINGERPRINT "{fingerprint()}"\n'
         f"#define FASTMLP_ROWS {len(ROWS)}\n#define FASTMLP_LEVELS {len(built)}\n"
-        f"static const struct {{ const char *kernel, *dtype; }} fastmlp_rows[] = {{\n{rows}}};\n{tables}"
-        f"static const struct {{ const char *name; const void *const *addresses; }} fastmlp_levels[] = {{\n{names}}};\n"
+        f"static const char *const fastmlp_rows[] = {{\n{rows}}};\n{declarations}"
+        f"static const struct {{ const char *name;{members} }} fastmlp_levels[] = {{\n{levels}}};\n"
     )
 
 
@@ -155,9 +159,10 @@ def main() -> None:
     built = [level for level in levels(arguments.triple) if level.name in (arguments.level or LEVELS)]
     if not built:
         sys.exit(f"no CPU level for {arguments.triple} {arguments.level or ''}; there are {', '.join(LEVELS)}")
-    files = {level.name: arguments.directory / f"kernels_{level.name}.o" for level in built}
+    objects = [(level.name, dtype) for level in built for dtype in DTYPES]
+    files = [arguments.directory / f"kernels_{level}_{dtype}.o" for level, dtype in objects]
     if arguments.list:
-        print(";".join(file.as_posix() for file in files.values()))
+        print(";".join(file.as_posix() for file in files))
         return
     arguments.directory.mkdir(parents=True, exist_ok=True)
     arguments.directory.joinpath("kernels.h").write_text(header(built))
@@ -165,7 +170,8 @@ def main() -> None:
         del os.environ[name]
     os.environ.update(ENVIRONMENT)  # of the processes that are started now
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), initialize, max_tasks_per_child=1) as pool:
-        for file, data in zip(files.values(), pool.map(build, files, [arguments.triple] * len(files)), strict=True):
+        built_objects = pool.map(build, *zip(*objects, strict=True), [arguments.triple] * len(objects))
+        for file, data in zip(files, built_objects, strict=True):
             file.write_bytes(data)
 
 

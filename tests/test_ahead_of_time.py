@@ -56,16 +56,16 @@ def test_objects_are_the_same_bytes_whatever_cpu_and_settings_build_them(tmp_pat
     assert finish(here) == (0, "")
     assert finish(elsewhere) == (0, "")
     names = sorted(file.name for file in (tmp_path / "here").iterdir())
-    assert names == ["kernels.h", f"kernels_{HIGHEST.name}.o"]
+    assert names == ["kernels.h", *(f"kernels_{HIGHEST.name}_{dtype}.o" for dtype in ("float32", "float64"))]
     for name in names:
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "elsewhere" / name).read_bytes()
 
 
 BUILD_TWO = f"""
 from kernels import ahead_of_time
-ahead_of_time.ROWS[:] = [("optimizer_sgd", "float32"), ("optimizer_adam", "float32")]
+ahead_of_time.ROWS[:] = ["optimizer_sgd", "optimizer_adam"]
 ahead_of_time.initialize()
-ahead_of_time.build({HIGHEST.name!r}, {TRIPLE!r})
+ahead_of_time.build({HIGHEST.name!r}, "float32", {TRIPLE!r})
 """
 
 
