@@ -12,6 +12,7 @@ from .layout import (
     INPUTS,
     INPUTS_STRIDE,
     LAYERS,
+    LISTS,
     OPTIMIZER,
     PACKED,
     PACKED_OFFSET,
@@ -23,7 +24,6 @@ from .layout import (
     RATES,
     RATES_FIRST,
     RESTS,
-    RUNS,
     SETTINGS,
     SETTINGS_STRIDE,
     SINGLE,
@@ -41,11 +41,13 @@ from .matvec import panel_gradient_of_row
 from .normalized import tail_gradient
 from .packing import clear
 from .ranks import share_of_panel
-from .samples import prefetch_lines, what_comes_next
-from .simd import PANEL, at, call, doubles, integers, quotient, reals
+from .samples import prefetch_more, what_comes_next
+from .simd import GROUP, PANEL, TILE_ROWS, at, call, doubles, quotient, reals
 from .single import single_gradient
 from .sparse import sparse_gradient
-from .zeros import find_runs_of_gradient, gradient_of_run, gradient_of_runs, run_within
+from .zeros import end_of_group, find_lists_of_gradient, is_left_out, lists_of_features
+
+STRETCH = 96  # rows of a panel
 
 
 def gradient_of_part(plan, l, column, first, last, rows, adding, target):
@@ -72,11 +74,10 @@ def product_of_part(plan, l, column, first, last, rows, adding, target):
         )
     elif rows == 1 and not adding:
         panel_gradient_of_row(reals(a), delta, w, first, last, target)
-    elif l == 0 and plan[RUNS] != 0 and rows > 1:
-        gradient_of_runs(plan, column, first, last, rows, adding, target)
     else:
+        lists = lists_of_features(plan) if l == 0 and rows > 1 else 0
         constants = reals(plan[CONSTANTS])
-        panel_gradient(rows, reals(a), a_stride, delta, stride, w, first, last, constants, adding, target, 0)
+        panel_gradient(rows, reals(a), a_stride, delta, stride, w, first, last, constants, adding, target, lists)
 
 
 def gradient_of_layers(plan, rows, adding):
@@ -97,15 +98,21 @@ def descend(plan, l, rows):
     layer = layer_record(plan, l)
     width, height = layer[WIDTH], layer[HEIGHT]
     part = reals(plan[PART])
-    if l == 0 and plan[RUNS] != 0 and rows > 1:
-        descend_in_runs(plan, rows)
-    else:
-        for column in range(0, width, PANEL):
-            first, last = share_of_panel(plan, column, width, height)
-            if first < last:
-                w = panel_width(column, width)
-                gradient_of_part(plan, l, column, first, last, rows, False, part)
-                update(plan, layer[PACKED_OFFSET] + column * height + first * w, part, (last - first) * w)
+    if l == 0 and plan[LISTS] != 0 and rows > 1:
+        find_lists_of_gradient(plan, rows)
+    sample, until, lines, due = what_comes_next(plan, l, rows)
+    line = 0
+    for column in range(0, width, PANEL):
+        first, last = share_of_panel(plan, column, width, height)
+        w, start = panel_width(column, width), layer[PACKED_OFFSET] + column * height
+        while first < last:
+            begin, end = next_stretch(plan, l, first, last, rows)
+            if begin < end:
+                gradient_of_part(plan, l, column, begin, end, rows, False, part)
+                update(plan, start + begin * w, part, (end - begin) * w)
+            if sample < until:
+                sample, line = prefetch_more(plan, sample, line, lines, until, (end - first) * due)
+            first = end
     if is_normalized(plan, l) and takes_layer(plan, l):
         for column in range(0, width, PANEL):
             w, biases = panel_width(column, width), normalization_record(plan, l)[TAIL] + column
@@ -114,32 +121,26 @@ def descend(plan, l, rows):
             update(plan, biases + width, at(part, w), w)
 
 
-def descend_in_runs(plan, rows):
-    """The same for the first layer, run by run: a run's gradient is in the L1 cache when its step is taken."""
-    find_runs_of_gradient(plan, rows)
-    layer, part = layer_record(plan, 0), reals(plan[PART])
-    width, height = layer[WIDTH], layer[HEIGHT]
-    sample, until, lines, due = what_comes_next(plan, rows)
-    line = 0
-    for column in range(0, width, PANEL):
-        first, last = share_of_panel(plan, column, width, height)
-        w, start = panel_width(column, width), layer[PACKED_OFFSET] + column * height
-        for r in range(-1, integers(plan[RUNS])[0] + 1):
-            gap, begin, end = run_within(plan, r, first, last)
-            if gap < begin and plan[RESTS] == 0:
-                clear(part, (begin - gap) * w)
-                update(plan, start + gap * w, part, (begin - gap) * w)
-            if begin < end and not (r < 0 and is_normalized(plan, 0)):
-                gradient_of_run(plan, column, begin, end, rows, False, part)
-                update(plan, start + begin * w, part, (end - begin) * w)
-            asked = (end - gap) * due
-            while asked > 0 and sample < until:
-                count = min(asked, lines - line)
-                prefetch_lines(plan, sample, line, count)
-                asked -= count
-                line += count
-                if line == lines:
-                    sample, line = sample + 1, 0
+def next_stretch(plan, l, first, last, rows):
+    """Where, of rows `first` ... `last - 1` of a panel, those begin and end that take the next step together.
+
+    Rows before them rest. Few at a time have a gradient that stays in the L1 cache until their step. But samples in
+    lists of their own are gone through each time, and without lists, no stretch is shorter than a tile: see `tile`.
+    """
+    if rows == 1 or plan[COLUMNS] != 0:
+        return first, last
+    limit = 1 + quotient(max(first - 1, 0) + STRETCH, GROUP) * GROUP
+    if last - limit < TILE_ROWS:
+        limit = last
+    if l > 0 or plan[RESTS] == 0 or lists_of_features(plan) == 0:
+        return first, limit
+    begin = first
+    while begin < limit and is_left_out(plan, begin, rows):
+        begin = end_of_group(begin)
+    end = begin
+    while end < limit and not is_left_out(plan, end, rows):
+        end = end_of_group(end)
+    return min(begin, limit), min(end, limit)
 
 
 def takes_layer(plan, l):

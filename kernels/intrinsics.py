@@ -38,11 +38,12 @@ def vocabulary(dtype: str, level: Level) -> dict[str, Any]:
         "store_first": store_first(shape["LANES"]), "to_reals": to_reals(number, shape["LANES"]),
         "spread": spread_lanes(shape["LANES"]), "numbers_from": numbers_from(shape["LANES"]),
         "lanes_below": compare_lanes(number, shape["LANES"], "<"),
-        "lane_is": compare_lanes(number, shape["LANES"], "=="),
+        "lane_is": compare_lanes(number, shape["LANES"], "=="), "lane_bits": lane_bits,
         "sum_lanes": sum_lanes, "largest_lane": largest_lane,
         "fetch_add": fetch_add, "fetch": fetch, "pause": PAUSE[level.machine],
         "stay_apart": stay_apart, "prefetch": prefetch,
-        "tile": tile(number, shape["LANES"], shape["TILE_ROWS"]), "transpose": transpose(number, shape["LANES"]),
+        "tile": tile(number, shape["LANES"], shape["TILE_ROWS"], shape["GROUP"]),
+        "transpose": transpose(number, shape["LANES"]),
         "flush_subnormals": flush, "restore_subnormals": restore,
     }  # fmt: skip
 
@@ -333,6 +334,14 @@ def compare_lanes(number, lanes, comparison):
         return Vector(types.boolean, lanes)(types.int64), codegen
 
     return compare
+
+
+@intrinsic
+def lane_bits(typingctx, condition):
+    def codegen(context, builder, signature, arguments):
+        return builder.zext(builder.bitcast(arguments[0], ir.IntType(condition.lanes)), ir.IntType(64))
+
+    return types.int64(condition), codegen
 
 
 @intrinsic

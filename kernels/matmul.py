@@ -7,48 +7,53 @@ input_gradient    delta below = delta W^T    from panels of W^T, made one at a t
 
 from .layout import all_finite, panel_width
 from .matvec import multiply_row
-from .simd import LANES, PANEL, PANEL_VECTORS, TILE_ROWS, at, quotient, tile, transpose
+from .simd import GROUP, LANES, PANEL, PANEL_VECTORS, TILE_ROWS, at, quotient, tile, transpose
 
 
-def multiply_panel(rows, depth, runs, a, a_row, a_column, b, b_row, width, c, c_row, start, start_row):
+def multiply_panel(rows, depth, lists, first, a, a_row, a_column, b, b_row, width, c, c_row, start, start_row):
     """c = start + a @ b for any number of rows and one panel of b, `width` wide.
 
     Rows are dealt out evenly: 26 rows are tiles of 9, 9 and 8, not of 12, 12 and 2, since a short tile is bound by
-    latency. `runs` is as for `tile`.
+    latency. If there are `lists`, each GROUP of rows is a tile and has one: see `zeros.py`. The first row then is
+    number `first` of those that have.
     """
     tiles = quotient(rows + TILE_ROWS - 1, TILE_ROWS)
     short, longer = rows, 0  # rows of a tile, and how many tiles have one more
     if tiles > 1:
         short = quotient(rows, tiles)
         longer = rows - short * tiles
-    for t in range(tiles):
+    taken, t, done = 0, 0, 0
+    while done < rows:
         count = short + 1 if t < longer else short
+        if lists != 0:
+            group = quotient(first + done, GROUP)
+            taken, count = lists + 8 * group * (1 + depth), min(rows, (group + 1) * GROUP - first) - done
         if width == LANES:
-            tile(1, count, depth, runs, a, a_row, a_column, b, b_row, c, c_row, start, start_row)
+            tile(1, count, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row)
         else:
-            tile(PANEL_VECTORS, count, depth, runs, a, a_row, a_column, b, b_row, c, c_row, start, start_row)
+            tile(PANEL_VECTORS, count, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row)
         a, c, start = at(a, count * a_row), at(c, count * c_row), at(start, count * start_row)
+        t, done = t + 1, done + count
 
 
-def weighted_sums(rows, a, a_stride, weights, inputs, width, z, z_stride, runs):
-    """z[rows, width] = b + a[rows, inputs] @ W. `runs` are those of inputs that are not zero: see `zeros.py`."""
+def weighted_sums(rows, a, a_stride, weights, inputs, width, z, z_stride, lists):
+    """z[rows, width] = b + a[rows, inputs] @ W."""
     for column in range(0, width, PANEL):
         panel, w = at(weights, column * (1 + inputs)), panel_width(column, width)
-        panel_sums(rows, a, a_stride, panel, inputs, w, at(z, column), z_stride, runs)
+        panel_sums(rows, a, a_stride, panel, inputs, w, at(z, column), z_stride, lists, 0)
 
 
-def panel_sums(rows, a, a_stride, panel, inputs, width, z, z_stride, runs):
+def panel_sums(rows, a, a_stride, panel, inputs, width, z, z_stride, lists, first):
     """The columns of z that one panel makes."""
-    if runs != 0 and not all_finite(panel, 1, width, width):
-        runs = 0
-    multiply_panel(rows, inputs, runs, a, a_stride, 1, at(panel, width), width, width, z, z_stride, panel, 0)
+    if lists != 0 and not all_finite(panel, 1, width, width):
+        lists = 0
+    multiply_panel(rows, inputs, lists, first, a, a_stride, 1, at(panel, width), width, width, z, z_stride, panel, 0)
 
 
-def panel_gradient(rows, a, a_stride, delta, delta_stride, width, first, last, constants, adding, gradient, runs):
+def panel_gradient(rows, a, a_stride, delta, delta_stride, width, first, last, constants, adding, gradient, lists):
     """Rows `first` ... `last - 1` of a panel of the gradient: row 0 is the biases', row 1 that of the first input.
 
-    `delta` points to the panel's column. `constants` points to a panel row of zeros, then a 1. `runs` are 0 or those of
-    all rows: then it makes no difference to a row of the gradient which others are made with it.
+    `delta` points to the panel's column. `constants` points to a panel row of zeros, then a 1.
     """
     start_row = 0
     start = constants
@@ -59,8 +64,8 @@ def panel_gradient(rows, a, a_stride, delta, delta_stride, width, first, last, c
         first = 1
         gradient, start = at(gradient, width), at(start, start_row)
     multiply_panel(
-        last - first, rows, runs, at(a, first - 1), 1, a_stride, delta, delta_stride, width, gradient, width, start,
-        start_row,
+        last - first, rows, lists, first - 1, at(a, first - 1), 1, a_stride, delta, delta_stride, width, gradient,
+        width, start, start_row,
     )  # fmt: skip
 
 
@@ -81,7 +86,7 @@ def panel_of_input_gradient(
 ):
     """`count` columns of it, for inputs from `first` on."""
     transpose_panel(weights, inputs, width, first, count, zeros, transposed)
-    multiply_panel(rows, outputs, 0, delta, delta_stride, 1, transposed, count, count, below, below_stride, zeros, 0)
+    multiply_panel(rows, outputs, 0, 0, delta, delta_stride, 1, transposed, count, count, below, below_stride, zeros, 0)
 
 
 def transpose_panel(weights, inputs, width, first, count, zeros, transposed):

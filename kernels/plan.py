@@ -114,7 +114,7 @@ class Plan:
     ) -> None:
         self.library, self.model, self.nonzeros = library, model, nonzeros
         shape = tile_shape(model.dtype, LEVELS[library.level])
-        self._lanes, self._panel = shape["LANES"], shape["PANEL"]
+        self._lanes, self._panel, self._group = shape["LANES"], shape["PANEL"], shape["GROUP"]
         layers = len(model.sizes) - 1
         self._memory = np.zeros(layout.HEADER + layers * layout.RECORD, np.int64)
         self.words = self._memory.data  # quicker than an array where single numbers are written
@@ -423,7 +423,7 @@ def room(X: Samples, batch_size: int) -> int | None:
 class Rank:
     """A plan's copy for another thread, with memory of its own."""
 
-    OWN = (layout.PART, layout.SETTINGS, layout.TRANSPOSED, layout.BATCH_STATISTICS, layout.INPUTS, layout.RUNS)
+    OWN = (layout.PART, layout.SETTINGS, layout.TRANSPOSED, layout.BATCH_STATISTICS, layout.INPUTS, layout.LISTS)
 
     def __init__(self, plan: Plan, rank: int) -> None:
         self.model, self._plan, self._rank = plan.model, plan, rank

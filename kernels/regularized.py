@@ -25,6 +25,7 @@ from .layout import (
     L1,
     L2,
     LAYERS,
+    LISTS,
     LOSSES,
     MAX_NORM,
     NORMS,
@@ -36,7 +37,6 @@ from .layout import (
     RANK,
     RANKS,
     REGULARIZATION,
-    RUNS,
     SAMPLES,
     SETTINGS,
     SETTINGS_STRIDE,
@@ -78,7 +78,7 @@ from .simd import (
     sum_lanes,
 )
 from .weighting import mean_weight
-from .zeros import find_runs_of_gradient
+from .zeros import find_lists_of_gradient
 
 
 def regularized_update(plan, epoch, sample, rows):
@@ -88,8 +88,8 @@ def regularized_update(plan, epoch, sample, rows):
     """
     stay_apart()
     scale, l2 = 1.0, l2_of_batch(plan, sample, rows)
-    if plan[RUNS] != 0 and rows > 1:
-        find_runs_of_gradient(plan, rows)
+    if plan[LISTS] != 0 and rows > 1:
+        find_lists_of_gradient(plan, rows)
     if plan[SQUARES] != 0:
         for l in range(plan[LAYERS]):
             update_layer(plan, l, rows, True, l2, scale)

@@ -152,14 +152,27 @@ def prefetch_lines(plan, i, first, count):
         prefetch(x + min(line * CACHE_LINE, end))
 
 
-def what_comes_next(plan, rows):
+def prefetch_more(plan, sample, line, lines, until, count):
+    """So many of a sample's `lines`, from this one on, and of the samples after it; returns where it stopped."""
+    while count > 0 and sample < until:
+        asked = min(count, lines - line)
+        prefetch_lines(plan, sample, line, asked)
+        count -= asked
+        line += asked
+        if line == lines:
+            sample, line = sample + 1, 0
+    return sample, line
+
+
+def what_comes_next(plan, l, rows):
     """Which samples, from one to before another, this rank may ask for while it sums the gradient of `rows`, if long.
 
-    Also how many cache lines each has, and how many of all are due for each row of its share of panels.
+    That is while it does so for layer 0. Also how many cache lines each has, and how many of all are due for each row
+    of its share of panels.
     """
     layer = layer_record(plan, 0)
     length = plan[X_ITEM] * layer[FAN_IN]
-    if length <= SHORT_ROW:
+    if l > 0 or rows == 1 or length <= SHORT_ROW:
         return 0, 0, 1, 0
     first, last = 0, rows
     if plan[FIRST_LAYER_SHARED] == 0:

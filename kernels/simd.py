@@ -23,6 +23,7 @@ import numpy as np
 
 LANES = 0  # numbers in a vector register
 TILE_ROWS = 0  # most rows of a tile
+GROUP = 0  # rows that share a list of columns: the largest power of two that a tile has room for
 PANEL = 0  # numbers in a row of a full panel of packed weights: PANEL_VECTORS vectors
 PANEL_VECTORS = 2
 
@@ -291,6 +292,11 @@ def lane_is(n):
     return np.arange(LANES) == n
 
 
+def lane_bits(condition):
+    """The int64 whose bit k is 1 where the condition holds in lane k."""
+    return sum(1 << int(k) for k in np.flatnonzero(condition))
+
+
 def first_lane(v):
     """The number in lane 0."""
     return v[0]
@@ -341,20 +347,18 @@ def stay_apart():
     """The function that calls this is not to be merged into its callers: it is rarely called, or large."""
 
 
-def tile(vectors, rows, depth, runs, a, a_row, a_column, b, b_row, c, c_row, start, start_row):
+def tile(vectors, rows, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row):
     """c = start + a @ b for at most TILE_ROWS rows and vectors * LANES columns, all sums in registers.
 
     a[i, k] = a[i * a_row + k * a_column];  b, c and start have contiguous rows of vectors * LANES numbers at the given
-    row strides, aligned to a vector. start_row = 0 starts every row from the same numbers: a bias. k is below `depth`,
-    and in one of the runs if there is an address of such: their number, then where each begins and ends.
+    row strides, aligned to a vector. start_row = 0 starts every row from the same numbers: a bias. k is all below
+    `depth`; or, if `taken` is the address of a list, how many it says, and which: then at most GROUP rows are allowed.
     """
     columns = vectors * LANES
     a, b = a.block(rows, a_row, depth, a_column), b.block(depth, b_row, columns)
     sums = start.block(rows, start_row, columns).copy()
-    ends = [0, depth] if runs == 0 else [integers(runs)[1 + i] for i in range(2 * integers(runs)[0])]
-    for begin, end in zip(ends[::2], ends[1::2], strict=True):
-        for k in range(begin, end):  # not a @ b, whose sums depend on the number of rows in their last bits
-            sums += a[:, k, np.newaxis] * b[k]
+    for k in range(depth) if taken == 0 else [integers(taken)[1 + n] for n in range(integers(taken)[0])]:
+        sums += a[:, k, np.newaxis] * b[k]  # not a @ b, whose sums depend on the number of rows in their last bits
     c.block(rows, c_row, columns)[...] = sums
 
 

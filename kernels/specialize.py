@@ -73,4 +73,5 @@ def tile_shape(dtype: str, level: Level) -> dict[str, int]:
         "PANEL_VECTORS": PANEL_VECTORS,
         "PANEL": PANEL_VECTORS * lanes,
         "TILE_ROWS": level.tile_rows,
+        "GROUP": 1 << (level.tile_rows.bit_length() - 1),
     }

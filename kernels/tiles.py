@@ -10,22 +10,22 @@ from .vector_type import FLOATS, I32, I64, spread
 BUSY_SUMS = 8  # sums that keep two multipliers of latency 4 busy
 
 
-def tile(number, lanes, most_rows):
-    """One loop over depth for each number of rows, so that every sum has a register of its own."""
+def tile(number, lanes, most_rows, group):
+    """Loops over depth for each number of rows, so that every sum has a register of its own."""
     vector = ir.VectorType(FLOATS[number], lanes)
     bytes_of_number = number.bitwidth // 8
     size = lanes * bytes_of_number
     n, p = types.int64, types.CPointer(number)
 
-    def emit(builder, rows, vectors, depth, runs, a, a_row, a_column, b, b_row, c, c_row, start, start_row):
+    def emit(builder, rows, vectors, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row):
         # fmuladd: fused where the CPU can, multiplied and added where it cannot (llvm.fma would call libm there)
         multiply_add = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{lanes}f{number.bitwidth}"
         )
         places = [(i, j) for i in range(rows) for j in range(vectors)]
         # A short tile has too few sums to hide the latency of an addition: each then has parts that take turns.
-        # Not in tiles of half the rows or more, nor in runs: those may be cut otherwise when threads share them, to the
-        # same bits.
+        # Not in tiles of half the rows or more, nor where a list says what is taken: those may be cut otherwise when
+        # threads share them, to the same bits.
         parts = max(1, min(4, BUSY_SUMS // len(places))) if 2 * rows < most_rows else 1
 
         def load(address, align):
@@ -56,6 +56,10 @@ def tile(number, lanes, most_rows):
             sums |= {(part, i, j): cgutils.alloca_once_value(builder, ir.Constant(vector, None)) for i, j in places}
 
         def multiply_in_parts():
+            if parts == 1:
+                with cgutils.for_range(builder, depth) as loop:
+                    multiply(loop.index, 0)
+                return
             whole = builder.udiv(depth, I64(parts))
             with cgutils.for_range(builder, whole) as loop:
                 for part in range(parts):
@@ -68,29 +72,24 @@ def tile(number, lanes, most_rows):
             with cgutils.for_range(builder, depth, start=builder.mul(whole, I64(parts))) as loop:
                 multiply(loop.index, 0)
 
-        def multiply_in_runs():
-            whole = cgutils.alloca_once_value(builder, cgutils.pack_array(builder, [I64(1), I64(0), depth]))
-            there, pointer = builder.icmp_unsigned("!=", runs, I64(0)), I64.as_pointer()
-            ends = builder.select(there, builder.inttoptr(runs, pointer), builder.bitcast(whole, pointer))
-            with cgutils.for_range(builder, builder.load(ends)) as run:
-                begin = builder.gep(ends, [builder.add(builder.mul(run.index, I64(2)), I64(1))])
-                end = builder.gep(begin, [I64(1)])
-                with cgutils.for_range(builder, builder.load(end), start=builder.load(begin)) as loop:
-                    multiply(loop.index, 0)
+        def multiply_those_taken():
+            places = builder.inttoptr(taken, I64.as_pointer())
+            with cgutils.for_range(builder, builder.load(places)) as loop:
+                multiply(builder.load(builder.gep(places, [builder.add(loop.index, I64(1))])), 0)
 
-        if parts == 1:
-            multiply_in_runs()
+        if rows > group:
+            multiply_in_parts()
         else:
-            with builder.if_else(builder.icmp_unsigned("==", runs, I64(0))) as (all_of_depth, in_runs):
+            with builder.if_else(builder.icmp_unsigned("==", taken, I64(0))) as (all_of_depth, in_list):
                 with all_of_depth:
                     multiply_in_parts()
-                with in_runs:
-                    multiply_in_runs()
+                with in_list:
+                    multiply_those_taken()
         for i, j in places:
             builder.store(builder.load(sums[0, i, j]), place(c, c_row, i, j)).align = size
 
     @intrinsic(prefer_literal=True)
-    def multiply_tile(typingctx, vectors, rows, depth, runs, a, a_row, a_column, b, b_row, c, c_row, start, start_row):
+    def multiply_tile(typingctx, vectors, rows, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row):
         width, count = vectors.literal_value, getattr(rows, "literal_value", None)
 
         def codegen(context, builder, signature, arguments):
@@ -109,7 +108,8 @@ def tile(number, lanes, most_rows):
             builder.position_at_end(done)
             return context.get_dummy_value()
 
-        return types.void(vectors, n, n, n, p, n, n, p, n, p, n, p, n), codegen
+        # Numba keeps what it is to emit by the types that it is told here: literals among them, since they decide
+        return types.void(vectors, rows if count is not None else n, n, n, p, n, n, p, n, p, n, p, n), codegen
 
     return multiply_tile
 

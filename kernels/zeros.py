@@ -1,141 +1,140 @@
-"""Columns of a batch that hold nothing but zeros: what they would add to sums and gradients is zero, and left out.
+"""What is zero in a batch is left out of the first layer's products, to which it would add nothing.
 
-The margins of images are such columns, and rare categories written as ones and zeros: of the pixels of MNIST, 42% are
-zero in all of 32 images. The other columns make runs: at RUNS are their number, then where each begins and ends.
+Images have such margins, and categories written as ones and zeros most of all: of the pixels of MNIST, 53% are zero in
+all of 8 images. The rows that a tile multiplies, GROUP of them, share a list of the columns in which any is not zero:
+
+    weighted_sums     rows are samples, columns features
+    panel_gradient    rows are features, columns samples
+
+At LISTS are two words, 1 if there are lists of the former and of the latter kind, then these, one for each group: how
+many, then which. After them comes, for each 32 columns and each sample, a word whose bits say which are not zero.
 
 0 * w is zero for finite w only. Biases that are not finite tell of weights that are not, see `panel_sums`; deltas that
 are not make gradients NaN, whatever they are multiplied by.
 """
 
 from .layout import (
-    CONSTANTS,
+    BATCH_SIZE,
     DELTA,
     FAN_IN,
     FIRST_LAYER_SHARED,
-    HEIGHT,
     INPUTS,
     INPUTS_STRIDE,
+    LISTS,
     RANKS,
-    RUNS,
     STRIDE,
-    TRANSPOSED,
     WIDTH,
     all_finite,
     layer_record,
-    panel_width,
 )
-from .matmul import panel_gradient
-from .packing import clear
-from .simd import LANES, absolute, at, integers, load, real, reals, select, spread, stay_apart, store, sum_lanes
+from .simd import GROUP, LANES, absolute, at, integers, lane_bits, load, quotient, real, reals, stay_apart
 
-LONGEST_RUN = 96  # whose gradient stays in the L1 cache until its step is taken
-GAP = 4  # zeros between two runs that take less time than a run of its own
+BITS = 32  # columns that share a word
 
 
-def find_runs(plan, first, rows):
-    """Those of rows of the batch."""
+def room_for_lists(features: int, samples: int, group: int) -> int:
+    """How many words there are at LISTS: two, lists of both kinds, and bits."""
+    of_samples, of_features, words = -(-samples // group), -(-features // group), -(-features // BITS)
+    return 2 + of_samples * (1 + features) + of_features * (1 + samples) + words * samples
+
+
+def find_lists(plan, first, rows):
+    """Those of samples of the batch, from `first` on, unless they are dense."""
     stay_apart()
+    columns, lists = layer_record(plan, 0)[FAN_IN], integers(plan[LISTS])
+    lists[0] = 0
+    dense = 8 * list_features(plan, first, 0, 1, rows) > 7 * columns  # one row may tell
+    for begin in range(0, rows, GROUP):
+        if not dense:
+            count = list_features(plan, first, begin, min(begin + GROUP, rows), rows)
+            dense = begin == 0 and 8 * count > 7 * columns
+    lists[0] = 0 if dense else 1
+
+
+def list_features(plan, first, begin, end, rows):
+    """Those in which any of a group is not zero: samples begin ... end - 1 of the `rows` from `first` on."""
     columns, stride = layer_record(plan, 0)[FAN_IN], plan[INPUTS_STRIDE]
-    x, runs, marks = at(reals(plan[INPUTS]), first * stride), integers(plan[RUNS]), reals(plan[TRANSPOSED])
-    runs[0] = 0
-    for j in range(0, columns, LANES):
-        count = min(LANES, columns - j)
-        zeros = zeros_of_columns(at(x, j), 1, stride)  # one row of dense samples tells
-        if sum_lanes(zeros) != real(0):
-            zeros = zeros_of_columns(at(x, j), rows, stride)
-        if sum_lanes(zeros) == real(0):
-            add_to_runs(runs, j, j + count)
-        else:
-            store(marks, 0, zeros)
-            for k in range(count):
-                if marks[k] == real(0):
-                    add_to_runs(runs, j + k, j + k + 1)
-    used = 0
-    for r in range(runs[0]):
-        used += runs[2 * r + 2] - runs[2 * r + 1]
-    if 8 * used > 7 * columns:
-        take_all(runs, columns)
+    x, bits = at(reals(plan[INPUTS]), first * stride), place_of_bits(plan)
+    target, count = at(integers(plan[LISTS]), 2 + quotient(begin, GROUP) * (1 + columns)), 0
+    for j in range(0, columns, BITS):
+        of_group = 0
+        for i in range(begin, end):
+            of_sample = bits_of_sample(at(x, i * stride + j), min(BITS, columns - j))
+            bits[i] = of_sample
+            of_group |= of_sample
+        bits = at(bits, rows)
+        if of_group != 0:
+            for k in range(min(BITS, columns - j)):
+                target[1 + count] = j + k
+                count += (of_group >> k) & 1
+    target[0] = count
+    return count
 
 
-def zeros_of_columns(x, rows, stride):
-    """1 in the lanes of columns of zeros alone, else 0. Sums of four rows in turn, since an addition takes its time."""
-    one = two = three = four = spread(real(0))
-    for i in range(0, rows - 3, 4):
-        one = one + absolute(load(x, i * stride))
-        two = two + absolute(load(x, (i + 1) * stride))
-        three = three + absolute(load(x, (i + 2) * stride))
-        four = four + absolute(load(x, (i + 3) * stride))
-    for i in range(rows & ~3, rows):
-        one = one + absolute(load(x, i * stride))
-    return select((one + two) + (three + four) <= real(0), real(1), real(0))
+def bits_of_sample(x, columns):
+    """Bit k is 1 where x[k] is not zero, for at most BITS columns."""
+    bits = 0
+    for k in range(0, columns, LANES):
+        bits |= lane_bits(absolute(load(x, k)) <= real(0)) << k
+    return ~bits & ((1 << columns) - 1)
 
 
-def add_to_runs(runs, begin, end):
-    """Columns begin ... end - 1, which come after those that are there."""
-    last = 2 * runs[0]  # where the last run ends
-    if last > 0 and begin - runs[last] <= GAP and end - runs[last - 1] <= LONGEST_RUN:
-        runs[last] = end
-    else:
-        runs[0] = runs[0] + 1
-        runs[last + 1], runs[last + 2] = begin, end
-
-
-def take_all(runs, columns):
-    """Runs of all columns."""
-    runs[0] = 0
-    for begin in range(0, columns, LONGEST_RUN):
-        add_to_runs(runs, begin, min(begin + LONGEST_RUN, columns))
-
-
-def place_of_all_rows(columns: int) -> int:
-    """Where, after the runs of columns, there is one of all rows of the batch."""
-    return 1 + 2 * columns
-
-
-def find_runs_of_gradient(plan, rows):
-    """Those of the whole batch, as far as this rank has not looked for them; all columns if deltas are not finite."""
+def find_lists_of_gradient(plan, rows):
+    """Those of features, from all samples of the batch; none if deltas are not finite."""
     stay_apart()
-    layer = layer_record(plan, 0)
-    if plan[RANKS] > 1 and plan[FIRST_LAYER_SHARED] == 0:
-        find_runs(plan, 0, rows)
-    all_rows = at(integers(plan[RUNS]), place_of_all_rows(layer[FAN_IN]))
-    all_rows[0], all_rows[1], all_rows[2] = 1, 0, rows
-    if not all_finite(reals(layer[DELTA]), rows, layer[WIDTH], layer[STRIDE]):
-        take_all(integers(plan[RUNS]), layer[FAN_IN])
+    layer, lists = layer_record(plan, 0), integers(plan[LISTS])
+    if plan[RANKS] > 1 and plan[FIRST_LAYER_SHARED] == 0:  # this rank has seen its share of samples only
+        find_lists(plan, 0, rows)
+    lists[1] = 0
+    if lists[0] != 0 and all_finite(reals(layer[DELTA]), rows, layer[WIDTH], layer[STRIDE]):
+        lists[1] = 1
+        for begin in range(0, layer[FAN_IN], GROUP):
+            list_samples(plan, begin, rows)
 
 
-def gradient_of_runs(plan, column, first, last, rows, adding, gradient):
-    """Rows `first` ... `last - 1` of the first layer's panel at this column: row 0 is the biases'."""
-    w = panel_width(column, layer_record(plan, 0)[WIDTH])
-    for r in range(-1, integers(plan[RUNS])[0] + 1):
-        gap, begin, end = run_within(plan, r, first, last)
-        if gap < begin and not adding:
-            clear(at(gradient, (gap - first) * w), (begin - gap) * w)
-        if begin < end:
-            gradient_of_run(plan, column, begin, end, rows, adding, at(gradient, (begin - first) * w))
+def list_samples(plan, begin, rows):
+    """Those in which any feature of the group that begins here is not zero."""
+    bits, shift = at(place_of_bits(plan), quotient(begin, BITS) * rows), begin & (BITS - 1)
+    target, count = list_of_group(plan, begin, rows), 0
+    for i in range(rows):
+        target[1 + count] = i
+        count += 1 if ((bits[i] >> shift) & ((1 << GROUP) - 1)) != 0 else 0
+    target[0] = count
 
 
-def run_within(plan, r, first, last):
-    """Where, among rows `first` ... `last - 1` of a panel, the zeros before a run begin, and it begins and ends.
-
-    Run -1 is the biases, and after the last run comes an empty one at the panel's end.
-    """
-    runs = integers(plan[RUNS])
-    gap, begin, end = 0, 0, 1
-    if r >= 0:
-        gap = 1
-        begin = end = layer_record(plan, 0)[HEIGHT]
-    if r > 0:
-        gap = 1 + runs[2 * r]
-    if r >= 0 and r < runs[0]:
-        begin, end = 1 + runs[2 * r + 1], 1 + runs[2 * r + 2]
-    return min(max(first, gap), last), min(max(first, begin), last), min(max(first, end), last)
+def lists_of_samples(plan):
+    """The address of lists of features, for groups of samples; 0: all are taken."""
+    return plan[LISTS] + 16 if plan[LISTS] != 0 and integers(plan[LISTS])[0] != 0 else 0
 
 
-def gradient_of_run(plan, column, first, last, rows, adding, gradient):
-    layer = layer_record(plan, 0)
-    panel_gradient(
-        rows, reals(plan[INPUTS]), plan[INPUTS_STRIDE], at(reals(layer[DELTA]), column), layer[STRIDE],
-        panel_width(column, layer[WIDTH]), first, last, reals(plan[CONSTANTS]), adding, gradient,
-        plan[RUNS] + 8 * place_of_all_rows(layer[FAN_IN]),
-    )  # fmt: skip
+def lists_of_features(plan):
+    """The address of lists of samples, for groups of features; 0: all are taken."""
+    return plan[LISTS] + 8 * place_of_gradient(plan) if plan[LISTS] != 0 and integers(plan[LISTS])[1] != 0 else 0
+
+
+def list_of_group(plan, feature, rows):
+    """The list of samples for the group to which a feature belongs."""
+    return at(integers(plan[LISTS]), place_of_gradient(plan) + quotient(feature, GROUP) * (1 + rows))
+
+
+def is_left_out(plan, row, rows):
+    """Whether the gradient is zero in this row of panels, and in all of its group: row 0 is the biases'."""
+    return row > 0 and list_of_group(plan, row - 1, rows)[0] == 0
+
+
+def end_of_group(row):
+    """The row of panels after this one's group."""
+    return 1 + quotient(row - 1 + GROUP, GROUP) * GROUP
+
+
+def place_of_gradient(plan):
+    return 2 + groups(plan[BATCH_SIZE]) * (1 + layer_record(plan, 0)[FAN_IN])
+
+
+def place_of_bits(plan):
+    features, samples = layer_record(plan, 0)[FAN_IN], plan[BATCH_SIZE]
+    return at(integers(plan[LISTS]), place_of_gradient(plan) + groups(features) * (1 + samples))
+
+
+def groups(rows):
+    return quotient(rows + GROUP - 1, GROUP)

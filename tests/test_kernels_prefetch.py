@@ -115,14 +115,12 @@ def test_pointers_see_what_leads_out_of_the_data():
             simd.prefetch(array.ctypes.data + 24)
 
 
-@pytest.mark.parametrize("change", ["few", "long", "large batch", "transposed"])
+@pytest.mark.parametrize("change", ["few", "large batch", "transposed"])
 def test_nothing_is_asked_for_that_is_near_or_comes_by_itself(asked, monkeypatch, change):
     network = case((FEATURES, 3, 1), "tanh", "identity", "mean_squared_error", "float64", SAMPLES)
     X = network.X
     if change == "few":
         monkeypatch.setattr(training, "FAR", X.nbytes)
-    elif change == "long":
-        monkeypatch.setitem(_namespace("float64", LEVEL), "SHORT_ROW", FEATURES * 8 - 1)
     elif change == "large batch":
         monkeypatch.setattr(training, "NEAR", 5 * FEATURES * 8 - 1)
     else:

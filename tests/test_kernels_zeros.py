@@ -1,4 +1,4 @@
-"""Features that are zero in all samples of a batch are left out, and nobody can tell."""
+"""What is zero in a batch is left out, and nobody can tell."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from fastmlp.kernels.levels import LEVELS
 from fastmlp.kernels.optimizers import SGD, Adam
 from fastmlp.kernels.regularization import Regularization
 from fastmlp.kernels.training import Schedule
-from fastmlp.kernels.zeros import GAP, LONGEST_RUN, place_of_all_rows
+from fastmlp.kernels.zeros import room_for_lists
 
 SAMPLES = 100
 LEFT_OUT, KEPT = 1, 10**6  # from how many features on those that are zero are left out
@@ -29,61 +29,63 @@ def three_cpus(monkeypatch):
     monkeypatch.setenv("FASTMLP_NUM_THREADS", "3")
 
 
-# --- which columns are not zero
+# --- what is not zero
 
 
-def runs_of(namespace, X, first, rows):
-    columns, lanes = X.shape[1], namespace["LANES"]
-    stride = -(-columns // lanes) * lanes
-    inputs, marks = direct.block(X, stride), direct.aligned(namespace["PANEL"], X.dtype)
-    runs = np.full(place_of_all_rows(columns), -1)
+def lists_of(namespace, X, first, rows, deltas=1.0):
+    """Lists of features, for groups of samples, and of samples, for groups of features; None: there are none."""
+    features, lanes, group = X.shape[1], namespace["LANES"], namespace["GROUP"]
+    stride, samples = -(-features // lanes) * lanes, len(X)
+    inputs, delta = direct.block(X, stride), direct.aligned(samples * lanes, X.dtype)
+    delta[...] = deltas
+    lists = np.full(room_for_lists(features, samples, group), -1)
     plan = np.zeros(layout.HEADER + layout.RECORD, np.int64)
-    plan[layout.INPUTS], plan[layout.INPUTS_STRIDE], plan[layout.RUNS] = inputs.ctypes.data, stride, runs.ctypes.data
-    plan[layout.TRANSPOSED], plan[layout.HEADER + layout.FAN_IN] = marks.ctypes.data, columns
-    with simd.visible([inputs, marks, runs]):
-        namespace["find_runs"](simd.Pointer(plan), first, rows)
-    return runs[1 : 1 + 2 * runs[0]].reshape(-1, 2).tolist()
+    plan[layout.INPUTS], plan[layout.INPUTS_STRIDE], plan[layout.LISTS] = inputs.ctypes.data, stride, lists.ctypes.data
+    plan[layout.BATCH_SIZE], plan[layout.RANKS] = samples, 1
+    record = plan[layout.HEADER :]
+    record[layout.FAN_IN], record[layout.DELTA] = features, delta.ctypes.data
+    record[layout.WIDTH] = record[layout.STRIDE] = lanes
+    with simd.visible([inputs, delta, lists]), np.errstate(invalid="ignore"):
+        namespace["find_lists"](simd.Pointer(plan), first, rows)
+        namespace["find_lists_of_gradient"](simd.Pointer(plan), rows)
+        addresses = [namespace[name](simd.Pointer(plan)) for name in ("lists_of_samples", "lists_of_features")]
+    found = []
+    for address, groups, columns in zip(addresses, (rows, features), (features, rows), strict=True):
+        begin = (address - lists.ctypes.data) // 8
+        starts = range(begin, begin + -(-groups // group) * (1 + columns), 1 + columns)
+        found.append([lists[s + 1 : s + 1 + lists[s]].tolist() for s in starts] if address else None)
+    return found
+
+
+def columns_of_groups(X, group):
+    """For each group of rows, the columns in which any is not zero."""
+    groups = [X[begin : begin + group] for begin in range(0, len(X), group)]
+    return [np.flatnonzero((rows != 0).any(axis=0)).tolist() for rows in groups]
 
 
 @settings(max_examples=20)
 @given(data=st.data())
-def test_runs_hold_every_column_that_is_not_zero(level, dtype, data):
-    columns, rows = data.draw(st.integers(1, 300)), data.draw(st.integers(1, 9))
+def test_lists_hold_what_is_not_zero_and_nothing_else(level, dtype, data):
+    features, rows = data.draw(st.integers(1, 100)), data.draw(st.integers(1, 20))
     generator = np.random.default_rng(data.draw(st.integers(0, 99)))
-    X = generator.choice([1, -2.5, np.nan, np.inf, 1e-30], size=(rows + 2, columns)).astype(dtype)
+    X = generator.choice([1, -2.5, np.nan, np.inf, 1e-30], size=(rows + 2, features)).astype(dtype)
     X[generator.random(X.shape) < data.draw(st.sampled_from([0, 0.3, 0.9, 1]))] = -0.0
-    X[:, generator.random(columns) < data.draw(st.sampled_from([0, 0.1, 0.5, 1]))] = 0
-    begin = data.draw(st.integers(0, columns))
-    X[:, begin : begin + data.draw(st.integers(0, columns))] = 0  # a long gap
-    runs = runs_of(_namespace(dtype, level), X, 1, rows)
-    used = (X[1 : 1 + rows] != 0).any(axis=0)
-    inside = np.zeros(columns, bool)
-    for begin, end in runs:
-        assert 0 <= begin < end <= min(columns, begin + LONGEST_RUN)
-        assert not inside[: end + 1][begin:].any()
-        inside[begin:end] = True
-    assert inside[used].all()
-    if inside.mean() <= 7 / 8:
-        assert all(used[begin] and used[end - 1] for begin, end in runs)
-        gaps = [following - end for (_, end), (following, _) in zip(runs, runs[1:], strict=False)]
-        lengths = [end - begin for begin, (_, end) in zip([begin for begin, _ in runs], runs[1:], strict=False)]
-        assert all(gap > GAP or length > LONGEST_RUN - 16 for gap, length in zip(gaps, lengths, strict=True))
-        assert max((len(zeros) for begin, end in runs for zeros in gaps_within(used[begin:end])), default=0) <= GAP
-    else:
-        assert inside.all()
+    X[:, generator.random(features) < data.draw(st.sampled_from([0, 0.1, 0.5, 1]))] = 0
+    namespace = _namespace(dtype, level)
+    of_samples, of_features = lists_of(namespace, X[: rows + 1], 1, rows)
+    X, group = X[1 : rows + 1], namespace["GROUP"]
+    expected = columns_of_groups(X, group)
+    dense = max((X[0] != 0).sum(), len(expected[0])) > 7 / 8 * features
+    assert (of_samples, of_features) == ((None, None) if dense else (expected, columns_of_groups(X.T, group)))
 
 
-def gaps_within(used):
-    """The stretches of False between its first and last True."""
-    return [stretch for stretch in "".join("x" if u else " " for u in used).split("x") if stretch]
-
-
-def test_runs_by_hand(level, dtype):
-    X = np.zeros((2, 250), dtype)
-    X[0, 3], X[1, 7], X[0, 13] = 1, -1, 2  # four columns between, then five
-    X[:, 100:150] = 1
-    assert runs_of(_namespace(dtype, level), X, 0, 2) == [[3, 8], [13, 14], [100, 150]]
-    assert runs_of(_namespace(dtype, level), np.zeros((2, 9), dtype), 0, 2) == []
+def test_lists_by_hand(dtype):
+    namespace = _namespace(dtype, LEVELS["x86-64-v3"])  # groups of 4
+    X = np.zeros((5, 40), dtype)
+    X[0, 3], X[2, 35], X[3, 3], X[4, 39] = 1, -1, 2, 3
+    of_features = [[0, 3], [], [], [], [], [], [], [], [2], [4]]
+    assert lists_of(namespace, X, 0, 5) == [[[3, 35], [39]], of_features]
+    assert lists_of(namespace, X, 0, 5, np.inf) == [[[3, 35], [39]], None]
 
 
 # --- what comes of it
@@ -106,7 +108,7 @@ def train(monkeypatch, backend, network, schedule, many=LEFT_OUT, threads=1):
     executor, state = network.executor(backend), network.state(schedule.optimizer)
     average = executor.parameters.copy() if schedule.regularization.ema_decay else None
     work = executor.training(network.X, network.y, state, schedule, average)
-    assert bool(work._plan.words[layout.RUNS]) == (many == LEFT_OUT)
+    assert bool(work._plan.words[layout.LISTS]) == (many == LEFT_OUT)
     assert work.run(0, schedule.epochs * work.steps_per_epoch, threads) == schedule.epochs * work.steps_per_epoch
     work.collect()
     return [executor.parameters, state, work.losses, *([] if average is None else [average])]
@@ -182,7 +184,7 @@ def test_small_batches_and_what_is_left_over(fast_backend, dtype, monkeypatch, b
     monkeypatch.setattr(training, "MANY_FEATURES", LEFT_OUT)
     executor = network.executor(fast_backend)
     work = executor.training(network.X, network.y, network.state(SGD()), schedule)
-    assert bool(work._plan.words[layout.RUNS]) == looks
+    assert bool(work._plan.words[layout.LISTS]) == looks
     work.run(0, work.steps_per_epoch)
     work.collect()
     expected = train(monkeypatch, fast_backend, network, schedule, KEPT)[0]
@@ -200,7 +202,7 @@ def test_a_plan_that_is_used_again_looks_again_or_not(fast_backend, monkeypatch)
         if not stop:
             executor.parameters[0] = np.inf
         work = executor.training(X, network.y, state, schedule)
-        assert bool(work._plan.words[layout.RUNS]) == stop
+        assert bool(work._plan.words[layout.LISTS]) == stop
         work.run(0, 4)
         work.collect()
         work.close()
@@ -221,10 +223,10 @@ INTERPRETED = Backend("interpreted", Interpreted(LEVEL))
 @pytest.mark.parametrize(
     ("optimizer", "name", "wrong"),
     [
-        (SGD(0.05), "zeros_of_columns", lambda right: lambda x, rows, stride: right(x, max(1, rows - 1), stride)),
-        (SGD(0.05), "add_to_runs", lambda right: lambda runs, begin, end: right(runs, begin, max(begin + 1, end - 1))),
-        (Adam(0.05), "clear", lambda right: lambda row, width: None),
-        (SGD(0.05), "gradient_of_run", lambda right: lambda plan, column, *rest: right(plan, 0, *rest)),
+        (SGD(0.05), "bits_of_sample", lambda right: lambda x, columns: right(x, columns) & ~(1 << 8)),
+        (SGD(0.05), "list_features", lambda right: lambda plan, first, i, _, rows: right(plan, first, i, i + 1, rows)),
+        (Adam(0.05), "list_samples", lambda right: lambda plan, begin, rows: right(plan, begin, rows - 1)),
+        (SGD(0.05), "is_left_out", lambda right: lambda plan, row, rows: row % 2 == 0),
     ],
 )
 def test_what_is_left_out_wrongly_is_caught(monkeypatch, optimizer, name, wrong):
