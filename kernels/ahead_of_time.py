@@ -18,10 +18,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import llvmlite.binding as llvm
-from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
-from numba.core.compiler_lock import global_compiler_lock
 
-from .compilation import callback, levels
+from .compilation import callback, levels, unfinished
 from .interface import KERNELS, fingerprint
 from .levels import LEVELS, Level
 from .object_symbols import undefined_symbols
@@ -59,8 +57,8 @@ def missing(data: bytes) -> set[str]:
 
 def ir(name: str, dtype: str, level: Level) -> str:
     """A kernel and all that it calls as LLVM's text, under a symbol of its own."""
-    result = callback(KERNELS[name], dtype, level)._compile_uncached()
-    with global_compiler_lock:
+    with unfinished():  # what LLVM makes for this machine would fail at another's instructions
+        result = callback(KERNELS[name], dtype, level)._compile_uncached()
         result.library.finalize()
     text: str = result.library.get_llvm_str()
     return text.replace(result.fndesc.llvm_cfunc_wrapper_name, symbol(name, dtype, level))
@@ -138,13 +136,7 @@ def header(built: list[Level]) -> str:
 
 
 def initialize() -> None:
-    """Prepare a process that builds: Numba is not to make code for this machine.
-
-    That would rewrite the IR of the functions that kernels call, and fail at another machine's intrinsics.
-    """
-    JITCPUCodegen._add_module = lambda self, module: None
-    JITCPUCodegen.set_env = lambda self, name, environment: None
-    JITCodeLibrary._finalize_specific = lambda self: None
+    """Prepare a process that builds."""
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
 

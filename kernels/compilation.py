@@ -1,11 +1,15 @@
 """How Numba compiles a kernel. Both compilers, `jit.py` and `ahead_of_time.py`, take everything from here."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from types import FunctionType
 from typing import Any
 
 from numba import njit, types
 from numba.core.ccallback import CFunc
+from numba.core.codegen import CPUCodeLibrary, JITCodeLibrary, JITCPUCodegen
+from numba.core.compiler_lock import global_compiler_lock
 
 from .capture import copied
 from .interface import SOURCE_DTYPES, Kernel
@@ -18,17 +22,57 @@ from .vector_type import Vector
 # contract: a * b + c may be fused. Nothing else: reassociation destroys argument reductions, and NaN must survive.
 POLICY: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 
+WITHIN: dict[str, Any] = {**POLICY, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""For what kernels call: wrappers for other callers would take a quarter of the time."""
 
-def callback(kernel: Kernel, dtype: str, level: Level, version: str = "") -> CFunc:
+
+@contextmanager
+def unfinished() -> Iterator[None]:
+    """What is compiled in this context is as Numba's front end gives it: neither optimized nor made code of.
+
+    A kernel brings along all that it calls, and is optimized with it. Numba would do so with each of these functions,
+    and with what they call, over and over. Nobody else compiles meanwhile.
+    """
+    patches: list[tuple[Any, str, Any]] = [
+        (CPUCodeLibrary, "_optimize_functions", lambda self, module: None),
+        (CPUCodeLibrary, "_optimize_final_module", lambda self: None),
+        (JITCodeLibrary, "_finalize_specific", lambda self: None),
+        (JITCPUCodegen, "_add_module", lambda self, module: None),
+        (JITCPUCodegen, "set_env", lambda self, name, environment: None),
+    ]
+    with global_compiler_lock:
+        originals = [vars(owner)[name] for owner, name, _ in patches]
+        try:
+            for owner, name, patch in patches:
+                setattr(owner, name, patch)
+            yield
+        finally:
+            for (owner, name, _), original in zip(patches, originals, strict=True):
+                setattr(owner, name, original)
+
+
+class Callback(CFunc):  # type: ignore[misc]
+    """A kernel as a C function."""
+
+    alone = True  # nobody else calls what it calls
+
+    def _compile_uncached(self) -> Any:
+        with unfinished() if self.alone else nullcontext():
+            return super()._compile_uncached()
+
+
+def callback(kernel: Kernel, dtype: str, level: Level, version: str = "") -> Callback:
     """A kernel as a C function, not compiled yet. Its symbol says what it is, and `version` what else it depends on."""
     names = namespace(dtype, level)
     formulas = in_vectors(kernel, dtype) if kernel.foreign else None
     if formulas is None:
         function = bind(kernel, names, foreign)
     else:
-        function = bind(formulas, names, lambda formula: njit(**POLICY)(clone(formula, names)))
+        function = bind(formulas, names, lambda formula: njit(**WITHIN)(clone(formula, names)))
     function.__qualname__ = f"{kernel.name}_{suffix(dtype, level)}{version}"
-    return CFunc(function, signature(kernel, dtype, level), locals={}, options=POLICY)
+    compiled = Callback(function, signature(kernel, dtype, level), locals={}, options=POLICY)
+    compiled.alone = not kernel.foreign  # what functions of users call may be called by others too
+    return compiled
 
 
 def foreign(function: Any) -> Any:
@@ -44,7 +88,7 @@ def namespace(dtype: str, level: Level) -> dict[str, Any]:
         # Kernels out of the cache bring their helpers along, and a process keeps the first of equal symbols: names must
         # tell number types and levels apart.
         function.__qualname__ += f"_{suffix(dtype, level)}"
-        return njit(**POLICY)(function)
+        return njit(**WITHIN)(function)
 
     return specialize(dtype, vocabulary(dtype, level), compile)
 

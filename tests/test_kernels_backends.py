@@ -4,9 +4,12 @@ import os
 
 import numpy as np
 import pytest
+from numba import njit
+from numba.core.codegen import CPUCodeLibrary, JITCodeLibrary, JITCPUCodegen
 
 from fastmlp.kernels import backends, interface, jit
 from fastmlp.kernels.backends import BACKENDS, backend
+from fastmlp.kernels.compilation import callback, unfinished
 from fastmlp.kernels.executor import Executor
 from fastmlp.kernels.interface import KERNELS
 from fastmlp.kernels.levels import LEVELS
@@ -146,3 +149,24 @@ def test_the_fingerprint_depends_on_the_plan_and_on_the_kernels(monkeypatch):
         patch.delitem(interface.KERNELS, "run")
         assert interface.fingerprint() != before
     assert interface.fingerprint() == before
+
+
+def all_of(*classes):
+    return [dict(vars(owner)) for owner in classes]
+
+
+def test_numba_is_as_it_was_after_kernels_were_compiled(dtype):
+    """Others in this process use it too."""
+    classes = CPUCodeLibrary, JITCodeLibrary, JITCPUCodegen
+    before = all_of(*classes)
+    kernel = callback(KERNELS["activation_relu"], dtype, jit.host_level())
+    assert kernel.alone
+    kernel.compile()
+    assert kernel.address != 0
+    assert all_of(*classes) == before
+    with unfinished():
+        assert all_of(*classes) != before
+    with pytest.raises(ValueError, match="invalid literal"), unfinished(), unfinished():
+        int("x")
+    assert all_of(*classes) == before
+    assert njit(lambda x: x + 1)(2) == 3
