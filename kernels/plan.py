@@ -148,8 +148,8 @@ class Plan:
     def release(self, *words: int) -> None:
         """Let go of the arrays that these words lead to."""
         for word in words:
-            self._arrays.pop(word, None)
-            self.words[word] = 0
+            if self._arrays.pop(word, None) is not None:
+                self.words[word] = 0
 
     def arrays(self) -> list[Array]:
         """All memory that the plan's addresses lead to."""
@@ -214,8 +214,8 @@ class Plan:
 
     def ranks(self, count: int) -> "list[Plan | Rank]":
         """Plans for threads that run this one together, until it is changed. Rank 0 is this plan."""
-        self[layout.RANKS] = count
-        self[layout.FIRST_LAYER_SHARED] = count > 1 and self.shares_first_layer()
+        self.words[layout.RANKS] = count
+        self.words[layout.FIRST_LAYER_SHARED] = count > 1 and self.shares_first_layer()
         if count == 1:
             return [self]
         self[layout.MEETING] = meeting = np.zeros(layout.PLACES, np.int64)

@@ -229,7 +229,8 @@ def _regularization(*wishes: Any) -> Regularization:
 
 def disturbance(hidden: int, dropout: Any, input_dropout: Any, input_noise: Any) -> Disturbance:
     """What is to happen to samples and activations at random."""
-    if all(type(value) is float and value == 0.0 for value in (dropout, input_dropout, input_noise)):
+    plain = type(dropout) is type(input_dropout) is type(input_noise) is float
+    if plain and dropout == input_dropout == input_noise == 0:
         return UNDISTURBED
     chosen = Disturbance(input_noise, input_dropout, probabilities(dropout, hidden))
     return UNDISTURBED if chosen == UNDISTURBED else chosen
