@@ -13,6 +13,7 @@ from .simd import (
     at,
     copy_sign,
     double,
+    first_lane,
     lanes_below,
     largest_lane,
     load,
@@ -181,9 +182,7 @@ def exponential_derivative(a):
 def softmax(z, a, rows, columns, stride, settings):
     """a_j = exp(z_j) / sum_k exp(z_k) in every row; subtracting the largest z first, nothing overflows."""
     for i in range(rows):
-        row = at(a, i * stride)
-        subtract_largest(at(z, i * stride), columns, row)
-        scale_row(row, columns, real(1) / exponentials(row, columns, row))
+        softmax_of_row(at(z, i * stride), columns, at(a, i * stride), at(a, i * stride))
 
 
 def softmax_derivative(a, delta, rows, columns, stride, settings):
@@ -196,6 +195,22 @@ def softmax_derivative(a, delta, rows, columns, stride, settings):
         mean = sum_lanes(mean)
         for j in range(0, columns, LANES):
             store(delta_row, j, load(row, j) * (load(delta_row, j) - mean))
+
+
+def softmax_of_row(row, columns, shifted, target):
+    """shifted_j = row_j - the largest; target_j = exp(shifted_j) / their sum, which it returns."""
+    if columns <= LANES:  # the same, in registers
+        x, inside = load(row, 0), lanes_below(columns)
+        x = x - largest_lane(select(inside, x, first_lane(x)))
+        e = select(inside, exp(x), real(0))
+        total = sum_lanes(e)
+        store(shifted, 0, x)
+        store(target, 0, e * (real(1) / total))
+    else:
+        subtract_largest(row, columns, shifted)
+        total = exponentials(shifted, columns, target)
+        scale_row(target, columns, real(1) / total)
+    return total
 
 
 def subtract_largest(row, columns, target):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .activations import exponentials, relu, scale_row, subtract_largest
+from .activations import relu, softmax_of_row
 from .elementary import SMALLEST, exp, expm1, log, log1p, sigmoid, tanh
 from .functions import Function, Variant, numbers_of, row_of
 from .simd import (
@@ -134,10 +134,7 @@ def categorical_cross_entropy(z, target, delta, losses, rows, columns, stride, s
     """
     for i in range(rows):
         row, d = at(z, i * stride), at(delta, i * stride)
-        subtract_largest(row, columns, row)
-        total = exponentials(row, columns, d)
-        scale_row(d, columns, real(1) / total)
-        losses[i] = double(total)
+        losses[i] = double(softmax_of_row(row, columns, row, d))
     for i in range(rows):
         losses[i] = double(log(real(losses[i])))
     factor, kept, share = real(scale), real(1.0 - settings[0]), real(settings[0] / columns)
@@ -161,10 +158,7 @@ def categorical_focal(z, target, delta, losses, rows, columns, stride, scale, se
     of_nothing = select(power > real(0), real(0), real(1))  # 0^gamma
     for i in range(rows):
         row, d = at(z, i * stride), at(delta, i * stride)
-        subtract_largest(row, columns, row)
-        total = exponentials(row, columns, d)
-        scale_row(d, columns, real(1) / total)
-        losses[i] = double(total)
+        losses[i] = double(softmax_of_row(row, columns, row, d))
     for i in range(rows):
         losses[i] = double(log(real(losses[i])))
     for i in range(rows):
