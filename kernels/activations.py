@@ -13,7 +13,6 @@ from .simd import (
     at,
     copy_sign,
     double,
-    first_lane,
     lanes_below,
     largest_lane,
     load,
@@ -201,7 +200,7 @@ def softmax_of_row(row, columns, shifted, target):
     """shifted_j = row_j - the largest; target_j = exp(shifted_j) / their sum, which it returns."""
     if columns <= LANES:  # the same, in registers
         x, inside = load(row, 0), lanes_below(columns)
-        x = x - largest_lane(select(inside, x, first_lane(x)))
+        x = x - largest_lane(select(inside, x, row[0]))
         e = select(inside, exp(x), real(0))
         total = sum_lanes(e)
         store(shifted, 0, x)

@@ -225,7 +225,7 @@ INTERPRETED = Backend("interpreted", Interpreted(LEVEL))
     [
         (SGD(0.05), "bits_of_sample", lambda right: lambda x, columns: right(x, columns) & ~(1 << 8)),
         (SGD(0.05), "list_features", lambda right: lambda plan, first, i, _, rows: right(plan, first, i, i + 1, rows)),
-        (Adam(0.05), "list_samples", lambda right: lambda plan, begin, rows: right(plan, begin, rows - 1)),
+        (Adam(0.05), "list_of_group", lambda right: lambda plan, feature, rows: right(plan, feature ^ 4, rows)),
         (SGD(0.05), "is_left_out", lambda right: lambda plan, row, rows: row % 2 == 0),
     ],
 )
