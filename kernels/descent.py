@@ -124,8 +124,8 @@ def descend(plan, l, rows):
 def next_stretch(plan, l, first, last, rows):
     """Where, of rows `first` ... `last - 1` of a panel, those begin and end that take the next step together.
 
-    Rows before them rest. Few at a time have a gradient that stays in the L1 cache until their step. But samples in
-    lists of their own are gone through each time, and without lists, no stretch is shorter than a tile: see `tile`.
+    Rows before them rest. Few at a time have a gradient that stays in the L1 cache until their step, but sparse samples
+    would be gone through for each stretch anew. Without lists, no stretch is shorter than a tile: see `tile`.
     """
     if rows == 1 or plan[COLUMNS] != 0:
         return first, last

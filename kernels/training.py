@@ -87,6 +87,12 @@ class TrainingPlan(Plan):
         self._order = np.empty(0, np.int64)
         self._changed_settings = False
         self._lists = self._room_for_lists(batch_size)
+        self._made = sum(array.nbytes for array in self.arrays())
+
+    @property
+    def nbytes(self) -> int:
+        """About how much memory it keeps between trainings."""
+        return self._made + self._order.nbytes + self.losses.nbytes + self.trail.nbytes
 
     @property
     def gradient_norms(self) -> Array | None:
@@ -284,7 +290,7 @@ class Training:
             plan.rate(first, schedule.rates(first, last_step - first_step))
         if threads is None or (schedule.update_first and plan.model.normalizations):  # whose ranks meet otherwise
             self.threads = 1
-            return call("run", plan.ranks(1)[0], first_step, last_step)
+            return call("run", plan, first_step, last_step)
         with crew(threads) as team:
             self.threads = team.size
             ranks = plan.ranks(team.size)

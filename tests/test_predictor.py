@@ -315,7 +315,7 @@ def test_numbers_that_are_too_large(backend):
 
 def test_samples_that_change_while_they_are_looked_at(network, monkeypatch):
     """They were not finite when the kernel read them, and are when Python looks for the place."""
-    monkeypatch.setattr(fastmlp.arrays, "require_finite", lambda *arguments: None)
+    monkeypatch.setattr(fastmlp.array_checks, "require_finite", lambda *arguments: None)
     sentence = f"X must be finite as {network.dtype}, got other numbers while it was read"
     check_not_finite(network.predict, samples(2) * np.nan, sentence)
 

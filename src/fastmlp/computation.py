@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from . import arrays, sparse, validation
+from . import array_checks, sparse, validation
 from .core import Core
 from .kernels.plan import Array
 from .kernels.sparse_rows import Samples
@@ -178,14 +178,14 @@ class Computation(Core):
         >>> parameters.tolist(), inputs.tolist()
         ([3.0, 1.0], [[2.0]])
         """
-        X = arrays.samples(X, self.layer_sizes[0], self.dtype)
-        output_gradient = arrays.output_gradient(output_gradient, len(X), self._model)
+        X = array_checks.samples(X, self.layer_sizes[0], self.dtype)
+        output_gradient = array_checks.output_gradient(output_gradient, len(X), self._model)
         parameters, inputs = self._executor.backward(X, output_gradient)
         return Gradients(parameter_vector(parameters, self._model), inputs)
 
     def _checked(self, X: Any, y: Any) -> tuple[Array, Array]:
-        X = arrays.samples(X, self.layer_sizes[0], self.dtype)
-        return X, arrays.targets(y, len(X), self._model)
+        X = array_checks.samples(X, self.layer_sizes[0], self.dtype)
+        return X, array_checks.targets(y, len(X), self._model)
 
     def _weighted(
         self, X: Any, y: Any, sample_weight: Any, class_weight: Any = None
@@ -199,5 +199,5 @@ class Computation(Core):
     ) -> tuple[Samples, Array, Array | None]:
         """The same with weights as they were given; some: one must be above 0."""
         X = sparse.samples(X, self.layer_sizes[0], self.dtype)
-        y = arrays.targets(y, len(X), self._model)
+        y = array_checks.targets(y, len(X), self._model)
         return X, y, weights_of_samples(sample_weight, class_weight, y, self._model, some=some)

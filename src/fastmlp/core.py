@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import arrays, validation
+from . import array_checks, validation
 from .history import History
 from .kernels.backends import backend as find_backend
 from .kernels.functions import name_of
@@ -99,7 +99,7 @@ class Core:
 
     @parameters.setter
     def parameters(self, value: Any) -> None:
-        self._parameters[...] = arrays.parameters(value, self._model)
+        self._parameters[...] = array_checks.parameters(value, self._model)
         self._parameters_changed()
 
     def _live(self) -> ParameterVector:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import arrays, validation
+from . import array_checks, validation
 from .computation import Computation
 from .core import CHECK, PERMUTATION
 from .history import aligned
@@ -66,7 +66,7 @@ class Inspection(Computation):
         >>> [a.tolist() for a in network.layer_outputs([[3], [-2]])]
         [[[3.0, 0.0], [0.0, 2.0]], [[30.0], [200.0]]]
         """
-        one, a = arrays.one_or_many(X, self.layer_sizes[0], self.dtype)
+        one, a = array_checks.one_or_many(X, self.layer_sizes[0], self.dtype)
         outputs = []
         model = self._model
         for l, parts in enumerate(self._live().layers):
@@ -100,7 +100,7 @@ class Inspection(Computation):
         >>> network.jacobian([10, 20]).tolist()
         [[1.0, 3.0], [2.0, 4.0]]
         """
-        one, X = arrays.one_or_many(X, self.layer_sizes[0], self.dtype)
+        one, X = array_checks.one_or_many(X, self.layer_sizes[0], self.dtype)
         outputs = self.layer_sizes[-1]
         jacobian = np.empty((len(X), outputs, X.shape[1]), self.dtype)
         for output in range(outputs):

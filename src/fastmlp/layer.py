@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from . import arrays, validation
+from . import array_checks, validation
 from .kernels.activations import ACTIVATIONS
 from .kernels.backends import Backend
 from .kernels.errors import require
@@ -128,7 +128,9 @@ class Layer:
         if vector is None:
             raise AttributeError(f"{name} are of layers with normalization, not of one with {self.normalization!r}")
         if name == "running_variances":
-            value = arrays.running_variances(name, arrays.block(name, value, vector.shape, vector.dtype.name))
+            value = array_checks.running_variances(
+                name, array_checks.block(name, value, vector.shape, vector.dtype.name)
+            )
         self._write(name, vector, value)
 
     @property
@@ -139,7 +141,7 @@ class Layer:
         return self._network._live().layers[self._index]
 
     def _write(self, name: str, part: Array, value: Any) -> None:
-        part[...] = arrays.block(name, value, part.shape, self._network.dtype)
+        part[...] = array_checks.block(name, value, part.shape, self._network.dtype)
         self._network._parameters_changed()
 
     def __repr__(self) -> str:
@@ -216,7 +218,7 @@ class Neuron:
         vector = np.concatenate([part[..., self._column].ravel() for part in self._layer._live()])
         features, normalizations = len(self.weights), () if normalization is None else (normalization,)
         neuron = Model((features, 1), (activation,), "mean_squared_error", network.dtype, normalizations)
-        one, X = arrays.one_or_many(inputs, features, network.dtype, "inputs")
+        one, X = array_checks.one_or_many(inputs, features, network.dtype, "inputs")
         output = network._backend.executor(neuron, vector).predict(X)[:, 0]
         return output[0] if one else output
 

@@ -118,7 +118,7 @@ def suited_metrics(loss: str | Function) -> list[str]:
 
 
 def value_of(metric: Metric, y: Array, outputs: Array, loss: str | Function) -> float:
-    """The metric's value for targets as `arrays.targets` leaves them.
+    """The metric's value for targets as `array_checks.targets` leaves them.
 
     Raises
     ------

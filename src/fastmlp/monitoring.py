@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import arrays, sparse, validation
+from . import array_checks, sparse, validation
 from .history import History
 from .kernels.errors import one_of, require, shortened
 from .kernels.executor import Executor
@@ -136,7 +136,7 @@ def _held_out(data: Any, model: Model, chosen: list[Metric]) -> tuple[Samples, A
     if not isinstance(data, tuple | list) or not 2 <= len(data) <= 3:
         raise TypeError(f"validation_data must be (X, y) or (X, y, sample_weight), got {shortened(data)}")
     X = sparse.samples(data[0], model.sizes[0], model.dtype, "validation_data[0]")
-    y = arrays.targets(data[1], len(X), model, "validation_data[1]")
+    y = array_checks.targets(data[1], len(X), model, "validation_data[1]")
     weights = weights_of_samples(data[2] if len(data) == 3 else None, None, y, model, "validation_data[2]")
     return X, y, chosen, True, normalized(weights)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import storage, validation
+from . import array_checks, storage, validation
 from .core import WEIGHTS
 from .kernels.activations import ACTIVATIONS
 from .kernels.backends import backend as find_backend
@@ -211,7 +211,7 @@ class NeuralNetwork(Streaming):
         model = validation.model(header["layer_sizes"], hidden, output, loss, header["dtype"], normalization or None)
         shape = (model.parameter_count,)
         network = cls.__new__(cls)
-        parameters = arrays.parameters(arrays["parameters"], model).astype(model.dtype)
+        parameters = array_checks.parameters(arrays["parameters"], model).astype(model.dtype)
         network._assemble(model, parameters, validation.seed(header["seed"]), backend)
         network._epochs = validation.count("epochs", header["epochs"])
         if header["optimizer"] is not None:
@@ -220,10 +220,10 @@ class NeuralNetwork(Streaming):
                 **settings
             )
             network._optimizer, network._updates = optimizer, validation.count("updates", header["updates"])
-            state = arrays.state("optimizer_state", arrays["optimizer_state"], (len(optimizer.slots), *shape))
+            state = array_checks.state("optimizer_state", arrays["optimizer_state"], (len(optimizer.slots), *shape))
             network._state = state.astype(model.dtype)
         if "average" in arrays:
-            average = arrays.parameters(arrays["average"], model, "average")
+            average = array_checks.parameters(arrays["average"], model, "average")
             network._average = average.astype(model.dtype)
         if header.get("plateau") is not None:
             from .schedules import seen_from_record

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import arrays, sparse
+from . import array_checks, sparse
 from .kernels.backends import backend as find_backend
 from .kernels.functions import name_of
 from .kernels.plan import Array, Model
@@ -112,16 +112,16 @@ def predict(
     """What a predictor returns, whatever it is given."""
     model = prediction.model
     # whether numbers are finite shows when they are read
-    if arrays.is_sparse(X):
+    if array_checks.is_sparse(X):
         one, X = False, sparse.sparse_rows(X, model.sizes[0])
     else:
-        one, X = arrays.one_or_many(X, model.sizes[0], model.dtype, allow_nan=True)
+        one, X = array_checks.one_or_many(X, model.sizes[0], model.dtype, allow_nan=True)
     rows = (len(X), model.sizes[-1])
     shape = rows[1:] if one else rows
     if out is None:
         out = np.empty(shape, model.dtype)
     else:
-        arrays.output("out", out, shape, model.dtype)
+        array_checks.output("out", out, shape, model.dtype)
     target = np.asarray(out).reshape(rows)
     written = (
         np.empty_like(target) if np.may_share_memory(sparse.flat(X), target) else target

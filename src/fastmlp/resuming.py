@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import validation
+from . import array_checks, validation
 from .history import UNMONITORED, History
 from .kernels.plan import Array
 from .schedules import Seen, seen_from_record, seen_to_record
@@ -58,7 +58,7 @@ def from_record(
     columns = header["columns"]
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns) or "loss" not in columns:
         raise ValueError("columns")
-    values = arrays.numbers("history", arrays["history"])
+    values = array_checks.numbers("history", arrays["history"])
     if values.ndim != 2 or len(values) != len(columns):
         raise ValueError("history")
     curves = dict(zip(columns, values.astype(np.float64).tolist(), strict=True))
@@ -76,11 +76,11 @@ def from_record(
         return history, at, None
     numbers = {name: validation.count(name, best[name]) for name in ("epoch", "epochs", "updates")}
     dtype, shape = state.dtype, (state.shape[1],)
-    parameters = arrays.block("best_parameters", arrays["best_parameters"], shape, dtype.name).astype(dtype)
-    saved = arrays.state("best_state", arrays["best_state"], state.shape).astype(dtype)
+    parameters = array_checks.block("best_parameters", arrays["best_parameters"], shape, dtype.name).astype(dtype)
+    saved = array_checks.state("best_state", arrays["best_state"], state.shape).astype(dtype)
     average, seen = None, None
     if "best_average" in arrays:
-        average = arrays.block("best_average", arrays["best_average"], shape, dtype.name).astype(dtype)
+        average = array_checks.block("best_average", arrays["best_average"], shape, dtype.name).astype(dtype)
     if best.get("plateau") is not None:
         seen = seen_from_record(best["plateau"])
     return history, at, Snapshot(**numbers, parameters=parameters, state=saved, average=average, seen=seen)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from . import arrays
+from . import array_checks
 from .kernels.errors import require
 from .kernels.interface import COLUMN_DTYPES
 from .kernels.plan import Array
@@ -13,8 +13,8 @@ from .kernels.sparse_rows import Samples, SparseRows
 
 def samples(X: Any, features: int, dtype: str, argument: str = "X", allow_nan: bool = False) -> Samples:
     """Samples as (n_samples, features), dense or sparse."""
-    if not arrays.is_sparse(X):
-        return arrays.samples(X, features, dtype, argument, allow_nan)
+    if not array_checks.is_sparse(X):
+        return array_checks.samples(X, features, dtype, argument, allow_nan)
     rows = sparse_rows(X, features, argument)
     if not allow_nan:
         require_finite(rows, dtype, argument)
@@ -30,7 +30,7 @@ def sparse_rows(X: Any, features: int, argument: str = "X") -> SparseRows:
         )
     if X.ndim != 2 or X.shape[1] != features or X.shape[0] == 0:
         raise ValueError(f"{argument} must be of shape (n_samples, {features}), got {X.shape}")
-    values = arrays.numbers(argument, X.data)
+    values = array_checks.numbers(argument, X.data)
     starts, columns = np.array(X.indptr, np.int64), X.indices
     if columns.dtype.name not in COLUMN_DTYPES or not columns.dtype.isnative:
         columns = columns.astype(np.int64)
@@ -42,20 +42,20 @@ def sparse_rows(X: Any, features: int, argument: str = "X") -> SparseRows:
     rule = f"a CSR matrix whose indices are from 0 to {features - 1}"
     count = int(starts[-1])
     columns = np.ascontiguousarray(columns[:count])
-    arrays.require_each(argument, columns, rule, lambda part: (part >= 0) & (part < features))
+    array_checks.require_each(argument, columns, rule, lambda part: (part >= 0) & (part < features))
     return SparseRows(np.ascontiguousarray(values[:count]), columns, starts, features)
 
 
 def require_finite(X: Samples, dtype: str, argument: str = "X") -> None:
-    """`arrays.require_finite`, which says where in the matrix."""
+    """`array_checks.require_finite`, which says where in the matrix."""
     if not isinstance(X, SparseRows):
-        arrays.require_finite(argument, X, dtype)
+        array_checks.require_finite(argument, X, dtype)
         return
-    place = arrays.first_nonfinite(X.values, dtype)
+    place = array_checks.first_nonfinite(X.values, dtype)
     if place is not None:
         (k,) = place
         row = int(np.searchsorted(X.starts, k, side="right")) - 1
-        arrays.complain_of(argument, X.values[k], (row, int(X.columns[k])), dtype)
+        array_checks.complain_of(argument, X.values[k], (row, int(X.columns[k])), dtype)
 
 
 def flat(X: Samples) -> Array:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import numbers
+from .array_checks import numbers
 from .kernels.errors import require, shortened
 from .kernels.functions import name_of, row_of
 from .kernels.losses import LOSSES

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import arrays, validation
+from .. import array_checks, validation
 from ..kernels.errors import require, shortened
 from ..kernels.plan import Array
 from .canvas import BLUE, GREEN, INK, ORANGE, PINK, SKY, VERMILION, YELLOW, axes, find_pyplot, names
@@ -73,7 +73,7 @@ def decision_boundary(
     find_pyplot()
     validation.positive_integer("resolution", resolution)
     require(resolution >= 2, "resolution", "an integer from 2 on", resolution)
-    samples = arrays.samples(np.asarray(X), 2, "float64")
+    samples = array_checks.samples(np.asarray(X), 2, "float64")
     targets = None if y is None else _targets(y, len(samples))
     known = getattr(X, "columns", getattr(model, "feature_names_in_", None))
     labels = names("feature_names", known if feature_names is None else feature_names, 2)
@@ -84,7 +84,7 @@ def decision_boundary(
     ours = ax is None
     if response.classes is None:
         require(class_names is None, "class_names", "None for a model of numbers", class_names)
-        numbers = None if targets is None else arrays.numbers("y", targets).astype(float)
+        numbers = None if targets is None else array_checks.numbers("y", targets).astype(float)
         ax = axes(ax, 6, 4.5)
         _draw_numbers(ax, sides, drawn[:, :, 0], samples, numbers)
     else:

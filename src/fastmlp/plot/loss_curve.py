@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .. import arrays, validation
+from .. import array_checks, validation
 from ..history import History
 from ..kernels.errors import shortened
 from ..kernels.plan import Array
@@ -222,7 +222,7 @@ class LossCurveDisplay:
 
 def _curve(argument: str, value: Any) -> Array:
     """At least one number; some may be NaN."""
-    curve = arrays.numbers(argument, value)
+    curve = array_checks.numbers(argument, value)
     if curve.ndim != 1 or len(curve) == 0:
         raise ValueError(f"{argument} must be a number for each epoch, of at least one, got {shortened(value)}")
     return curve.astype(float)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from .. import arrays, validation
+from .. import array_checks, validation
 from ..kernels.activations import ACTIVATIONS
 from ..kernels.disturbance import Disturbance
 from ..kernels.errors import one_of, require
@@ -129,4 +129,4 @@ def check_amounts(loss: str | Function, y: Array) -> None:
     restriction = TARGET_KINDS[row.targets]
     if restriction:
         rule, broken = restriction
-        arrays.require_each("y", y, f"{rule} for loss {name_of(loss)!r}", lambda part: ~broken(part))
+        array_checks.require_each("y", y, f"{rule} for loss {name_of(loss)!r}", lambda part: ~broken(part))
