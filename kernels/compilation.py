@@ -26,6 +26,15 @@ WITHIN: dict[str, Any] = {**POLICY, "no_cpython_wrapper": True, "no_cfunc_wrappe
 """For what kernels call: wrappers for other callers would take a quarter of the time."""
 
 
+PATCHES: list[tuple[Any, str, Any]] = [
+    (CPUCodeLibrary, "_optimize_functions", lambda self, module: None),
+    (CPUCodeLibrary, "_optimize_final_module", lambda self: None),
+    (JITCodeLibrary, "_finalize_specific", lambda self: None),
+    (JITCPUCodegen, "_add_module", lambda self, module: None),
+    (JITCPUCodegen, "set_env", lambda self, name, environment: None),
+]
+
+
 @contextmanager
 def unfinished() -> Iterator[None]:
     """What is compiled in this context is as Numba's front end gives it: neither optimized nor made code of.
@@ -33,13 +42,8 @@ def unfinished() -> Iterator[None]:
     A kernel brings along all that it calls, and is optimized with it. Numba would do so with each of these functions,
     and with what they call, over and over. Nobody else compiles meanwhile.
     """
-    patches: list[tuple[Any, str, Any]] = [
-        (CPUCodeLibrary, "_optimize_functions", lambda self, module: None),
-        (CPUCodeLibrary, "_optimize_final_module", lambda self: None),
-        (JITCodeLibrary, "_finalize_specific", lambda self: None),
-        (JITCPUCodegen, "_add_module", lambda self, module: None),
-        (JITCPUCodegen, "set_env", lambda self, name, environment: None),
-    ]
+    known = all(name in vars(owner) for owner, name, _ in PATCHES)
+    patches = PATCHES if known else []  # another Numba may have other names: then it takes longer
     with global_compiler_lock:
         originals = [vars(owner)[name] for owner, name, _ in patches]
         try:
@@ -54,7 +58,7 @@ def unfinished() -> Iterator[None]:
 class Callback(CFunc):  # type: ignore[misc]
     """A kernel as a C function."""
 
-    alone = True  # nobody else calls what it calls
+    alone = True  # none but kernels call what it calls
 
     def _compile_uncached(self) -> Any:
         with unfinished() if self.alone else nullcontext():

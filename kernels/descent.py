@@ -127,7 +127,7 @@ def next_stretch(plan, l, first, last, rows):
     Rows before them rest. Few at a time have a gradient that stays in the L1 cache until their step, but sparse samples
     would be gone through for each stretch anew. Without lists, no stretch is shorter than a tile: see `tile`.
     """
-    if rows == 1 or plan[COLUMNS] != 0:
+    if rows == 1 or (l == 0 and plan[COLUMNS] != 0):
         return first, last
     limit = 1 + quotient(max(first - 1, 0) + STRETCH, GROUP) * GROUP
     if last - limit < TILE_ROWS:

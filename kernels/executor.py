@@ -1,6 +1,7 @@
 """A network's work, done by kernels: plans are made, kept and filled here. `reference.py` has it in plain NumPy."""
 
 from collections.abc import Callable
+from operator import attrgetter
 
 import numpy as np
 
@@ -111,7 +112,7 @@ class Executor:
 
     def _trained(self, plan: TrainingPlan) -> None:
         """Keep the plan for the next training, which may be short; a large one is soon made beside its work."""
-        self._training_plan = plan if plan.nbytes < KEPT else None
+        self._training_plan = plan if sum(map(attrgetter("nbytes"), plan.arrays())) < KEPT else None
 
     def _plan(self, loss: str | Function, X: Samples, y: Array, weights: Array | None = None) -> tuple[Plan, Array]:
         rows = min(len(X), CHUNK)

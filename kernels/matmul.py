@@ -5,7 +5,7 @@ panel_gradient    dW = a^T delta, db = 1^T delta          a part of a panel, pac
 input_gradient    delta below = delta W^T    from panels of W^T, made one at a time
 """
 
-from .layout import all_finite, panel_width
+from .layout import panel_width
 from .matvec import multiply_row
 from .simd import GROUP, LANES, PANEL, PANEL_VECTORS, TILE_ROWS, at, quotient, tile, transpose
 
@@ -45,8 +45,6 @@ def weighted_sums(rows, a, a_stride, weights, inputs, width, z, z_stride, lists)
 
 def panel_sums(rows, a, a_stride, panel, inputs, width, z, z_stride, lists, first):
     """The columns of z that one panel makes."""
-    if lists != 0 and not all_finite(panel, 1, width, width):
-        lists = 0
     multiply_panel(rows, inputs, lists, first, a, a_stride, 1, at(panel, width), width, width, z, z_stride, panel, 0)
 
 

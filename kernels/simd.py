@@ -9,8 +9,8 @@ kernel (`specialize.py` binds them):
 - `reference.py` lets scalar formulas run on whole NumPy arrays.
 
 A kernel is specialised to one number type, `real` (float32 or float64), and to one CPU level, which sets LANES,
-TILE_ROWS and PANEL. Literal constants are written `real(0.5)`: a bare Python float would widen float32 arithmetic to
-float64.
+TILE_ROWS, GROUP and PANEL. Literal constants are written `real(0.5)`: a bare Python float would widen float32
+arithmetic to float64.
 """
 
 import ctypes
@@ -354,6 +354,8 @@ def tile(vectors, rows, depth, taken, a, a_row, a_column, b, b_row, c, c_row, st
     row strides, aligned to a vector. start_row = 0 starts every row from the same numbers: a bias. k is all below
     `depth`; or, if `taken` is the address of a list, how many it says, and which: then at most GROUP rows are allowed.
     """
+    if taken != 0 and rows > GROUP:
+        raise IndexError(f"{rows} rows with a list, which is for {GROUP}")
     columns = vectors * LANES
     a, b = a.block(rows, a_row, depth, a_column), b.block(depth, b_row, columns)
     sums = start.block(rows, start_row, columns).copy()

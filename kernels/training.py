@@ -18,7 +18,7 @@ from .zeros import room_for_lists
 
 FAR = 1 << 23  # bytes of samples: caches near the CPU hold less
 MANY_FEATURES = 256  # of which it pays to look for those that are zero in several samples
-SEVERAL, MOST = 4, 1024  # samples in a batch for which it does: lists of more would take their room
+SEVERAL, MOST = 4, 1024  # samples in a batch for which it does: lists take up to as much memory as the samples
 NEAR = 1 << 18  # bytes of a batch: the caches near the CPU have room for it beside other things
 
 
@@ -87,12 +87,6 @@ class TrainingPlan(Plan):
         self._order = np.empty(0, np.int64)
         self._changed_settings = False
         self._lists = self._room_for_lists(batch_size)
-        self._made = sum(array.nbytes for array in self.arrays())
-
-    @property
-    def nbytes(self) -> int:
-        """About how much memory it keeps between trainings."""
-        return self._made + self._order.nbytes + self.losses.nbytes + self.trail.nbytes
 
     @property
     def gradient_norms(self) -> Array | None:
@@ -124,6 +118,7 @@ class TrainingPlan(Plan):
             self._leave_out_zeros(self._lists, schedule)
         self.losses = self[layout.LOSSES] = np.zeros(schedule.epochs)
         words = self.words
+        words[layout.RANKS], words[layout.FIRST_LAYER_SHARED] = 1, 0  # whatever an interrupt left
         words[layout.SMALL] = self._small and weights is None
         words[layout.STEPS] = -(-len(X) // schedule.batch_size)
         words[layout.STEPS_DONE] = words[layout.STOPPED] = 0
@@ -293,8 +288,8 @@ class Training:
             return call("run", plan, first_step, last_step)
         with crew(threads) as team:
             self.threads = team.size
-            ranks = plan.ranks(team.size)
             try:
+                ranks = plan.ranks(team.size)
                 return team.run(lambda rank: call("run", ranks[rank], first_step, last_step), plan.release_ranks)[0]
             finally:
                 plan.ranks(1)

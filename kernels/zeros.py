@@ -9,8 +9,8 @@ all of 8 images. The rows that a tile multiplies, GROUP of them, share a list of
 At LISTS are two words, 1 if there are lists of the former and of the latter kind, then these, one for each group: how
 many, then which. After them comes, for each 32 columns and each sample, a word whose bits say which are not zero.
 
-0 * w is zero for finite w only. Biases that are not finite tell of weights that are not, see `panel_sums`; deltas that
-are not make gradients NaN, whatever they are multiplied by.
+0 * w is zero for finite w only, and 0 * delta for finite deltas. Before weights overflow, unless it is by samples or
+rates as large, deltas are large: from then on, nothing is left out until the end of the training.
 """
 
 from .layout import (
@@ -24,12 +24,28 @@ from .layout import (
     RANKS,
     STRIDE,
     WIDTH,
-    all_finite,
     layer_record,
 )
-from .simd import GROUP, LANES, absolute, at, integers, lane_bits, load, quotient, real, reals, stay_apart
+from .simd import (
+    GROUP,
+    LANES,
+    Constant,
+    absolute,
+    at,
+    integers,
+    lane_bits,
+    load,
+    quotient,
+    real,
+    reals,
+    select,
+    spread,
+    stay_apart,
+    sum_lanes,
+)
 
 BITS = 32  # columns that share a word
+LARGE_DELTA = Constant(float32=1e10, float64=1e100)
 
 
 def room_for_lists(features: int, samples: int, group: int) -> int:
@@ -39,7 +55,7 @@ def room_for_lists(features: int, samples: int, group: int) -> int:
 
 
 def find_lists(plan, first, rows):
-    """Those of samples of the batch, from `first` on, unless they are dense."""
+    """Lists of features, for groups of samples of the batch, from `first` on, unless samples are dense."""
     stay_apart()
     columns, lists = layer_record(plan, 0)[FAN_IN], integers(plan[LISTS])
     lists[0] = 0
@@ -52,7 +68,7 @@ def find_lists(plan, first, rows):
 
 
 def list_features(plan, first, begin, end, rows):
-    """Those in which any of a group is not zero: samples begin ... end - 1 of the `rows` from `first` on."""
+    """The list of features in which any of a group is not zero: samples begin ... end - 1 of `rows` from `first` on."""
     columns, stride = layer_record(plan, 0)[FAN_IN], plan[INPUTS_STRIDE]
     x, bits = at(reals(plan[INPUTS]), first * stride), place_of_bits(plan)
     target, count = at(integers(plan[LISTS]), 2 + quotient(begin, GROUP) * (1 + columns)), 0
@@ -80,20 +96,30 @@ def bits_of_sample(x, columns):
 
 
 def find_lists_of_gradient(plan, rows):
-    """Those of features, from all samples of the batch; none if deltas are not finite."""
+    """Lists of samples, for groups of features, from all samples of the batch."""
     stay_apart()
     layer, lists = layer_record(plan, 0), integers(plan[LISTS])
     if plan[RANKS] > 1 and plan[FIRST_LAYER_SHARED] == 0:  # this rank has seen its share of samples only
         find_lists(plan, 0, rows)
-    lists[1] = 0
-    if lists[0] != 0 and all_finite(reals(layer[DELTA]), rows, layer[WIDTH], layer[STRIDE]):
-        lists[1] = 1
+    lists[1] = lists[0]
+    if not all_small(reals(layer[DELTA]), rows, layer[WIDTH], layer[STRIDE]):
+        plan[LISTS] = 0
+    elif lists[1] != 0:
         for begin in range(0, layer[FAN_IN], GROUP):
             list_samples(plan, begin, rows)
 
 
+def all_small(delta, rows, columns, stride):
+    """Whether no number is so large that one like it could make weights overflow; NaN is."""
+    least = spread(real(1))
+    for i in range(rows):
+        for j in range(0, columns, LANES):
+            least = select(absolute(load(delta, i * stride + j)) <= LARGE_DELTA, least, real(0))
+    return sum_lanes(least) == real(LANES)
+
+
 def list_samples(plan, begin, rows):
-    """Those in which any feature of the group that begins here is not zero."""
+    """The list of samples in which any feature of the group that begins here is not zero."""
     bits, shift = at(place_of_bits(plan), quotient(begin, BITS) * rows), begin & (BITS - 1)
     target, count = list_of_group(plan, begin, rows), 0
     for i in range(rows):

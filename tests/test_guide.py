@@ -239,7 +239,7 @@ KINDS_OF_DATA = {
 
 @pytest.fixture(params=["few features", "many features"])
 def features(request, monkeypatch):
-    """Of many, kernels leave out those that are zero in a whole batch."""
+    """Of many, kernels leave out those that are zero in several samples."""
     monkeypatch.setattr(kernels_training, "MANY_FEATURES", 1 if request.param == "many features" else 99)
 
 

@@ -7,7 +7,7 @@ import pytest
 from numba import njit
 from numba.core.codegen import CPUCodeLibrary, JITCodeLibrary, JITCPUCodegen
 
-from fastmlp.kernels import backends, interface, jit
+from fastmlp.kernels import backends, compilation, interface, jit
 from fastmlp.kernels.backends import BACKENDS, backend
 from fastmlp.kernels.compilation import callback, unfinished
 from fastmlp.kernels.executor import Executor
@@ -170,3 +170,13 @@ def test_numba_is_as_it_was_after_kernels_were_compiled(dtype):
         int("x")
     assert all_of(*classes) == before
     assert njit(lambda x: x + 1)(2) == 3
+
+
+def test_a_numba_with_other_names_compiles_in_its_own_way(dtype, monkeypatch):
+    monkeypatch.setattr(compilation, "PATCHES", [*compilation.PATCHES, (JITCPUCodegen, "no_such_method", None)])
+    before = all_of(CPUCodeLibrary, JITCodeLibrary, JITCPUCodegen)
+    with unfinished():
+        assert all_of(CPUCodeLibrary, JITCodeLibrary, JITCPUCodegen) == before
+    kernel = callback(KERNELS["activation_relu"], dtype, jit.host_level(), version="_by_itself")
+    kernel.compile()
+    assert kernel.address != 0

@@ -11,6 +11,7 @@ from fastmlp.kernels import executor, intrinsics, plan, prediction, simd
 from fastmlp.kernels.backends import backend
 from fastmlp.kernels.compilation import POLICY
 from fastmlp.kernels.interface import MODULES
+from fastmlp.kernels.interpreted import _namespace
 from fastmlp.kernels.levels import LEVELS
 from fastmlp.kernels.optimizers import Adam
 from fastmlp.kernels.simd import Pointer, at, pointer, visible
@@ -245,3 +246,14 @@ def test_one_network_does_not_see_the_memory_of_another():
         pointer(np.float64, network.X.ctypes.data)
     with visible([network.X.copy()]), pytest.raises(IndexError):
         pointer(np.float64, network.X.ctypes.data)
+
+
+def test_a_list_is_for_a_group_of_rows():
+    tile, group, lanes = (_namespace("float64", LEVELS["x86-64-v3"])[name] for name in ("tile", "GROUP", "LANES"))
+    a, b, c = (simd.Pointer(np.ones(100)) for _ in range(3))
+    taken = np.array([1, 0])
+    with visible([taken]):
+        tile(1, group, 2, taken.ctypes.data, a, 2, 1, b, lanes, c, lanes, c, lanes)
+        assert c.elements.tolist() == [2] * group * lanes + [1] * (100 - group * lanes)
+        with pytest.raises(IndexError, match=f"{group + 1} rows with a list, which is for {group}"):
+            tile(1, group + 1, 2, taken.ctypes.data, a, 2, 1, b, lanes, c, lanes, c, lanes)

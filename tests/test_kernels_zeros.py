@@ -85,7 +85,8 @@ def test_lists_by_hand(dtype):
     X[0, 3], X[2, 35], X[3, 3], X[4, 39] = 1, -1, 2, 3
     of_features = [[0, 3], [], [], [], [], [], [], [], [2], [4]]
     assert lists_of(namespace, X, 0, 5) == [[[3, 35], [39]], of_features]
-    assert lists_of(namespace, X, 0, 5, np.inf) == [[[3, 35], [39]], None]
+    for large in (1e11 if dtype == "float32" else 1e101, np.inf, np.nan):
+        assert lists_of(namespace, X, 0, 5, large) == [None, None]
 
 
 # --- what comes of it
@@ -239,6 +240,27 @@ def test_what_is_left_out_wrongly_is_caught(monkeypatch, optimizer, name, wrong)
     monkeypatch.setitem(namespace, name, wrong(namespace[name]))
     with pytest.raises(AssertionError):
         assert_equal(train(monkeypatch, INTERPRETED, network, schedule), expected)
+
+
+def test_large_deltas_end_it(kernel_backend, monkeypatch):
+    """Weights may be infinite soon, for features that are zero in some samples and not in others."""
+    network = network_with_zeros((64, 8, 3))
+    network.model = replace(network.model, activations=("relu", "identity"), loss="mean_squared_error")
+    network.y = np.zeros((SAMPLES, 3))
+    network.X[:, 1] = 0
+    network.X[56, 1] = 1e20
+    results = []
+    for rate, many in ((1e-60, LEFT_OUT), (1e3, LEFT_OUT), (1e3, KEPT)):
+        monkeypatch.setattr(training, "MANY_FEATURES", many)
+        executor = network.executor(kernel_backend)
+        schedule = Schedule(SGD(rate), 100, 12, stop_at_nonfinite=False)
+        work = executor.training(network.X, network.y, network.state(SGD()), schedule)
+        work.run(0, 12)
+        work.collect()
+        results.append((bool(work._plan.words[layout.LISTS]), executor.parameters.copy()))
+    assert [lists for lists, _ in results] == [True, False, False]
+    np.testing.assert_array_equal(results[1][1], results[2][1])
+    assert not np.isfinite(results[2][1]).all()
 
 
 def test_deltas_that_are_not_finite_reach_all_weights(kernel_backend, monkeypatch):

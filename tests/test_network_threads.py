@@ -9,6 +9,7 @@ import fastmlp
 from fastmlp import guide, training
 from fastmlp.kernels import prediction, threads
 from fastmlp.kernels.pace import Pace
+from fastmlp.kernels.plan import Rank
 
 
 @pytest.fixture(autouse=True)
@@ -179,3 +180,27 @@ def test_monitored_trainings_do_not_depend_on_it(sizes):
     assert sizes == []
     assert trained(2) == expected
     assert set(sizes) == {2}
+
+
+def test_threads_that_could_not_begin_leave_nothing_behind(fast_backend, monkeypatch):
+    """Memory runs out when the second thread's own is made; then one thread trains."""
+    X, y = np.random.default_rng(0).normal(size=(256, 300)), np.zeros(256, int)
+    y[::2] = 1
+
+    def train(failing):
+        network = fastmlp.NeuralNetwork(
+            [300, 200, 2], loss="categorical_cross_entropy", seed=0, backend=fast_backend.name
+        )
+        if failing:
+            with monkeypatch.context() as patch:
+                patch.setattr(Rank, "follow", lambda self: (_ for _ in ()).throw(MemoryError()))
+                with pytest.raises(MemoryError):
+                    network.train(X, y, 50, seed=1)
+        network.parameters = before
+        network.reset_optimizer()
+        network.threads = 1
+        network.train(X, y, 3, seed=1)
+        return network.parameters
+
+    before = fastmlp.NeuralNetwork([300, 200, 2], loss="categorical_cross_entropy", seed=0).parameters.copy()
+    np.testing.assert_array_equal(train(failing=True), train(failing=False))

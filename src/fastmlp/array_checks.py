@@ -1,4 +1,4 @@
-"""Every check of arrays that users pass in. It returns them in the form that the rest of the package works with."""
+"""Every check of arrays that users pass. A check returns them in the form that the rest of the package needs."""
 
 import math
 import sys

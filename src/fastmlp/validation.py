@@ -1,4 +1,4 @@
-"""Every check of arguments but for arrays. It returns the value in the form that the rest of the package works with."""
+"""Every check of arguments but arrays. A check returns the value in the form that the rest of the package needs."""
 
 import dataclasses
 import math
