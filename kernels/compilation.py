@@ -23,10 +23,9 @@ from .vector_type import Vector
 POLICY: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 
 WITHIN: dict[str, Any] = {**POLICY, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""For what kernels call: wrappers for other callers would take a quarter of the time."""
+"""For what kernels call: wrappers for other callers would take a tenth of the time."""
 
-
-PATCHES: list[tuple[Any, str, Any]] = [
+PATCHES: list[tuple[Any, str, Any]] = [  # what Numba does to a function after its front end, and what to do instead
     (CPUCodeLibrary, "_optimize_functions", lambda self, module: None),
     (CPUCodeLibrary, "_optimize_final_module", lambda self: None),
     (JITCodeLibrary, "_finalize_specific", lambda self: None),

@@ -436,7 +436,7 @@ class Rank:
         self.words[:] = self._plan.words
         self.words[layout.RANK] = self._rank
         for word in self.OWN:
-            if word in self._plan._arrays and (word != layout.INPUTS or self.words[layout.FIRST_LAYER_SHARED]):
+            if self.words[word] and (word != layout.INPUTS or self.words[layout.FIRST_LAYER_SHARED]):
                 if word not in self._own:
                     self._own[word] = alike(self._plan._arrays[word])
                 self.words[word] = data_address(self._own[word])

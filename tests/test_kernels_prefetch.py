@@ -78,13 +78,17 @@ def test_threads_ask_for_their_shares(asked):
 @pytest.mark.parametrize("batch_size", [5, 32])
 @pytest.mark.parametrize("outputs", [3, 9, 40])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_long_samples_are_asked_for_while_a_gradient_is_summed(asked, monkeypatch, key, batch_size, outputs, threads):
+@pytest.mark.parametrize("many", [FEATURES, FEATURES + 1])  # what is zero is left out, and not
+def test_long_samples_are_asked_for_while_a_gradient_is_summed(
+    asked, monkeypatch, key, batch_size, outputs, threads, many
+):
     """Those of the next batch, and all of them unless panels are shared unevenly, whatever is left out of this one."""
     monkeypatch.setitem(_namespace("float64", LEVEL), "SHORT_ROW", FEATURES * 8 - 1)
-    monkeypatch.setattr(training, "MANY_FEATURES", FEATURES)
+    monkeypatch.setattr(training, "MANY_FEATURES", many)
     network = case((FEATURES, outputs, 3), "tanh", "identity", "mean_squared_error", "float64", SAMPLES)
     network.X[:, 5:17] = 0
     work = begin(network.X, network, batch_size, key)
+    assert bool(work._plan.words[layout.LISTS]) == (many == FEATURES)
     x = work._plan.words[layout.X]
     for step in range(work.steps_per_epoch):
         asked.clear()

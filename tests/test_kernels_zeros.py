@@ -242,7 +242,8 @@ def test_what_is_left_out_wrongly_is_caught(monkeypatch, optimizer, name, wrong)
         assert_equal(train(monkeypatch, INTERPRETED, network, schedule), expected)
 
 
-def test_large_deltas_end_it(kernel_backend, monkeypatch):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_large_deltas_end_it(kernel_backend, monkeypatch, threads):
     """Weights may be infinite soon, for features that are zero in some samples and not in others."""
     network = network_with_zeros((64, 8, 3))
     network.model = replace(network.model, activations=("relu", "identity"), loss="mean_squared_error")
@@ -255,10 +256,12 @@ def test_large_deltas_end_it(kernel_backend, monkeypatch):
         executor = network.executor(kernel_backend)
         schedule = Schedule(SGD(rate), 100, 12, stop_at_nonfinite=False)
         work = executor.training(network.X, network.y, network.state(SGD()), schedule)
-        work.run(0, 12)
+        work.run(0, 6, threads)
+        looks = [bool(rank.words[layout.LISTS]) for rank in work._plan.ranks(threads)]
+        work.run(6, 12, threads)
         work.collect()
-        results.append((bool(work._plan.words[layout.LISTS]), executor.parameters.copy()))
-    assert [lists for lists, _ in results] == [True, False, False]
+        results.append((looks, executor.parameters.copy()))
+    assert [looks for looks, _ in results] == [[True] * threads, [False] * threads, [False] * threads]
     np.testing.assert_array_equal(results[1][1], results[2][1])
     assert not np.isfinite(results[2][1]).all()
 
