@@ -1,8 +1,7 @@
 """How many threads pay just now: measured on the work itself, as it goes on.
 
 Other processes come and go, and a thread that does not get a CPU keeps those waiting that meet it at a barrier: what
-paid a second ago may take several times as long as one thread now. After a rest, too: schedulers, that of a virtual
-machine's host among them, may take some hundredths of a second to find good CPUs for threads that begin to work.
+paid a second ago may take several times as long as one thread now. Most do so for some hundredths of a second only.
 """
 
 import sys
@@ -14,13 +13,12 @@ ENOUGH = 0.002  # seconds to judge by: helpers take some time to wake
 SHARE = 0.02  # of the time: what tries may cost
 CREDIT = 0.002  # seconds: what must be left for a try; about what one costs that runs at half the speed
 EFFORT = 0.0005  # seconds: what a try costs in any case
-BETTER = 1.05  # times as fast: worth a change, if seen twice in a row
+RESERVE = 0.2  # seconds: what is kept, of the half of the time that threads saved, for times when they are paused
+PROMISING = 0.95  # times as fast, in a short try, at whose beginning caches and helpers are cold: worth a longer one
+BETTER = 1.05  # times as fast: worth a change
 COLLAPSE = 0.6  # times as fast: if seen twice in a row it is no hiccup, something has begun
 LOST = 0.25  # times as fast: no hiccup, seen but once
 SMOOTHING = 0.06  # seconds over which a rate is averaged
-REST = 0.02  # seconds without work after which CPUs may have gone to sleep
-PATIENCE = 0.06  # seconds until they work again as before
-SETTLED = 0.8  # times the speed from before the rest: they do
 MEMORY = 1.0  # seconds for which one work's lesson holds for others
 
 _lesson = (-MEMORY, sys.maxsize)  # when a work last tried another number of threads, and how many it found to pay
@@ -30,9 +28,9 @@ class Pace:
     """Chooses the `threads` for the next stretch of a work, and for about how many `seconds` they should run.
 
     Starts with all threads, unless some work of this process has just learned that fewer are better. Now and then it
-    tries another number for a short stretch, then, if that went faster, for a longer one, and stays there if that did
-    too. Short works should share a pace: each call of a function, say, that trains the same network again. Where more
-    threads have paid before a pause, they get some time to do so again.
+    tries another number for a short stretch, then, if that went about as fast, for a longer one, and stays there if
+    that went faster. Short works should share a pace: each call of a function, say, that trains the same network again.
+    Where more threads have paid before they were paused, they are soon tried again.
 
     most: the highest number of threads; others are the half of it, a quarter, ... and 1.
     clock: the time in seconds.
@@ -49,9 +47,9 @@ class Pace:
         self._rate, self._span = 0.0, 0.0  # of the chosen number: work a second, over how many seconds
         self._credit = CREDIT if self._chosen == most else 0.0
         self._tries = 0
+        self._fewer = 0.0  # work a second of fewer threads, when last tried
+        self._reserve = 0.0  # seconds that the chosen number saved
         self._lost = 0.0  # seconds, in the last stretch, if that was so slow
-        self._settling = 0.0  # seconds left for CPUs that rested
-        self._until = clock()  # when the last stretch ended
         self._gathered = (0, 0.0, 0.0)  # threads, work and seconds that are not enough to judge by
         self.threads, self.seconds = self._chosen, SHORT
 
@@ -60,11 +58,6 @@ class Pace:
 
         work: what it got done, in a unit that means the same in every call, such as steps.
         """
-        now = self._clock()
-        if now - seconds - self._until > REST:  # where the last rest ended in vain, there is no patience
-            self._lost = seconds if self._settling else 0.0
-            self._settling = PATIENCE if self._chosen > 1 and self._span and not self._settling else 0.0
-        self._until = now
         if threads != self._gathered[0]:
             self._gathered = (threads, 0.0, 0.0)
         self._gathered = threads, self._gathered[1] + work, self._gathered[2] + seconds
@@ -73,8 +66,6 @@ class Pace:
             return
         self._gathered = (threads, 0.0, 0.0)
         self._credit = min(self._credit + SHARE * seconds, 2 * CREDIT)
-        if threads == self._chosen and self._settles(work, seconds):
-            return
         collapsed = False
         if threads == self._chosen:
             collapsed = self._measure(work, seconds)
@@ -89,13 +80,6 @@ class Pace:
         elif known and not self._lost and self._credit >= CREDIT and len(self._numbers) > 1:
             self.threads, self.seconds = self._another(at), SHORT
 
-    def _settles(self, work: float, seconds: float) -> bool:
-        """Whether a stretch tells nothing yet."""
-        if self._settling:
-            back = work / seconds / self._rate
-            self._settling = max(0.0, self._settling - seconds) if LOST < back < SETTLED else 0.0
-        return self._settling > 0.0
-
     def _measure(self, work: float, seconds: float) -> bool:
         """Whether several threads have become much slower than they were."""
         change = work / seconds / self._rate if self._span else 1.0
@@ -103,21 +87,36 @@ class Pace:
         self._lost = seconds * (1.0 - change) if collapsed and change > LOST and not before else 0.0
         if self._lost:
             return False
-        if collapsed:  # counts like a try, or tries that deceive would follow one another
-            self._credit -= before + seconds * (1.0 - change)
+        if collapsed:
+            self._pay(before + seconds * (1.0 - change))
+        elif self._fewer:
+            self._reserve = min(max(0.0, self._reserve + 0.5 * (work / self._fewer - seconds)), RESERVE)
         if not COLLAPSE < change < 1.0 / COLLAPSE:
             self._span = 0.0  # what was measured before is past
         self._rate = (self._rate * self._span + work) / (self._span + seconds)
         self._span = min(SMOOTHING, self._span + seconds)
         return collapsed
 
+    def _pay(self, lost: float) -> None:
+        """A collapse is paid, and the try that will tell whether it was a pause, with what threads saved.
+
+        What is missing counts like a try, or tries that deceive would follow one another.
+        """
+        self._reserve -= lost
+        moved = min(self._reserve, max(0.0, CREDIT - self._credit))
+        self._credit += moved
+        self._reserve -= moved
+
     def _judge(self, work: float, seconds: float) -> None:
         rate, again = work / seconds, self.seconds == LONG
         self._credit -= EFFORT + max(0.0, seconds - work / self._rate)
-        if rate > BETTER * self._rate and not again:
+        if rate > PROMISING * self._rate and not again:
             self.seconds = LONG
             return
+        if self.threads < self._chosen:
+            self._fewer = rate
         if rate > BETTER * self._rate:
+            self._fewer = self._rate if self.threads > self._chosen else 0.0
             self._chosen, self._rate, self._span = self.threads, rate, seconds
         self.threads = self._chosen
         _learn(self._clock(), self._chosen if self._chosen < self._numbers[-1] else sys.maxsize)

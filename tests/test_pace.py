@@ -123,7 +123,7 @@ class Sleeper(Machine):
 
 
 @pytest.mark.parametrize("slow", [1.4, 0.95, 0.65])
-def test_work_that_rests_now_and_then_has_patience_when_it_wakes(slow):
+def test_work_that_rests_now_and_then_is_fast_soon_after_it_wakes(slow):
     machine = Sleeper(slow, 0.05)
     chosen = Pace(2, machine.clock)
     train(machine, 2.0, chosen)
@@ -135,14 +135,8 @@ def test_work_that_rests_now_and_then_has_patience_when_it_wakes(slow):
     assert took <= 1.1 * 20 * best
 
 
-def test_only_patience_helps_it(monkeypatch):
-    monkeypatch.setattr(pace, "PATIENCE", 0.0)
-    with pytest.raises(AssertionError):
-        test_work_that_rests_now_and_then_has_patience_when_it_wakes(0.65)
-
-
 @pytest.mark.parametrize("seconds", [0.005, 0.01, 0.02, 0.03])
-def test_nobody_has_patience_for_ever(seconds):
+def test_rests_never_make_threads_cost_more_than_5_percent(seconds):
     """Two threads paid as long as the work was; in short ones they never come to it."""
     machine = Sleeper(0.65, 0.05)
     chosen = Pace(2, machine.clock)
@@ -154,8 +148,7 @@ def test_nobody_has_patience_for_ever(seconds):
     assert took <= 1.05 * 5.0
 
 
-def test_patience_ends_where_threads_are_lost():
-    """During the rest another process took the CPU."""
+def test_a_cpu_that_another_process_took_during_a_rest_is_given_up():
     machine = Machine(lambda now, threads, together: 1.0 if threads == 1 else 1.9 if now < 2.0 else 0.3)
     chosen = Pace(2, machine.clock)
     train(machine, 2.0, chosen)
@@ -168,6 +161,38 @@ def test_hiccups_do_not_decide():
     assert sum(train(machine, 20.0, Pace(2, machine.clock)) for machine in machines) <= 10 * 1.25 * 20.0 / 1.9
 
 
+class Paused(Machine):
+    """Once in `every` seconds, another process has one of two CPUs for a while."""
+
+    def __init__(self, every, pause, gain=1.55, noise=0.05, seed=0):
+        super().__init__(steady(1.0, gain), noise, seed)
+        self.every, self.pause, self.pauses = every, pause, 0
+
+    def run(self, threads, steps):
+        before, seconds = self.now, super().run(threads, steps)
+        if threads > 1 and int(self.now / self.every) > int(before / self.every):
+            self.pauses += 1
+            self.now += self.pause
+            seconds += self.pause
+        return seconds
+
+
+@pytest.mark.parametrize("every", [1.0, 3.0])
+@pytest.mark.parametrize("pause", [0.01, 0.03, 0.1])
+def test_a_pause_costs_little_more_than_itself(every, pause):
+    for seed in range(3):
+        machine = Paused(every, pause, seed=seed)
+        took = train(machine, 20.0, Pace(2, machine.clock))
+        assert machine.pauses >= 3
+        assert took <= 1.05 * 20.0 / 1.55 + 2 * machine.pauses * pause
+
+
+def test_only_what_threads_saved_pays_for_pauses(monkeypatch):
+    monkeypatch.setattr(pace, "RESERVE", 0.0)
+    with pytest.raises(AssertionError):
+        test_a_pause_costs_little_more_than_itself(1.0, 0.03)
+
+
 def test_a_cpu_that_is_given_back_is_used():
     machine = Machine(lambda now, threads, together: 1.0 if threads == 1 else 0.5 if now < 10.0 else 1.9, noise=0.1)
     chosen = Pace(2, machine.clock)
@@ -177,6 +202,24 @@ def test_a_cpu_that_is_given_back_is_used():
     machine.used.clear()
     train(machine, 19.0, chosen)
     assert machine.used[1] < 0.1 * machine.used[2]
+
+
+def test_a_cold_beginning_hides_no_gain():
+    """Threads that pay again, but not while they wake."""
+    machine = Machine(
+        lambda now, threads, together: 1.0 if threads == 1 else 0.5 if now < 1.0 else 1.0 if together < 0.004 else 1.2
+    )
+    chosen = Pace(2, machine.clock)
+    train(machine, 2.0, chosen)
+    machine.used.clear()
+    train(machine, 10.0, chosen)
+    assert machine.used[1] < 0.1 * machine.used[2]
+
+
+def test_one_look_would_not_see_it(monkeypatch):
+    monkeypatch.setattr(pace, "PROMISING", pace.BETTER)
+    with pytest.raises((AssertionError, KeyError)):
+        test_a_cold_beginning_hides_no_gain()
 
 
 def test_one_thread_is_left_alone():
