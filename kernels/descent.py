@@ -5,6 +5,7 @@ from .layout import (
     COLUMNS,
     CONSTANTS,
     DELTA,
+    DESCENDS,
     FACTORS,
     FAN_IN,
     GRADIENT,
@@ -42,7 +43,7 @@ from .normalized import tail_gradient
 from .packing import clear
 from .ranks import share_of_panel
 from .samples import prefetch_more, what_comes_next
-from .simd import GROUP, PANEL, TILE_ROWS, at, call, doubles, quotient, reals
+from .simd import GROUP, PANEL, TILE_ROWS, at, call, doubles, quotient, real, reals
 from .single import single_gradient
 from .sparse import sparse_gradient
 from .zeros import end_of_group, find_lists_of_gradient, is_left_out, lists_of_features
@@ -58,26 +59,46 @@ def gradient_of_part(plan, l, column, first, last, rows, adding, target):
 
 
 def product_of_part(plan, l, column, first, last, rows, adding, target):
+    layer = layer_record(plan, l)
+    a, a_stride = inputs_of(plan, l)
+    delta, stride = at(reals(layer[DELTA]), column), layer[STRIDE]
+    w, constants = panel_width(column, layer[WIDTH]), reals(plan[CONSTANTS])
     if l == 0 and plan[COLUMNS] != 0:
         sparse_gradient(plan, column, first, last, rows, adding, target)
-        return
-    layer = layer_record(plan, l)
-    w, stride = panel_width(column, layer[WIDTH]), layer[STRIDE]
-    a, a_stride = plan[INPUTS], plan[INPUTS_STRIDE]
-    if l > 0:
-        layer_below = layer_record(plan, l - 1)
-        a, a_stride = layer_below[ACTIVATIONS], layer_below[STRIDE]
-    delta = at(reals(layer[DELTA]), column)
-    if layer[SINGLE] != 0:
-        single_gradient(
-            rows, reals(a), a_stride, layer[FAN_IN], delta, stride, first, last, reals(plan[CONSTANTS]), adding, target
-        )
+    elif layer[SINGLE] != 0:
+        single_gradient(rows, a, a_stride, layer[FAN_IN], delta, stride, first, last, constants, adding, target)
     elif rows == 1 and not adding:
-        panel_gradient_of_row(reals(a), delta, w, first, last, target)
+        panel_gradient_of_row(a, delta, w, first, last, target)
+    elif adding:
+        tiles_of_part(plan, l, column, first, last, rows, target, w, real(1), target)
     else:
-        lists = lists_of_features(plan) if l == 0 and rows > 1 else 0
-        constants = reals(plan[CONSTANTS])
-        panel_gradient(rows, reals(a), a_stride, delta, stride, w, first, last, constants, adding, target, lists)
+        tiles_of_part(plan, l, column, first, last, rows, constants, 0, real(1), target)
+
+
+def step_of_part(plan, l, column, first, last, rows):
+    """The step of gradient descent, made where the gradient's sums are."""
+    layer = layer_record(plan, l)
+    w, rate = panel_width(column, layer[WIDTH]), real(doubles(plan[SETTINGS])[0])
+    weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET] + column * layer[HEIGHT] + first * w)
+    tiles_of_part(plan, l, column, first, last, rows, weights, w, -rate, weights)
+
+
+def tiles_of_part(plan, l, column, first, last, rows, start, start_row, scale, target):
+    layer = layer_record(plan, l)
+    a, a_stride = inputs_of(plan, l)
+    delta, stride, w = at(reals(layer[DELTA]), column), layer[STRIDE], panel_width(column, layer[WIDTH])
+    lists = lists_of_features(plan) if l == 0 and rows > 1 else 0
+    panel_gradient(
+        rows, a, a_stride, delta, stride, w, first, last, reals(plan[CONSTANTS]), start, start_row, scale, target, lists
+    )
+
+
+def inputs_of(plan, l):
+    """What a layer is given, and from one sample to the next."""
+    if l == 0:
+        return reals(plan[INPUTS]), plan[INPUTS_STRIDE]
+    below = layer_record(plan, l - 1)
+    return reals(below[ACTIVATIONS]), below[STRIDE]
 
 
 def gradient_of_layers(plan, rows, adding):
@@ -98,6 +119,7 @@ def descend(plan, l, rows):
     layer = layer_record(plan, l)
     width, height = layer[WIDTH], layer[HEIGHT]
     part = reals(plan[PART])
+    at_once = steps_at_once(plan, l, rows)
     if l == 0 and plan[LISTS] != 0 and rows > 1:
         find_lists_of_gradient(plan, rows)
     sample, until, lines, due = what_comes_next(plan, l, rows)
@@ -107,7 +129,9 @@ def descend(plan, l, rows):
         w, start = panel_width(column, width), layer[PACKED_OFFSET] + column * height
         while first < last:
             begin, end = next_stretch(plan, l, first, last, rows)
-            if begin < end:
+            if begin < end and at_once:
+                step_of_part(plan, l, column, begin, end, rows)
+            elif begin < end:
                 gradient_of_part(plan, l, column, begin, end, rows, False, part)
                 update(plan, start + begin * w, part, (end - begin) * w)
             if sample < until:
@@ -119,6 +143,12 @@ def descend(plan, l, rows):
             tail_gradient(plan, l, column, w, rows, False, part, at(part, w))
             update(plan, biases, part, w)
             update(plan, biases + width, at(part, w), w)
+
+
+def steps_at_once(plan, l, rows):
+    """Whether tiles sum the gradient, and nothing is done with it but gradient descent."""
+    dense = layer_record(plan, l)[SINGLE] == 0 and (l > 0 or plan[COLUMNS] == 0)
+    return plan[DESCENDS] != 0 and dense and rows > 1 and not is_normalized(plan, l)
 
 
 def next_stretch(plan, l, first, last, rows):

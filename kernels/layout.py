@@ -75,6 +75,7 @@ from .simd import (
     OPTIMIZER,  # address of its update function
     PREPARE,  # address of the function that prepares an update; 0: there is none
     RESTS,  # 1: it changes nothing where the gradient is zero
+    DESCENDS,  # 1: it takes the gradient times the learning rate from the parameters, and nothing else
     SETTINGS,  # own: address of float64: the learning rate, the optimizer's own, and what `PREPARE` leaves
     SETTINGS_STRIDE,  # numbers from one layer's settings to the next; 0: all have the same
     RATES,  # address of float64: the learning rates of updates RATES_FIRST, RATES_FIRST + 1, ...; 0: as in SETTINGS
@@ -127,7 +128,7 @@ from .simd import (
     SYSTEM_CALL,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
     FUTEX,  # the number of Linux's system call of this name, which is its first argument; 0: it takes none
     HEADER,  # words in a header
-) = range(86)
+) = range(87)
 
 # --- places where ranks meet, a cache line apart
 ARRIVALS = 0  # how often a rank has come to a meeting

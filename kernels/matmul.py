@@ -7,11 +7,11 @@ input_gradient    delta below = delta W^T    from panels of W^T, made one at a t
 
 from .layout import panel_width
 from .matvec import multiply_row
-from .simd import GROUP, LANES, PANEL, PANEL_VECTORS, TILE_ROWS, at, quotient, tile, transpose
+from .simd import GROUP, LANES, PANEL, PANEL_VECTORS, TILE_ROWS, at, quotient, real, tile, transpose
 
 
-def multiply_panel(rows, depth, lists, first, a, a_row, a_column, b, b_row, width, c, c_row, start, start_row):
-    """c = start + a @ b for any number of rows and one panel of b, `width` wide.
+def multiply_panel(rows, depth, lists, first, a, a_row, a_column, b, b_row, width, c, c_row, start, start_row, scale):
+    """c = start + scale * (a @ b) for any number of rows and one panel of b, `width` wide.
 
     Rows are dealt out evenly: 26 rows are tiles of 9, 9 and 8, not of 12, 12 and 2, since a short tile is bound by
     latency. If there are `lists`, each GROUP of rows is a tile and has one: see `zeros.py`. The first row then is
@@ -29,9 +29,9 @@ def multiply_panel(rows, depth, lists, first, a, a_row, a_column, b, b_row, widt
             group = quotient(first + done, GROUP)
             taken, count = lists + 8 * group * (1 + depth), min(rows, (group + 1) * GROUP - first) - done
         if width == LANES:
-            tile(1, count, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row)
+            tile(1, count, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row, scale)
         else:
-            tile(PANEL_VECTORS, count, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row)
+            tile(PANEL_VECTORS, count, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row, scale)
         a, c, start = at(a, count * a_row), at(c, count * c_row), at(start, count * start_row)
         t, done = t + 1, done + count
 
@@ -45,25 +45,26 @@ def weighted_sums(rows, a, a_stride, weights, inputs, width, z, z_stride, lists)
 
 def panel_sums(rows, a, a_stride, panel, inputs, width, z, z_stride, lists, first):
     """The columns of z that one panel makes."""
-    multiply_panel(rows, inputs, lists, first, a, a_stride, 1, at(panel, width), width, width, z, z_stride, panel, 0)
-
-
-def panel_gradient(rows, a, a_stride, delta, delta_stride, width, first, last, constants, adding, gradient, lists):
-    """Rows `first` ... `last - 1` of a panel of the gradient: row 0 is the biases', row 1 that of the first input.
-
-    `delta` points to the panel's column. `constants` points to a panel row of zeros, then a 1.
-    """
-    start_row = 0
-    start = constants
-    if adding:
-        start, start_row = gradient, width
-    if first == 0:
-        multiply_row(rows, at(constants, PANEL), 0, delta, delta_stride, width, gradient, start)
-        first = 1
-        gradient, start = at(gradient, width), at(start, start_row)
     multiply_panel(
-        last - first, rows, lists, first - 1, at(a, first - 1), 1, a_stride, delta, delta_stride, width, gradient,
-        width, start, start_row,
+        rows, inputs, lists, first, a, a_stride, 1, at(panel, width), width, width, z, z_stride, panel, 0, real(1)
+    )
+
+
+def panel_gradient(
+    rows, a, a_stride, delta, delta_stride, width, first, last, constants, start, start_row, scale, target, lists
+):
+    """target = start + scale * gradient.
+
+    Rows `first` ... `last - 1` of a panel of the gradient: row 0 is the biases', row 1 that of the first input. `delta`
+    points to the panel's column; `constants` to a panel row of zeros, then a 1; `start`, as the target, to row `first`.
+    """
+    if first == 0:
+        multiply_row(rows, at(constants, PANEL), 0, delta, delta_stride, width, target, start, scale)
+        first = 1
+        target, start = at(target, width), at(start, start_row)
+    multiply_panel(
+        last - first, rows, lists, first - 1, at(a, first - 1), 1, a_stride, delta, delta_stride, width, target,
+        width, start, start_row, scale,
     )  # fmt: skip
 
 
@@ -84,7 +85,9 @@ def panel_of_input_gradient(
 ):
     """`count` columns of it, for inputs from `first` on."""
     transpose_panel(weights, inputs, width, first, count, zeros, transposed)
-    multiply_panel(rows, outputs, 0, 0, delta, delta_stride, 1, transposed, count, count, below, below_stride, zeros, 0)
+    multiply_panel(
+        rows, outputs, 0, 0, delta, delta_stride, 1, transposed, count, count, below, below_stride, zeros, 0, real(1)
+    )
 
 
 def transpose_panel(weights, inputs, width, first, count, zeros, transposed):

@@ -25,12 +25,12 @@ from .simd import (
 )
 
 
-def multiply_row(depth, a, a_column, b, b_row, width, c, start):
-    """c = start + a @ b for one panel of b, `width` wide."""
+def multiply_row(depth, a, a_column, b, b_row, width, c, start, scale):
+    """c = start + scale * (a @ b) for one panel of b, `width` wide."""
     if width == LANES:
-        tile(1, 1, depth, 0, a, 0, a_column, b, b_row, c, 0, start, 0)
+        tile(1, 1, depth, 0, a, 0, a_column, b, b_row, c, 0, start, 0, scale)
     else:
-        tile(PANEL_VECTORS, 1, depth, 0, a, 0, a_column, b, b_row, c, 0, start, 0)
+        tile(PANEL_VECTORS, 1, depth, 0, a, 0, a_column, b, b_row, c, 0, start, 0, scale)
 
 
 def weighted_sums_of_row(a, weights, inputs, width, z):
@@ -43,7 +43,7 @@ def weighted_sums_of_row(a, weights, inputs, width, z):
         for column in range(0, width, PANEL):
             w = panel_width(column, width)
             biases = at(weights, column * (1 + inputs))
-            multiply_row(inputs, a, 1, at(biases, w), w, w, at(z, column), biases)
+            multiply_row(inputs, a, 1, at(biases, w), w, w, at(z, column), biases, real(1))
 
 
 def panel_gradient_of_row(a, delta, width, first, last, gradient):

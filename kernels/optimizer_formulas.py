@@ -288,12 +288,13 @@ class Formula:
     prepare: Callable[..., None] | None = None
     prepared: int = 0  # numbers that `prepare` leaves
     rests: bool = False  # whether it changes nothing where the gradient is zero
+    descends: bool = False  # whether it takes the gradient times the learning rate, and nothing else
 
 
 _MOMENTS = ("first_moment", "second_moment")
 _MEANS = "m = beta1 * m + (1 - beta1) * g; v = beta2 * v + (1 - beta2) * g^2; "
 _TABLE = (
-    Formula("sgd", sgd, "w -= learning_rate * g", rests=True),
+    Formula("sgd", sgd, "w -= learning_rate * g", rests=True, descends=True),
     Formula("momentum", momentum, "v = momentum * v + g; w -= learning_rate * v", ("velocity",)),
     Formula(
         "nesterov", nesterov, "v = momentum * v + g; w -= learning_rate * (g + momentum * v)", ("velocity",),

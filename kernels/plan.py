@@ -186,7 +186,7 @@ class Plan:
         """Make the optimizer's steps."""
         formula, dtype = optimizer.formula, self.model.dtype
         self[layout.OPTIMIZER] = self.library.address(f"optimizer_{formula.name}", dtype)
-        self[layout.RESTS] = formula.rests
+        self[layout.RESTS], self[layout.DESCENDS] = formula.rests, formula.descends
         if formula.prepare is not None:
             self[layout.PREPARE] = self.library.address(f"prepare_{formula.name}", dtype)
         self._settings = np.zeros((len(self._records), len(optimizer.settings()) + formula.prepared))

@@ -347,8 +347,8 @@ def stay_apart():
     """The function that calls this is not to be merged into its callers: it is rarely called, or large."""
 
 
-def tile(vectors, rows, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row):
-    """c = start + a @ b for at most TILE_ROWS rows and vectors * LANES columns, all sums in registers.
+def tile(vectors, rows, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row, scale):
+    """c = start + scale * (a @ b) for at most TILE_ROWS rows and vectors * LANES columns, all sums in registers.
 
     a[i, k] = a[i * a_row + k * a_column];  b, c and start have contiguous rows of vectors * LANES numbers at the given
     row strides, aligned to a vector. start_row = 0 starts every row from the same numbers: a bias. k is all below
@@ -358,10 +358,10 @@ def tile(vectors, rows, depth, taken, a, a_row, a_column, b, b_row, c, c_row, st
         raise IndexError(f"{rows} rows with a list, which is for {GROUP}")
     columns = vectors * LANES
     a, b = a.block(rows, a_row, depth, a_column), b.block(depth, b_row, columns)
-    sums = start.block(rows, start_row, columns).copy()
+    sums = np.zeros((rows, columns), a.dtype)
     for k in range(depth) if taken == 0 else [integers(taken)[1 + n] for n in range(integers(taken)[0])]:
         sums += a[:, k, np.newaxis] * b[k]  # not a @ b, whose sums depend on the number of rows in their last bits
-    c.block(rows, c_row, columns)[...] = sums
+    c.block(rows, c_row, columns)[...] = start.block(rows, start_row, columns) + scale * sums
 
 
 def transpose(source, source_row, rows, zeros, target, target_row):

@@ -70,13 +70,13 @@ def single_gradient(rows, a, a_stride, inputs, delta, delta_stride, first, last,
     """Vectors `first` ... `last - 1` of the gradient: vector 0 is the bias's, vector 1 that of the first inputs."""
     if first == 0:
         start = gradient if adding else constants
-        multiply_row(rows, at(constants, PANEL), 0, delta, delta_stride, LANES, gradient, start)
+        multiply_row(rows, at(constants, PANEL), 0, delta, delta_stride, LANES, gradient, start, real(1))
     for vector in range(max(first, 1), last, PANEL_VECTORS):
         j = (vector - 1) * LANES
         target = at(gradient, (vector - first) * LANES)
         start = target if adding else constants
         width = min(PANEL_VECTORS, last - vector) * LANES
-        multiply_row(rows, delta, delta_stride, at(a, j), a_stride, width, target, start)
+        multiply_row(rows, delta, delta_stride, at(a, j), a_stride, width, target, start, real(1))
     end = (last - 1) * LANES  # of the inputs up to there; activations beyond the last input are no one's
     if end > inputs:
         i = (last - 1 - first) * LANES

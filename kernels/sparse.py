@@ -138,7 +138,7 @@ def sparse_gradient(plan, column, first, last, rows, adding, gradient):
         for j in range(0, (last - first) * width, LANES):
             store(gradient, j, spread(real(0)))
     if first == 0:
-        multiply_row(rows, at(reals(plan[CONSTANTS]), PANEL), 0, delta, stride, width, gradient, gradient)
+        multiply_row(rows, at(reals(plan[CONSTANTS]), PANEL), 0, delta, stride, width, gradient, gradient, real(1))
     for i in range(rows):
         begin = places[2 * i]
         count = places[2 * i + 1] - begin

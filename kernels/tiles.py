@@ -17,7 +17,7 @@ def tile(number, lanes, most_rows, group):
     size = lanes * bytes_of_number
     n, p = types.int64, types.CPointer(number)
 
-    def emit(builder, rows, vectors, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row):
+    def emit(builder, rows, vectors, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row, scale):
         # fmuladd: fused where the CPU can, multiplied and added where it cannot (llvm.fma would call libm there)
         multiply_add = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{lanes}f{number.bitwidth}"
@@ -50,10 +50,10 @@ def tile(number, lanes, most_rows, group):
                     builder.store(total, sums[part, i, j])
 
         sums = {
-            (0, i, j): cgutils.alloca_once_value(builder, load(place(start, start_row, i, j), size)) for i, j in places
+            (part, i, j): cgutils.alloca_once_value(builder, ir.Constant(vector, None))
+            for part in range(parts)
+            for i, j in places
         }
-        for part in range(1, parts):
-            sums |= {(part, i, j): cgutils.alloca_once_value(builder, ir.Constant(vector, None)) for i, j in places}
 
         def multiply_in_parts():
             if parts == 1:
@@ -85,11 +85,16 @@ def tile(number, lanes, most_rows, group):
                     multiply_in_parts()
                 with in_list:
                     multiply_those_taken()
+        factor = spread(builder, scale, lanes)
         for i, j in places:
-            builder.store(builder.load(sums[0, i, j]), place(c, c_row, i, j)).align = size
+            begin = load(place(start, start_row, i, j), size)
+            total = builder.call(multiply_add, [factor, builder.load(sums[0, i, j]), begin])
+            builder.store(total, place(c, c_row, i, j)).align = size
 
     @intrinsic(prefer_literal=True)
-    def multiply_tile(typingctx, vectors, rows, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row):
+    def multiply_tile(
+        typingctx, vectors, rows, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row, scale
+    ):
         width, count = vectors.literal_value, getattr(rows, "literal_value", None)
 
         def codegen(context, builder, signature, arguments):
@@ -109,7 +114,8 @@ def tile(number, lanes, most_rows, group):
             return context.get_dummy_value()
 
         # Numba keeps what it is to emit by the types that it is told here: literals among them, since they decide
-        return types.void(vectors, rows if count is not None else n, n, n, p, n, n, p, n, p, n, p, n), codegen
+        rows = rows if count is not None else n
+        return types.void(vectors, rows, n, n, p, n, n, p, n, p, n, p, n, number), codegen
 
     return multiply_tile
 

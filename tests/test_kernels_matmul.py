@@ -76,13 +76,16 @@ def test_panel_gradient(namespace, dtype):
         expected = np.vstack([delta.sum(axis=0), a.T @ delta])
         for first, last in ((0, 1 + inputs), (0, 1), (1, 1 + inputs), (inputs // 2, 1 + inputs)):
             gradient = np.full((last - first, width), np.nan, dtype)
+            target = Pointer(gradient.reshape(-1))
             arguments = spread(delta, width + lanes), width + lanes, width, first, last
-            for times, adding in ((1, False), (2, True), (3, True), (1, False)):
+            for total, start, start_row, scale in (
+                (1, constants, 0, 1), (2, target, width, 1), (-1, target, width, -3), (1, constants, 0, 1)
+            ):  # fmt: skip
                 namespace["panel_gradient"](
-                    count, spread(a, inputs + 1), inputs + 1, *arguments, constants, adding,
-                    Pointer(gradient.reshape(-1)), 0,
+                    count, spread(a, inputs + 1), inputs + 1, *arguments, constants, start, start_row,
+                    np.dtype(dtype).type(scale), target, 0,
                 )  # fmt: skip
-                np.testing.assert_array_equal(gradient, times * expected[first:last])
+                np.testing.assert_array_equal(gradient, total * expected[first:last])
             if count == 1:
                 gradient[...] = np.nan
                 namespace["panel_gradient_of_row"](

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cases import case
+from cases import case, optimizers
 from test_sparse import rows
 
 from fastmlp.kernels import prediction
@@ -45,14 +45,15 @@ def taken(monkeypatch):
     return names
 
 
-def train(sizes, batch_size, threads=1, weights=None, X=None, normalizations=(), **options):
+def train(sizes, batch_size, threads=1, weights=None, X=None, normalizations=(), optimizer=None, **options):
+    optimizer = optimizer or SGD(0.1)
     network = case(sizes, "tanh", "identity", "mean_squared_error", "float32", 33)
     network.model = replace(network.model, normalizations=normalizations)
     network.parameters = np.zeros(network.model.parameter_count, np.float32)
     who = network.executor(Backend("interpreted", Interpreted(LEVEL)))
-    schedule = Schedule(SGD(0.1), batch_size, 1, shuffle_key=1, **options)
+    schedule = Schedule(optimizer, batch_size, 1, shuffle_key=1, **options)
     X = network.X if X is None else X
-    training = who.training(X, network.y, network.state(SGD()), schedule, None, weights)
+    training = who.training(X, network.y, network.state(optimizer), schedule, None, weights)
     training.run(0, training.steps_per_epoch, threads)
     return who
 
@@ -118,6 +119,19 @@ def test_a_single_sample_left_over_takes_it_too(taken):
 def test_layers_of_one_vector_do_without_tiles(taken, inputs, outputs, by_tiles):
     train((inputs, outputs), 1)
     assert ("multiply_row" in taken) == by_tiles
+
+
+@pytest.mark.parametrize("optimizer", optimizers(), ids=str)
+def test_gradient_descent_takes_its_steps_where_sums_are(taken, optimizer):
+    train((3, 4, 2), 11, optimizer=optimizer)
+    assert ("step_of_part" in taken) == optimizer.formula.descends == (optimizer == SGD())
+    assert ("update" in taken) != optimizer.formula.descends
+
+
+@pytest.mark.parametrize(("sizes", "batch_size"), [((9, 1), 11), ((9, 20), 1)])
+def test_where_sums_are_not_in_tiles_it_does_not(taken, sizes, batch_size):
+    train(sizes, batch_size)
+    assert "step_of_part" not in taken
 
 
 def test_threads_meet(taken, monkeypatch):

@@ -253,7 +253,7 @@ def test_a_list_is_for_a_group_of_rows():
     a, b, c = (simd.Pointer(np.ones(100)) for _ in range(3))
     taken = np.array([1, 0])
     with visible([taken]):
-        tile(1, group, 2, taken.ctypes.data, a, 2, 1, b, lanes, c, lanes, c, lanes)
+        tile(1, group, 2, taken.ctypes.data, a, 2, 1, b, lanes, c, lanes, c, lanes, 1.0)
         assert c.elements.tolist() == [2] * group * lanes + [1] * (100 - group * lanes)
         with pytest.raises(IndexError, match=f"{group + 1} rows with a list, which is for {group}"):
-            tile(1, group + 1, 2, taken.ctypes.data, a, 2, 1, b, lanes, c, lanes, c, lanes)
+            tile(1, group + 1, 2, taken.ctypes.data, a, 2, 1, b, lanes, c, lanes, c, lanes, 1.0)
