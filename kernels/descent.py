@@ -69,10 +69,9 @@ def product_of_part(plan, l, column, first, last, rows, adding, target):
         single_gradient(rows, a, a_stride, layer[FAN_IN], delta, stride, first, last, constants, adding, target)
     elif rows == 1 and not adding:
         panel_gradient_of_row(a, delta, w, first, last, target)
-    elif adding:
-        tiles_of_part(plan, l, column, first, last, rows, target, w, real(1), target)
     else:
-        tiles_of_part(plan, l, column, first, last, rows, constants, 0, real(1), target)
+        start, start_row = (target, w) if adding else (constants, 0)
+        tiles_of_part(plan, l, column, first, last, rows, start, start_row, real(1), target)
 
 
 def step_of_part(plan, l, column, first, last, rows):
