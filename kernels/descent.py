@@ -38,7 +38,7 @@ from .layout import (
     panel_width,
 )
 from .matmul import panel_gradient
-from .matvec import panel_gradient_of_row
+from .matvec import descend_by_row, panel_gradient_of_row
 from .normalized import tail_gradient
 from .packing import clear
 from .ranks import share_of_panel
@@ -75,11 +75,14 @@ def product_of_part(plan, l, column, first, last, rows, adding, target):
 
 
 def step_of_part(plan, l, column, first, last, rows):
-    """The step of gradient descent, made where the gradient's sums are."""
+    """The step of gradient descent, made where the gradient is computed."""
     layer = layer_record(plan, l)
     w, rate = panel_width(column, layer[WIDTH]), real(doubles(plan[SETTINGS])[0])
     weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET] + column * layer[HEIGHT] + first * w)
-    tiles_of_part(plan, l, column, first, last, rows, weights, w, -rate, weights)
+    if rows == 1:
+        descend_by_row(inputs_of(plan, l)[0], at(reals(layer[DELTA]), column), w, first, last, rate, weights)
+    else:
+        tiles_of_part(plan, l, column, first, last, rows, weights, w, -rate, weights)
 
 
 def tiles_of_part(plan, l, column, first, last, rows, start, start_row, scale, target):
@@ -118,7 +121,7 @@ def descend(plan, l, rows):
     layer = layer_record(plan, l)
     width, height = layer[WIDTH], layer[HEIGHT]
     part = reals(plan[PART])
-    at_once = steps_at_once(plan, l, rows)
+    at_once = steps_at_once(plan, l)
     if l == 0 and plan[LISTS] != 0 and rows > 1:
         find_lists_of_gradient(plan, rows)
     sample, until, lines, due = what_comes_next(plan, l, rows)
@@ -144,10 +147,10 @@ def descend(plan, l, rows):
             update(plan, biases + width, at(part, w), w)
 
 
-def steps_at_once(plan, l, rows):
-    """Whether tiles sum the gradient, and nothing is done with it but gradient descent."""
+def steps_at_once(plan, l):
+    """Whether nothing is done with the gradient but gradient descent, where it is computed in registers."""
     dense = layer_record(plan, l)[SINGLE] == 0 and (l > 0 or plan[COLUMNS] == 0)
-    return plan[DESCENDS] != 0 and dense and rows > 1 and not is_normalized(plan, l)
+    return plan[DESCENDS] != 0 and dense and not is_normalized(plan, l)
 
 
 def next_stretch(plan, l, first, last, rows):

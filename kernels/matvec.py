@@ -3,6 +3,7 @@ the sums.
 
 weighted_sums_of_row     z = b + a W
 panel_gradient_of_row    dW = a^T delta, db = delta
+descend_by_row           W -= rate * dW, b -= rate * db
 input_gradient_of_row    delta below = delta W^T: dot products with the rows of W as they lie
 """
 
@@ -60,6 +61,23 @@ def outer_product(a, delta, width, first, last, gradient):
         store(gradient, 0, delta)
     for i in range(max(first, 1), last):
         store(gradient, (i - first) * width, a[i - 1] * delta)
+
+
+def descend_by_row(a, delta, width, first, last, rate, weights):
+    """weights -= rate * gradient, for the same rows of a panel."""
+    if width == LANES:
+        descend_by_product(a, rate * load(delta, 0), LANES, first, last, weights)
+    else:
+        descend_by_product(a, rate * load(delta, 0), PANEL, first, last, weights)
+        descend_by_product(a, rate * load(delta, LANES), PANEL, first, last, at(weights, LANES))
+
+
+def descend_by_product(a, step, width, first, last, weights):
+    if first == 0:
+        store(weights, 0, load(weights, 0) - step)
+    for i in range(max(first, 1), last):
+        place = (i - first) * width
+        store(weights, place, load(weights, place) - a[i - 1] * step)
 
 
 def input_gradient_of_row(delta, weights, inputs, outputs, width, below, below_width):

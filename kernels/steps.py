@@ -19,6 +19,7 @@ from .layout import (
     CANONICAL_STEP,
     COLUMNS,
     DELTA,
+    DESCENDS,
     DISTURBED,
     EPOCH,
     FAN_IN,
@@ -42,6 +43,7 @@ from .layout import (
     REGULARIZATION,
     ROW_LOSSES,
     SAMPLES,
+    SETTINGS,
     SINGLE,
     SMALL,
     STEPS,
@@ -57,7 +59,7 @@ from .layout import (
     all_finite,
     layer_record,
 )
-from .matvec import input_gradient_of_row, panel_gradient_of_row
+from .matvec import descend_by_row, input_gradient_of_row, panel_gradient_of_row
 from .network import (
     add_loss,
     backward,
@@ -76,7 +78,19 @@ from .ranks import all_agree, meet, share_of_rows, share_of_vectors
 from .regularized import add_penalty, regularized_update
 from .samples import load_samples, prefetch_samples
 from .shared_layer import backward_first_layer, forward_first_layer
-from .simd import PANEL, at, call, doubles, flush_subnormals, integers, quotient, reals, restore_subnormals, stay_apart
+from .simd import (
+    PANEL,
+    at,
+    call,
+    doubles,
+    flush_subnormals,
+    integers,
+    quotient,
+    real,
+    reals,
+    restore_subnormals,
+    stay_apart,
+)
 from .single import input_gradient_of_single
 from .small import keep_vectors, step_on_vectors
 from .twister import shuffle_again
@@ -165,7 +179,10 @@ def step_on_row(plan, epoch, sample, number):
             else:
                 input_gradient_of_row(delta, weights, inputs, outputs, width, reals(below[DELTA]), below[WIDTH])
         if plan[UPDATE_FIRST] == 0:
-            if width <= PANEL and layer[SINGLE] == 0:
+            if width <= PANEL and layer[SINGLE] == 0 and plan[DESCENDS] != 0:
+                rate = real(doubles(plan[SETTINGS])[0])
+                descend_by_row(reals(a), delta, width, 0, 1 + inputs, rate, at(packed, layer[PACKED_OFFSET]))
+            elif width <= PANEL and layer[SINGLE] == 0:
                 panel_gradient_of_row(reals(a), delta, width, 0, 1 + inputs, part)
                 update(plan, layer[PACKED_OFFSET], part, (1 + inputs) * width)
             else:

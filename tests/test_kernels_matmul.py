@@ -88,10 +88,11 @@ def test_panel_gradient(namespace, dtype):
                 np.testing.assert_array_equal(gradient, total * expected[first:last])
             if count == 1:
                 gradient[...] = np.nan
-                namespace["panel_gradient_of_row"](
-                    spread(a, inputs), arguments[0], width, first, last, Pointer(gradient.reshape(-1))
-                )
+                namespace["panel_gradient_of_row"](spread(a, inputs), arguments[0], width, first, last, target)
                 np.testing.assert_array_equal(gradient, expected[first:last])
+                rate = np.dtype(dtype).type(2)
+                namespace["descend_by_row"](spread(a, inputs), arguments[0], width, first, last, rate, target)
+                np.testing.assert_array_equal(gradient, -expected[first:last])
 
 
 def test_input_gradient(namespace, dtype):

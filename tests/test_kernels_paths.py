@@ -12,7 +12,7 @@ from fastmlp.kernels.backends import Backend
 from fastmlp.kernels.disturbance import Disturbance
 from fastmlp.kernels.interpreted import Interpreted, _address, _namespace
 from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.optimizers import SGD
+from fastmlp.kernels.optimizers import SGD, Adam
 from fastmlp.kernels.regularization import Regularization
 from fastmlp.kernels.training import Schedule
 
@@ -65,9 +65,11 @@ def test_batches_take_tiles(taken):
 
 
 def test_a_single_sample_takes_the_lean_way(taken):
-    train((3, 9, 2), 1)
-    assert {"step_on_row", "forward_row", "outer_product", "product_with_row"} <= taken
-    assert not {"take_step", "weighted_sums", "panel_gradient", "input_gradient"} & taken
+    for optimizer, way in ((SGD(), "descend_by_product"), (Adam(), "outer_product")):
+        taken.clear()
+        train((3, 9, 2), 1, optimizer=optimizer)
+        assert {"step_on_row", "forward_row", way, "product_with_row"} <= taken
+        assert not {"take_step", "weighted_sums", "panel_gradient", "input_gradient"} & taken
 
 
 def test_small_networks_stay_in_vectors(taken):
@@ -122,15 +124,21 @@ def test_layers_of_one_vector_do_without_tiles(taken, inputs, outputs, by_tiles)
 
 
 @pytest.mark.parametrize("optimizer", optimizers(), ids=str)
-def test_gradient_descent_takes_its_steps_where_sums_are(taken, optimizer):
-    train((3, 4, 2), 11, optimizer=optimizer)
+@pytest.mark.parametrize("batch_size", [1, 11])
+def test_gradient_descent_takes_its_steps_where_the_gradient_is_computed(taken, optimizer, batch_size):
+    train((9, 40, 2), batch_size, optimizer=optimizer)
     assert ("step_of_part" in taken) == optimizer.formula.descends == (optimizer == SGD())
     assert ("update" in taken) != optimizer.formula.descends
 
 
-@pytest.mark.parametrize(("sizes", "batch_size"), [((9, 1), 11), ((9, 20), 1)])
-def test_where_sums_are_not_in_tiles_it_does_not(taken, sizes, batch_size):
-    train(sizes, batch_size)
+@pytest.mark.parametrize(
+    ("sizes", "options"),
+    [((9, 1), {}), ((9, 20), {"X": rows(33, 9)}), ((9, 20), {"regularization": Regularization(clip_norm=1.0)})],
+    ids=["single", "sparse", "clipped"],
+)
+def test_gradient_descent_waits_for_gradients_that_are_made_elsewhere(taken, sizes, options):
+    train(sizes, 11, **options)
+    assert {"gradient_of_part"} <= taken
     assert "step_of_part" not in taken
 
 
