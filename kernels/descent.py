@@ -86,6 +86,7 @@ def step_of_part(plan, l, column, first, last, rows):
 
 
 def tiles_of_part(plan, l, column, first, last, rows, start, start_row, scale, target):
+    """target = start + scale * gradient, both of them from row `first` on."""
     layer = layer_record(plan, l)
     a, a_stride = inputs_of(plan, l)
     delta, stride, w = at(reals(layer[DELTA]), column), layer[STRIDE], panel_width(column, layer[WIDTH])

@@ -1,7 +1,7 @@
 """The three matrix products of a layer, each made of tiles whose sums stay in registers.
 
 weighted_sums     z = b + a W                dense rows, packed W and b
-panel_gradient    dW = a^T delta, db = 1^T delta          a part of a panel, packed like W and b
+panel_gradient    start + scale a^T delta, and 1^T delta for biases: the gradient, or W and b that have taken a step
 input_gradient    delta below = delta W^T    from panels of W^T, made one at a time
 """
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import oracle
 
+from fastmlp import NeuralNetwork
 from fastmlp.kernels.activations import ACTIVATIONS
 from fastmlp.kernels.functions import numbers_of, row_of
 from fastmlp.kernels.losses import LOSSES
@@ -126,6 +127,13 @@ def targets_of(loss, generator, samples, outputs):
         return generator.integers(4, size=shape).astype(float)
     y = generator.normal(size=shape)
     return np.exp(y) if kind == "positive" else y
+
+
+def network_of(sizes, hidden="tanh", output=None, loss="mean_squared_error", **options):
+    """A network whose biases are not zero either."""
+    network = NeuralNetwork(sizes, hidden, output, loss, **{"seed": 1, **options})
+    network.parameters = network.parameters + np.random.default_rng(2).normal(0, 0.1, len(network.parameters))
+    return network
 
 
 def rows_in_batches(samples, batch_size, epochs):

@@ -14,12 +14,16 @@ in time only once.
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from fastmlp.kernels import backends
 from fastmlp.kernels.levels import LEVELS
+
+HELPERS = {path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("test_")}
+pytest.register_assert_rewrite(*HELPERS - {"conftest"})  # they are to say as much as tests do where they fail
 
 settings.register_profile("fastmlp", deadline=None, derandomize=True, database=None)
 settings.load_profile("fastmlp")

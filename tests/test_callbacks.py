@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from test_history import halving
-from test_training import everything, table, trained
+from trainings import everything, table, trained
 
 import fastmlp
 from fastmlp import Checkpoint, NeuralNetwork, ProgressBar
@@ -222,7 +222,7 @@ def test_training_within_training_is_refused():
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, "a", True])
 def test_a_wrong_every_is_refused(wrong):
-    from test_validation import refusal
+    from refusals import refusal
 
     assert refusal(halving, 3, callbacks=[Recorder(wrong)]) == "callbacks"
 
@@ -270,7 +270,7 @@ def failing_after(times, function):
 
 
 def test_checkpoints_that_cannot_be():
-    from test_validation import refusal
+    from refusals import refusal
 
     assert refusal(Checkpoint, 3) == "path"
     assert refusal(Checkpoint, "/no/such/directory/model.npz") == "path"

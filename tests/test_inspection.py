@@ -7,8 +7,8 @@ import oracle
 import pytest
 from cases import PAIRINGS, case
 from custom_functions import squared, squared_derivative, swish, swish_derivative
-from test_training import everything, table
-from test_validation import refusal
+from refusals import refusal
+from trainings import everything, table
 
 import fastmlp
 from fastmlp import NeuralNetwork

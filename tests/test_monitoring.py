@@ -7,7 +7,7 @@ import pytest
 from cases import outputs_per_target, targets_of
 from custom_functions import squared, squared_derivative
 from test_history import halving
-from test_training import everything, table
+from trainings import everything, table
 
 import fastmlp
 from fastmlp import DivergenceError, NeuralNetwork
@@ -428,7 +428,7 @@ BAD = {
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD.items() for value in values])
 def test_what_is_refused(name, value):
-    from test_validation import refusal
+    from refusals import refusal
 
     network = fresh()
     before = everything(network)

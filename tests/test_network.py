@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import oracle
 import pytest
-from cases import PAIRINGS, targets_of
+from cases import PAIRINGS, network_of, targets_of
 
 import fastmlp
 from fastmlp import NeuralNetwork
@@ -16,13 +16,6 @@ from fastmlp.kernels.backends import BACKENDS
 
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 SHAPES = [(1, 1), (3, 2), (2, 5, 1), (23, 57, 41, 3), (4, 1, 1, 6), (5, 7, 3, 9, 2, 8, 4, 6, 3, 2)]
-
-
-def network_of(sizes, hidden="tanh", output=None, loss="mean_squared_error", **options):
-    """A network whose biases are not zero either."""
-    network = NeuralNetwork(sizes, hidden, output, loss, **{"seed": 1, **options})
-    network.parameters = network.parameters + np.random.default_rng(2).normal(0, 0.1, len(network.parameters))
-    return network
 
 
 def data(network, samples, seed=3):

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from processes import PATIENCE
 from processes import fresh as process
-from test_training import everything, table
+from trainings import everything, table
 
 import fastmlp
 from fastmlp import Checkpoint, NeuralNetwork, ReduceOnPlateau, storage
