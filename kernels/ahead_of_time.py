@@ -9,6 +9,7 @@ gets in, and where LLVM fails, it ends that process only.
 """
 
 import argparse
+import gc
 import os
 import re
 import sys
@@ -139,6 +140,8 @@ def initialize() -> None:
     """Prepare a process that builds."""
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
+    gc.freeze()
+    gc.set_threshold(100_000)  # most of what Numba makes stays: to look for garbage took a twentieth of the time
 
 
 def main() -> None:
