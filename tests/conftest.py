@@ -5,11 +5,12 @@
     fast_backend    those whose kernels went through a compiler: jit and, if the extension exists, compiled
     level           each row of LEVELS, to be crossed by the interpreted backend: `Interpreted(level)`
     dtype           "float32", "float64"
+    compiled_runs   a list that grows by one with every training that kernels, or the reference, do
     pyplot          Matplotlib's, without a screen; afterwards all figures are closed, and nothing else has changed
 
 FASTMLP_CPU_LEVEL caps the levels of the backends. With FASTMLP_REQUIRE_EXTENSION=1, `compiled` is among them in any
-case, and its absence fails. All are of session scope, so that Hypothesis may use them and a kernel is compiled just
-in time only once.
+case, and its absence fails. All but the last two are of session scope, so that Hypothesis may use them and a kernel is
+compiled just in time only once.
 """
 
 import os
@@ -20,7 +21,9 @@ import pytest
 from hypothesis import settings
 
 from fastmlp.kernels import backends
+from fastmlp.kernels.executor import Executor
 from fastmlp.kernels.levels import LEVELS
+from fastmlp.kernels.reference import ReferenceExecutor
 
 HELPERS = {path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("test_")}
 pytest.register_assert_rewrite(*HELPERS - {"conftest"})  # they are to say as much as tests do where they fail
@@ -61,6 +64,19 @@ def level(request):
 @pytest.fixture(scope="session", params=["float32", "float64"])
 def dtype(request):
     return request.param
+
+
+@pytest.fixture
+def compiled_runs(monkeypatch):
+    runs = []
+    for executor in (Executor, ReferenceExecutor):
+
+        def spy(self, *arguments, training=executor.training):
+            runs.append(training(self, *arguments))
+            return runs[-1]
+
+        monkeypatch.setattr(executor, "training", spy)
+    return runs
 
 
 @pytest.fixture

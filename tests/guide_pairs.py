@@ -8,8 +8,6 @@ import document_guide as document
 import numpy as np
 
 from fastmlp import guide
-from fastmlp.kernels.executor import Executor
-from fastmlp.kernels.reference import ReferenceExecutor
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(50, 6))
@@ -77,16 +75,3 @@ def train_both(ours, theirs, X=X, y=Y, epochs=4, learning_rate=0.05, batch_size=
                 if not np.array_equal(mine, its):
                     np.testing.assert_allclose(mine, its, rtol=1e-9, atol=1e-12)
     return our_outcome
-
-
-def spy_on_runs(monkeypatch):
-    """A list that grows by one with every training that kernels (or the backend that stands for them) do."""
-    runs = []
-    for executor in (Executor, ReferenceExecutor):
-
-        def spy(self, *arguments, training=executor.training):
-            runs.append(training(self, *arguments))
-            return runs[-1]
-
-        monkeypatch.setattr(executor, "training", spy)
-    return runs

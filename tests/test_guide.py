@@ -8,19 +8,13 @@ import pickle
 import document_guide as document
 import numpy as np
 import pytest
-from guide_pairs import RNG, X, Y, difference, losses, networks, outcome, seed, spy_on_runs, train_both, weights
+from guide_pairs import RNG, X, Y, difference, losses, networks, outcome, seed, train_both, weights
 
 from fastmlp import dropins, guide
 from fastmlp.datasets import load_digits
 from fastmlp.kernels import training as kernels_training
 from fastmlp.kernels.reference import ReferenceTraining
 from fastmlp.kernels.training import Schedule, Training
-
-
-@pytest.fixture
-def compiled_runs(monkeypatch):
-    return spy_on_runs(monkeypatch)
-
 
 # --- the acceptance run
 

@@ -3,14 +3,9 @@
 import document_guide as document
 import numpy as np
 import pytest
-from guide_pairs import X, Y, networks, outcome, spy_on_runs, train_both, weights
+from guide_pairs import X, Y, networks, outcome, train_both, weights
 
 from fastmlp import guide
-
-
-@pytest.fixture
-def compiled_runs(monkeypatch):
-    return spy_on_runs(monkeypatch)
 
 
 def leaky(self, z):

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from fastmlp import dropins, introduction
-from fastmlp.kernels.executor import Executor
-from fastmlp.kernels.reference import ReferenceExecutor, ReferenceTraining
+from fastmlp.kernels.reference import ReferenceTraining
 from fastmlp.kernels.training import Schedule, Training
 
 PEOPLE = np.array([[-2, -1], [25, 6], [17, 4], [-15, -6]])  # Alice, Bob, Charlie, Diana
@@ -63,20 +62,6 @@ def train_both(ours, theirs, data=PEOPLE, all_y_trues=IS_WOMAN):
     assert difference(ours, theirs) < 1e-9
     assert all(type(getattr(ours, name)) is type(getattr(theirs, name)) for name in NAMES)
     return our_outcome
-
-
-@pytest.fixture
-def compiled_runs(monkeypatch):
-    """A list that grows by one with every training that kernels (or the backend that stands for them) do."""
-    runs = []
-    for executor in (Executor, ReferenceExecutor):
-
-        def spy(self, *arguments, training=executor.training):
-            runs.append(training(self, *arguments))
-            return runs[-1]
-
-        monkeypatch.setattr(executor, "training", spy)
-    return runs
 
 
 # --- the document's own numbers
