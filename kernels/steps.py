@@ -116,13 +116,11 @@ def run(plan, first_step, last_step):
             if plan[X_ITEM] != 0:
                 begin, end = share_of_rows(plan, rows)
                 prefetch_samples(plan, first + max(batch_size, 2 * AHEAD) + begin, end - begin)
-            if rows == 1 and alone:
-                if plan[SMALL] != 0 and plan[UPDATE_FIRST] == 0:
-                    going = step_on_vectors(plan, epoch, first, number, step == first_step)
-                elif plan[COLUMNS] != 0:
-                    going = take_step(plan, epoch, first, 1, number)
-                else:
-                    going = step_on_row(plan, epoch, first, number)
+            by_row = rows == 1 and alone and plan[COLUMNS] == 0
+            if by_row and plan[SMALL] != 0 and plan[UPDATE_FIRST] == 0:
+                going = step_on_vectors(plan, epoch, first, number, step == first_step)
+            elif by_row:
+                going = step_on_row(plan, epoch, first, number)
             else:
                 going = take_step(plan, epoch, first, rows, number)
         first += rows
@@ -241,7 +239,7 @@ def deltas_by_neurons(plan, sample, rows):
         loss(plan, sample + first, first, last - first, rows)
     elif plan[NORMALIZATION] != 0:
         attend(plan)
-    if not backward_share(plan, first, last - first, 1, rows) or not meet(plan):
+    if not backward_share(plan, first, last - first, max(1, plan[LOWEST_TRAINED]), rows) or not meet(plan):
         return False
     backward_first_layer(plan, rows)
     if plan[UPDATE_FIRST] != 0:
