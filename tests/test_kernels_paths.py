@@ -138,7 +138,7 @@ def test_gradient_descent_takes_its_steps_where_the_gradient_is_computed(taken, 
 )
 def test_gradient_descent_waits_for_gradients_that_are_made_elsewhere(taken, sizes, options):
     train(sizes, 11, **options)
-    assert {"gradient_of_part"} <= taken
+    assert "gradient_of_part" in taken
     assert "step_of_part" not in taken
 
 
