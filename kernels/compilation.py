@@ -91,9 +91,20 @@ def namespace(dtype: str, level: Level) -> dict[str, Any]:
         # Kernels out of the cache bring their helpers along, and a process keeps the first of equal symbols: names must
         # tell number types and levels apart.
         function.__qualname__ += f"_{suffix(dtype, level)}"
-        return njit(**WITHIN)(function)
+        return for_any_value(njit(**WITHIN)(function))
 
     return specialize(dtype, vocabulary(dtype, level), compile)
+
+
+def for_any_value(function: Any) -> Any:
+    """Numba would compile it for every constant that it is called with, and for each what it calls."""
+    template = function.get_call_template
+
+    def of_types(arguments: Any, keywords: Any) -> Any:
+        return template(tuple(map(types.unliteral, arguments)), keywords)
+
+    function.get_call_template = of_types
+    return function
 
 
 def suffix(dtype: str, level: Level) -> str:

@@ -13,7 +13,7 @@ from .layout import (
     INPUTS,
     INPUTS_STRIDE,
     LAYERS,
-    LISTS,
+    MASKS,
     OPTIMIZER,
     PACKED,
     PACKED_OFFSET,
@@ -37,28 +37,33 @@ from .layout import (
     normalization_record,
     panel_width,
 )
-from .matmul import panel_gradient
+from .matmul import masked_gradient, panel_gradient
 from .matvec import descend_by_row, panel_gradient_of_row
 from .normalized import tail_gradient
 from .packing import clear
 from .ranks import share_of_panel
 from .samples import prefetch_more, what_comes_next
-from .simd import GROUP, PANEL, TILE_ROWS, at, call, doubles, quotient, real, reals
+from .simd import NEIGHBORS, PANEL, TILE_ROWS, at, call, doubles, quotient, real, reals
 from .single import single_gradient
 from .sparse import sparse_gradient
-from .zeros import end_of_group, find_lists_of_gradient, is_left_out, lists_of_features
+from .zeros import end_of_group, find_zeros_of_features, is_left_out, masks_of_features
 
 STRETCH = 96  # rows of a panel
 
 
-def gradient_of_part(plan, l, column, first, last, rows, adding, target):
-    """Rows `first` ... `last - 1` of the panel that begins at a column of layer l, from all `rows` of the batch."""
-    product_of_part(plan, l, column, first, last, rows, adding, target)
+def gradient_of_part(plan, l, column, panels, first, last, rows, adding, target):
+    """Rows `first` ... `last - 1` of the panel that begins at a column of layer l, from all `rows` of the batch.
+
+    And, where there are masks, of the next if `panels` is 2, behind them in the target.
+    """
+    product_of_part(plan, l, column, panels, first, last, rows, adding, target)
     if first == 0 and is_normalized(plan, l):  # what the sums start from stays zero
-        clear(target, panel_width(column, layer_record(plan, l)[WIDTH]))
+        w = panel_width(column, layer_record(plan, l)[WIDTH])
+        for p in range(panels):
+            clear(at(target, p * (last - first) * w), w)
 
 
-def product_of_part(plan, l, column, first, last, rows, adding, target):
+def product_of_part(plan, l, column, panels, first, last, rows, adding, target):
     layer = layer_record(plan, l)
     a, a_stride = inputs_of(plan, l)
     delta, stride = at(reals(layer[DELTA]), column), layer[STRIDE]
@@ -71,10 +76,10 @@ def product_of_part(plan, l, column, first, last, rows, adding, target):
         panel_gradient_of_row(a, delta, w, first, last, target)
     else:
         start, start_row = (target, w) if adding else (constants, 0)
-        tiles_of_part(plan, l, column, first, last, rows, start, start_row, real(1), target)
+        tiles_of_part(plan, l, column, panels, first, last, rows, start, start_row, real(1), target, (last - first) * w)
 
 
-def step_of_part(plan, l, column, first, last, rows):
+def step_of_part(plan, l, column, panels, first, last, rows):
     """The step of gradient descent, made where the gradient is computed."""
     layer = layer_record(plan, l)
     w, rate = panel_width(column, layer[WIDTH]), real(doubles(plan[SETTINGS])[0])
@@ -82,18 +87,22 @@ def step_of_part(plan, l, column, first, last, rows):
     if rows == 1:
         descend_by_row(inputs_of(plan, l)[0], at(reals(layer[DELTA]), column), w, first, last, rate, weights)
     else:
-        tiles_of_part(plan, l, column, first, last, rows, weights, w, -rate, weights)
+        tiles_of_part(plan, l, column, panels, first, last, rows, weights, w, -rate, weights, layer[HEIGHT] * w)
 
 
-def tiles_of_part(plan, l, column, first, last, rows, start, start_row, scale, target):
-    """target = start + scale * gradient, both of them from row `first` on."""
+def tiles_of_part(plan, l, column, panels, first, last, rows, start, start_row, scale, target, panel):
+    """target = start + scale * gradient, both of them from row `first` on; the next panel is `panel` numbers further."""
     layer = layer_record(plan, l)
     a, a_stride = inputs_of(plan, l)
     delta, stride, w = at(reals(layer[DELTA]), column), layer[STRIDE], panel_width(column, layer[WIDTH])
-    lists = lists_of_features(plan) if l == 0 and rows > 1 else 0
-    panel_gradient(
-        rows, a, a_stride, delta, stride, w, first, last, reals(plan[CONSTANTS]), start, start_row, scale, target, lists
-    )
+    constants, masks = reals(plan[CONSTANTS]), masks_of_features(plan) if l == 0 and rows > 1 else 0
+    if masks == 0:
+        panel_gradient(rows, a, a_stride, delta, stride, w, first, last, constants, start, start_row, scale, target)
+    else:
+        masked_gradient(
+            rows, a, a_stride, delta, stride, panels, w, first, last, constants, start, start_row, scale, target,
+            panel, masks,
+        )  # fmt: skip
 
 
 def inputs_of(plan, l):
@@ -111,7 +120,7 @@ def gradient_of_layers(plan, rows, adding):
         height = layer[HEIGHT]
         for column in range(0, layer[WIDTH], PANEL):
             target = at(reals(plan[GRADIENT]), layer[PACKED_OFFSET] + column * height)
-            gradient_of_part(plan, l, column, 0, height, rows, adding, target)
+            gradient_of_part(plan, l, column, 1, 0, height, rows, adding, target)
         if is_normalized(plan, l):
             biases = at(reals(plan[GRADIENT]), normalization_record(plan, l)[TAIL])
             tail_gradient(plan, l, 0, layer[WIDTH], rows, adding, biases, at(biases, layer[WIDTH]))
@@ -123,23 +132,28 @@ def descend(plan, l, rows):
     width, height = layer[WIDTH], layer[HEIGHT]
     part = reals(plan[PART])
     at_once = steps_at_once(plan, l)
-    if l == 0 and plan[LISTS] != 0 and rows > 1:
-        find_lists_of_gradient(plan, rows)
+    if l == 0 and plan[MASKS] != 0 and rows > 1:
+        find_zeros_of_features(plan, rows)
     sample, until, lines, due = what_comes_next(plan, l, rows)
     line = 0
-    for column in range(0, width, PANEL):
+    column = 0
+    while column < width:
         first, last = share_of_panel(plan, column, width, height)
+        panels = panels_at_once(plan, l, column, first, last, rows)
         w, start = panel_width(column, width), layer[PACKED_OFFSET] + column * height
         while first < last:
             begin, end = next_stretch(plan, l, first, last, rows)
             if begin < end and at_once:
-                step_of_part(plan, l, column, begin, end, rows)
+                step_of_part(plan, l, column, panels, begin, end, rows)
             elif begin < end:
-                gradient_of_part(plan, l, column, begin, end, rows, False, part)
-                update(plan, start + begin * w, part, (end - begin) * w)
+                gradient_of_part(plan, l, column, panels, begin, end, rows, False, part)
+                count = (end - begin) * w
+                for p in range(panels):
+                    update(plan, start + (p * height + begin) * w, at(part, p * count), count)
             if sample < until:
-                sample, line = prefetch_more(plan, sample, line, lines, until, (end - first) * due)
+                sample, line = prefetch_more(plan, sample, line, lines, until, (end - first) * panels * due)
             first = end
+        column += panels * PANEL
     if is_normalized(plan, l) and takes_layer(plan, l):
         for column in range(0, width, PANEL):
             w, biases = panel_width(column, width), normalization_record(plan, l)[TAIL] + column
@@ -154,18 +168,33 @@ def steps_at_once(plan, l):
     return plan[DESCENDS] != 0 and dense and not is_normalized(plan, l)
 
 
+def panels_at_once(plan, l, column, first, last, rows):
+    """2 for panels of which this rank has the same rows, and whose gradient is computed with masks: else 1.
+
+    Stretches of both fit into one panel's place.
+    """
+    layer = layer_record(plan, l)
+    width, height = layer[WIDTH], layer[HEIGHT]
+    if l > 0 or rows == 1 or masks_of_features(plan) == 0:
+        return 1
+    if column + 2 * PANEL > width or height < 2 * (STRETCH + TILE_ROWS + NEIGHBORS):
+        return 1
+    first_of_next, last_of_next = share_of_panel(plan, column + PANEL, width, height)
+    return 2 if first == first_of_next and last == last_of_next else 1
+
+
 def next_stretch(plan, l, first, last, rows):
     """Where, of rows `first` ... `last - 1` of a panel, those begin and end that take the next step together.
 
-    Rows before them rest. Few at a time have a gradient that stays in the L1 cache until their step, but sparse samples
-    would be gone through for each stretch anew. Without lists, no stretch is shorter than a tile: see `tile`.
+    Rows before them rest, if that is not seen later. Few at a time have a gradient that stays in the L1 cache until their step, but sparse samples
+    would be gone through for each stretch anew. Without masks, no stretch is shorter than a tile: see `tile`.
     """
     if rows == 1 or (l == 0 and plan[COLUMNS] != 0):
         return first, last
-    limit = 1 + quotient(max(first - 1, 0) + STRETCH, GROUP) * GROUP
+    limit = 1 + quotient(max(first - 1, 0) + STRETCH, NEIGHBORS) * NEIGHBORS
     if last - limit < TILE_ROWS:
         limit = last
-    if l > 0 or plan[RESTS] == 0 or lists_of_features(plan) == 0:
+    if l > 0 or plan[RESTS] == 0 or plan[DESCENDS] != 0 or masks_of_features(plan) == 0:
         return first, limit
     begin = first
     while begin < limit and is_left_out(plan, begin, rows):

@@ -13,8 +13,9 @@ from numba.extending import intrinsic
 
 from .levels import Level
 from .machine import PAUSE, SUBNORMALS, fetch, fetch_add, prefetch, stay_apart
+from .simd import NEIGHBORS, PANEL_VECTORS
 from .specialize import tile_shape
-from .tiles import tile, transpose
+from .tiles import masked_tile, tile, transpose
 from .vector_type import FLOATS, I32, VOID, Vector, spread
 
 
@@ -38,11 +39,12 @@ def vocabulary(dtype: str, level: Level) -> dict[str, Any]:
         "store_first": store_first(shape["LANES"]), "to_reals": to_reals(number, shape["LANES"]),
         "spread": spread_lanes(shape["LANES"]), "numbers_from": numbers_from(shape["LANES"]),
         "lanes_below": compare_lanes(number, shape["LANES"], "<"),
-        "lane_is": compare_lanes(number, shape["LANES"], "=="), "lane_bits": lane_bits,
+        "lane_is": compare_lanes(number, shape["LANES"], "=="), "lane_bits": lane_bits, "count_bits": count_bits,
         "sum_lanes": sum_lanes, "largest_lane": largest_lane,
         "fetch_add": fetch_add, "fetch": fetch, "pause": PAUSE[level.machine],
         "stay_apart": stay_apart, "prefetch": prefetch,
         "tile": tile(number, shape["LANES"], shape["TILE_ROWS"], shape["GROUP"]),
+        "masked_tile": masked_tile(number, shape["LANES"], PANEL_VECTORS, NEIGHBORS),
         "transpose": transpose(number, shape["LANES"]),
         "flush_subnormals": flush, "restore_subnormals": restore,
     }  # fmt: skip
@@ -342,6 +344,11 @@ def lane_bits(typingctx, condition):
         return builder.zext(builder.bitcast(arguments[0], ir.IntType(condition.lanes)), ir.IntType(64))
 
     return types.int64(condition), codegen
+
+
+@intrinsic
+def count_bits(typingctx, word):
+    return types.int64(types.int64), _llvm("llvm.ctpop")
 
 
 @intrinsic

@@ -119,7 +119,7 @@ from .simd import (
     ROW_LOSSES,  # address of float64[BATCH_SIZE]
     TRANSPOSED,  # own: address of real[widest layer, PANEL]
     CONSTANTS,  # address of real[PANEL + 1]: zeros, then a one
-    LISTS,  # own: address of int64: what is not zero in the batch, see `zeros.py`; 0: nothing is left out
+    MASKS,  # own: address of int64: what is not zero in the batch, see `zeros.py`; 0: nothing is left out
     # ranks
     RANK,  # own
     RANKS,

@@ -22,7 +22,7 @@ from .layout import (
     INPUTS,
     INPUTS_STRIDE,
     LAYERS,
-    LISTS,
+    MASKS,
     LOSS,
     LOSS_OF_VECTOR,
     LOSS_SETTINGS,
@@ -54,7 +54,7 @@ from .simd import accumulate, at, call, doubles, flush_subnormals, reals, restor
 from .single import input_gradient_of_single, losses_of_single, weighted_sums_of_single
 from .sparse import sparse_sums
 from .weighting import weigh
-from .zeros import find_lists, lists_of_samples
+from .zeros import find_zeros, masks_of_samples
 
 # --- phases, for rows `first` ... `first + rows - 1` of the batch
 
@@ -64,8 +64,8 @@ def forward(plan, first, rows):
     if plan[COLUMNS] != 0:
         forward_sparse(plan, first, rows)
         return
-    if plan[LISTS] != 0 and rows > 1:
-        find_lists(plan, first, rows)
+    if plan[MASKS] != 0 and rows > 1:
+        find_zeros(plan, first, rows)
     stride = plan[INPUTS_STRIDE]
     forward_from(plan, at(reals(plan[INPUTS]), first * stride), stride, first, rows)
 
@@ -106,8 +106,8 @@ def sums_of_layer(plan, l, a, a_stride, first, rows):
     if layer[SINGLE] != 0:
         weighted_sums_of_single(rows, a, a_stride, weights, layer[FAN_IN], z, layer[STRIDE])
     else:
-        lists = lists_of_samples(plan) if l == 0 and rows > 1 else 0  # `forward` has found them
-        weighted_sums(rows, a, a_stride, weights, layer[FAN_IN], layer[WIDTH], z, layer[STRIDE], lists)
+        masks = masks_of_samples(plan) if l == 0 and rows > 1 else 0  # `forward` has found them
+        weighted_sums(rows, a, a_stride, weights, layer[FAN_IN], layer[WIDTH], z, layer[STRIDE], masks)
 
 
 def activate(plan, l, first, rows):

@@ -423,7 +423,7 @@ def room(X: Samples, batch_size: int) -> int | None:
 class Rank:
     """A plan's copy for another thread, with memory of its own."""
 
-    OWN = (layout.PART, layout.SETTINGS, layout.TRANSPOSED, layout.BATCH_STATISTICS, layout.INPUTS, layout.LISTS)
+    OWN = (layout.PART, layout.SETTINGS, layout.TRANSPOSED, layout.BATCH_STATISTICS, layout.INPUTS, layout.MASKS)
 
     def __init__(self, plan: Plan, rank: int) -> None:
         self.model, self._plan, self._rank = plan.model, plan, rank

@@ -25,7 +25,7 @@ from .layout import (
     L1,
     L2,
     LAYERS,
-    LISTS,
+    MASKS,
     LOSSES,
     MAX_NORM,
     NORMS,
@@ -78,7 +78,7 @@ from .simd import (
     sum_lanes,
 )
 from .weighting import mean_weight
-from .zeros import find_lists_of_gradient
+from .zeros import find_zeros_of_features
 
 
 def regularized_update(plan, epoch, sample, rows):
@@ -88,8 +88,8 @@ def regularized_update(plan, epoch, sample, rows):
     """
     stay_apart()
     scale, l2 = 1.0, l2_of_batch(plan, sample, rows)
-    if plan[LISTS] != 0 and rows > 1:
-        find_lists_of_gradient(plan, rows)
+    if plan[MASKS] != 0 and rows > 1:
+        find_zeros_of_features(plan, rows)
     if plan[SQUARES] != 0:
         for l in range(plan[LAYERS]):
             update_layer(plan, l, rows, True, l2, scale)
@@ -145,7 +145,7 @@ def update_layer(plan, l, rows, measuring, l2, scale):
             part = reals(plan[PART]) if plan[SQUARES] == 0 else at(reals(plan[GRADIENT]), start)
             if not is_frozen(plan, l):
                 if measuring or plan[SQUARES] == 0:
-                    gradient_of_part(plan, l, column, first, last, rows, False, part)
+                    gradient_of_part(plan, l, column, 1, first, last, rows, False, part)
                     penalize(plan, start, part, biases, (last - first) * w, l2)
                 if measuring:
                     squares = at(doubles(plan[SQUARES]), quotient(start, LANES))

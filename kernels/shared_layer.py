@@ -17,7 +17,7 @@ from .layout import (
     HEIGHT,
     INPUTS,
     INPUTS_STRIDE,
-    LISTS,
+    MASKS,
     PACKED,
     PACKED_OFFSET,
     RANK,
@@ -35,7 +35,7 @@ from .ranks import share_of_panel
 from .samples import load_samples
 from .simd import PANEL, at, call, doubles, quotient, reals, stay_apart
 from .single import input_gradient_of_single
-from .zeros import find_lists, lists_of_samples
+from .zeros import find_zeros, masks_of_samples
 
 
 def forward_first_layer(plan, sample, rows):
@@ -44,8 +44,8 @@ def forward_first_layer(plan, sample, rows):
     begin = quotient(rows * plan[RANK], plan[RANKS])  # not all with the same: whoever comes later finds it near
     load_samples(plan, sample + begin, begin, rows - begin)
     load_samples(plan, sample, 0, begin)
-    if plan[LISTS] != 0:
-        find_lists(plan, 0, rows)
+    if plan[MASKS] != 0:
+        find_zeros(plan, 0, rows)
     layer = layer_record(plan, 0)
     inputs, outputs, width, stride = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH], layer[STRIDE]
     x_stride = plan[INPUTS_STRIDE]
@@ -55,7 +55,7 @@ def forward_first_layer(plan, sample, rows):
             w, place = panel_width(column, width), first * stride + column
             x, z = at(reals(plan[INPUTS]), first * x_stride), at(reals(layer[WEIGHTED_SUMS]), place)
             panel = at(reals(plan[PACKED]), layer[PACKED_OFFSET] + column * layer[HEIGHT])
-            panel_sums(last - first, x, x_stride, panel, inputs, w, z, stride, lists_of_samples(plan), first)
+            panel_sums(last - first, x, x_stride, panel, inputs, w, z, stride, masks_of_samples(plan), first)
             if layer[FORWARD] != 0:
                 a, settings = at(reals(layer[ACTIVATIONS]), place), doubles(layer[ACTIVATION_SETTINGS])
                 call_by_rows(layer[FORWARD], z, a, last - first, min(w, outputs - column), w, stride, settings)

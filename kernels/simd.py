@@ -23,9 +23,11 @@ import numpy as np
 
 LANES = 0  # numbers in a vector register
 TILE_ROWS = 0  # most rows of a tile
-GROUP = 0  # rows that share a list of columns: the largest power of two that a tile has room for
+GROUP = 0  # rows of a tile that share a mask of columns, at most: the largest power of two that there is room for
 PANEL = 0  # numbers in a row of a full panel of packed weights: PANEL_VECTORS vectors
 PANEL_VECTORS = 2
+NEIGHBORS = 2  # features that share a mask of samples: the fewer, the more is zero in all of them
+WORD_BITS = 64  # bits of an integer
 
 
 @dataclass(frozen=True)
@@ -294,7 +296,12 @@ def lane_is(n):
 
 def lane_bits(condition):
     """The int64 whose bit k is 1 where the condition holds in lane k."""
-    return sum(1 << int(k) for k in np.flatnonzero(condition))
+    return np.int64(sum(1 << int(k) for k in np.flatnonzero(condition)))
+
+
+def count_bits(word):
+    """How many bits of an int64 are 1."""
+    return (int(word) & (2**WORD_BITS - 1)).bit_count()
 
 
 def first_lane(v):
@@ -352,16 +359,33 @@ def tile(vectors, rows, depth, taken, a, a_row, a_column, b, b_row, c, c_row, st
 
     a[i, k] = a[i * a_row + k * a_column];  b, c and start have contiguous rows of vectors * LANES numbers at the given
     row strides, aligned to a vector. start_row = 0 starts every row from the same numbers: a bias. k is all below
-    `depth`; or, if `taken` is the address of a list, how many it says, and which: then at most GROUP rows are allowed.
+    `depth`; or, if `taken` is the address of a mask, those whose bit is 1: then at most GROUP rows are allowed.
     """
     if taken != 0 and rows > GROUP:
-        raise IndexError(f"{rows} rows with a list, which is for {GROUP}")
+        raise IndexError(f"{rows} rows with a mask, which is for {GROUP}")
     columns = vectors * LANES
     a, b = a.block(rows, a_row, depth, a_column), b.block(depth, b_row, columns)
     sums = np.zeros((rows, columns), a.dtype)
-    for k in range(depth) if taken == 0 else [integers(taken)[1 + n] for n in range(integers(taken)[0])]:
+    for k in range(depth) if taken == 0 else places_of_bits(taken, depth):
         sums += a[:, k, np.newaxis] * b[k]  # not a @ b, whose sums depend on the number of rows in their last bits
     c.block(rows, c_row, columns)[...] = start.block(rows, start_row, columns) + scale * sums
+
+
+def masked_tile(
+    vectors, rows, depth, mask, a, a_row, a_column, b, b_row, c, c_row, c_panel, start, start_row, start_panel, scale
+):
+    """The same for one vector, a panel or two of them, as far from each other in c and `start` as is said."""
+    for j in range(0, vectors, PANEL_VECTORS):
+        panel = quotient(j, PANEL_VECTORS)
+        of_b, of_c, of_start = at(b, j * LANES), at(c, panel * c_panel), at(start, panel * start_panel)
+        count = min(vectors, PANEL_VECTORS)
+        tile(count, rows, depth, mask, a, a_row, a_column, of_b, b_row, of_c, c_row, of_start, start_row, scale)
+
+
+def places_of_bits(address, columns):
+    """The places of a mask's bits that are 1."""
+    words = integers(address)
+    return [k for k in range(columns) if words[k // WORD_BITS] >> k % WORD_BITS & 1]
 
 
 def transpose(source, source_row, rows, zeros, target, target_row):

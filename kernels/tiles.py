@@ -5,91 +5,133 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .simd import WORD_BITS
 from .vector_type import FLOATS, I32, I64, spread
 
 BUSY_SUMS = 8  # sums that keep two multipliers of latency 4 busy
 
 
+class Sums:
+    """The sums of a tile, each in a register of its own; in several that take turns, if there are `parts`."""
+
+    def __init__(self, builder, number, lanes, rows, vectors, parts=1):
+        self.builder, self.lanes, self.rows, self.vectors, self.parts = builder, lanes, rows, vectors, parts
+        self.vector = ir.VectorType(FLOATS[number], lanes)
+        self.bytes_of_number = number.bitwidth // 8
+        # fmuladd: fused where the CPU can, multiplied and added where it cannot (llvm.fma would call libm there)
+        self.multiply_add = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(self.vector, [self.vector] * 3), f"llvm.fmuladd.v{lanes}f{number.bitwidth}"
+        )
+        self.registers = {
+            (part, i, j): cgutils.alloca_once_value(builder, ir.Constant(self.vector, None))
+            for part in range(parts)
+            for i in range(rows)
+            for j in range(vectors)
+        }
+
+    def load(self, base, index):
+        """The vector that begins there."""
+        place = self.builder.bitcast(self.builder.gep(base, [index]), self.vector.as_pointer())
+        return self.builder.load(place, align=self.lanes * self.bytes_of_number)
+
+    def add_products(self, k, part, a, a_row, a_column, b, b_row):
+        """sums += a[:, k] b[k]"""
+        builder = self.builder
+        b_k, a_k = builder.gep(b, [builder.mul(k, b_row)]), builder.gep(a, [builder.mul(k, a_column)])
+        row_of_b = [self.load(b_k, I64(j * self.lanes)) for j in range(self.vectors)]
+        for i in range(self.rows):
+            number_of_a = builder.load(builder.gep(a_k, [builder.mul(I64(i), a_row)]), align=self.bytes_of_number)
+            broadcast = spread(builder, number_of_a, self.lanes)
+            for j in range(self.vectors):
+                register = self.registers[part, i, j]
+                builder.store(
+                    builder.call(self.multiply_add, [broadcast, row_of_b[j], builder.load(register)]), register
+                )
+
+    def add_all(self, depth, *operands):
+        """The products of all k below `depth`."""
+        builder, parts = self.builder, self.parts
+        if parts == 1:
+            with cgutils.for_range(builder, depth) as loop:
+                self.add_products(loop.index, 0, *operands)
+            return
+        whole = builder.udiv(depth, I64(parts))
+        with cgutils.for_range(builder, whole) as loop:
+            for part in range(parts):
+                k = builder.add(builder.mul(loop.index, I64(parts)), I64(part))
+                self.add_products(k, part, *operands)
+        with builder.if_then(builder.icmp_unsigned(">", whole, I64(0))):
+            for (part, i, j), register in self.registers.items():
+                if part > 0:
+                    total = builder.fadd(builder.load(self.registers[0, i, j]), builder.load(register))
+                    builder.store(total, self.registers[0, i, j])
+        with cgutils.for_range(builder, depth, start=builder.mul(whole, I64(parts))) as loop:
+            self.add_products(loop.index, 0, *operands)
+
+    def add_those_of_mask(self, depth, mask, *operands):
+        """The products of those k whose bit is 1."""
+        builder = self.builder
+        words = builder.inttoptr(mask, I64.as_pointer())
+        trailing_zeros = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(I64, [I64, ir.IntType(1)]), "llvm.cttz.i64"
+        )
+        with cgutils.for_range(builder, builder.udiv(builder.add(depth, I64(WORD_BITS - 1)), I64(WORD_BITS))) as loop:
+            rest = cgutils.alloca_once_value(builder, builder.load(builder.gep(words, [loop.index])))
+            condition, body, done = (builder.append_basic_block(name) for name in ("bits", "bit", "bits.end"))
+            builder.branch(condition)
+            builder.position_at_end(condition)
+            word = builder.load(rest)
+            builder.cbranch(builder.icmp_unsigned("!=", word, I64(0)), body, done)
+            builder.position_at_end(body)
+            bit = builder.call(trailing_zeros, [word, ir.IntType(1)(1)])
+            builder.store(builder.and_(word, builder.sub(word, I64(1))), rest)  # without its lowest bit
+            self.add_products(builder.add(builder.mul(loop.index, I64(WORD_BITS)), bit), 0, *operands)
+            builder.branch(condition)
+            builder.position_at_end(done)
+
+    def finish(self, target, start, scale):
+        """target = start + scale * sums, both of them as functions that give a place for a row and a vector of it."""
+        factor = spread(self.builder, scale, self.lanes)
+        for i in range(self.rows):
+            for j in range(self.vectors):
+                sums = self.builder.load(self.registers[0, i, j])
+                total = self.builder.call(self.multiply_add, [factor, sums, self.load(*start(i, j))])
+                base, index = target(i, j)
+                place = self.builder.bitcast(self.builder.gep(base, [index]), self.vector.as_pointer())
+                self.builder.store(total, place, align=self.lanes * self.bytes_of_number)
+
+
+def places(builder, base, row, lanes, panel_vectors=None, panel=None):
+    """Where vector j of row i is; behind each `panel_vectors` of them, the next panel begins `panel` numbers further."""
+
+    def place(i, j):
+        index = builder.mul(I64(i), row)
+        if panel_vectors is not None:
+            index, j = builder.add(index, builder.mul(I64(j // panel_vectors), panel)), j % panel_vectors
+        return base, builder.add(index, I64(j * lanes))
+
+    return place
+
+
 def tile(number, lanes, most_rows, group):
-    """Loops over depth for each number of rows, so that every sum has a register of its own."""
-    vector = ir.VectorType(FLOATS[number], lanes)
-    bytes_of_number = number.bitwidth // 8
-    size = lanes * bytes_of_number
+    """A loop over depth for each number of rows."""
     n, p = types.int64, types.CPointer(number)
 
     def emit(builder, rows, vectors, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row, scale):
-        # fmuladd: fused where the CPU can, multiplied and added where it cannot (llvm.fma would call libm there)
-        multiply_add = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{lanes}f{number.bitwidth}"
-        )
-        places = [(i, j) for i in range(rows) for j in range(vectors)]
         # A short tile has too few sums to hide the latency of an addition: each then has parts that take turns.
-        # Not in tiles of half the rows or more, nor where a list says what is taken: those may be cut otherwise when
+        # Not in tiles of half the rows or more, nor where a mask says what is taken: those may be cut otherwise when
         # threads share them, to the same bits.
-        parts = max(1, min(4, BUSY_SUMS // len(places))) if 2 * rows < most_rows else 1
-
-        def load(address, align):
-            value = builder.load(address)
-            value.align = align
-            return value
-
-        def at_vector(base, index):
-            return builder.bitcast(builder.gep(base, [index]), vector.as_pointer())
-
-        def place(base, stride, i, j):
-            return at_vector(base, builder.add(builder.mul(I64(i), stride), I64(j * lanes)))
-
-        def multiply(k, part):
-            b_k, a_k = builder.gep(b, [builder.mul(k, b_row)]), builder.gep(a, [builder.mul(k, a_column)])
-            row_of_b = [load(at_vector(b_k, I64(j * lanes)), size) for j in range(vectors)]
-            for i in range(rows):
-                number_of_a = load(builder.gep(a_k, [builder.mul(I64(i), a_row)]), bytes_of_number)
-                broadcast = spread(builder, number_of_a, lanes)
-                for j in range(vectors):
-                    total = builder.call(multiply_add, [broadcast, row_of_b[j], builder.load(sums[part, i, j])])
-                    builder.store(total, sums[part, i, j])
-
-        sums = {
-            (part, i, j): cgutils.alloca_once_value(builder, ir.Constant(vector, None))
-            for part in range(parts)
-            for i, j in places
-        }
-
-        def multiply_in_parts():
-            if parts == 1:
-                with cgutils.for_range(builder, depth) as loop:
-                    multiply(loop.index, 0)
-                return
-            whole = builder.udiv(depth, I64(parts))
-            with cgutils.for_range(builder, whole) as loop:
-                for part in range(parts):
-                    multiply(builder.add(builder.mul(loop.index, I64(parts)), I64(part)), part)
-            with builder.if_then(builder.icmp_unsigned(">", whole, I64(0))):
-                for i, j in places:
-                    for part in range(1, parts):
-                        total = builder.fadd(builder.load(sums[0, i, j]), builder.load(sums[part, i, j]))
-                        builder.store(total, sums[0, i, j])
-            with cgutils.for_range(builder, depth, start=builder.mul(whole, I64(parts))) as loop:
-                multiply(loop.index, 0)
-
-        def multiply_those_taken():
-            places = builder.inttoptr(taken, I64.as_pointer())
-            with cgutils.for_range(builder, builder.load(places)) as loop:
-                multiply(builder.load(builder.gep(places, [builder.add(loop.index, I64(1))])), 0)
-
+        parts = max(1, min(4, BUSY_SUMS // (rows * vectors))) if 2 * rows < most_rows else 1
+        sums, operands = Sums(builder, number, lanes, rows, vectors, parts), (a, a_row, a_column, b, b_row)
         if rows > group:
-            multiply_in_parts()
+            sums.add_all(depth, *operands)
         else:
-            with builder.if_else(builder.icmp_unsigned("==", taken, I64(0))) as (all_of_depth, in_list):
+            with builder.if_else(builder.icmp_unsigned("==", taken, I64(0))) as (all_of_depth, in_mask):
                 with all_of_depth:
-                    multiply_in_parts()
-                with in_list:
-                    multiply_those_taken()
-        factor = spread(builder, scale, lanes)
-        for i, j in places:
-            begin = load(place(start, start_row, i, j), size)
-            total = builder.call(multiply_add, [factor, builder.load(sums[0, i, j]), begin])
-            builder.store(total, place(c, c_row, i, j)).align = size
+                    sums.add_all(depth, *operands)
+                with in_mask:
+                    sums.add_those_of_mask(depth, taken, *operands)
+        sums.finish(places(builder, c, c_row, lanes), places(builder, start, start_row, lanes), scale)
 
     @intrinsic(prefer_literal=True)
     def multiply_tile(
@@ -118,6 +160,43 @@ def tile(number, lanes, most_rows, group):
         return types.void(vectors, rows, n, n, p, n, n, p, n, p, n, p, n, number), codegen
 
     return multiply_tile
+
+
+def masked_tile(number, lanes, panel_vectors, most_rows):
+    """One loop, over the bits of a mask, for each number of rows and for one vector, a panel and two panels."""
+    n, p = types.int64, types.CPointer(number)
+
+    def emit(
+        builder, vectors, rows, depth, mask, a, a_row, a_column, b, b_row, c, c_row, c_panel, start, start_row,
+        start_panel, scale,
+    ):  # fmt: skip
+        sums = Sums(builder, number, lanes, rows, vectors)
+        sums.add_those_of_mask(depth, mask, a, a_row, a_column, b, b_row)
+        target = places(builder, c, c_row, lanes, panel_vectors, c_panel)
+        sums.finish(target, places(builder, start, start_row, lanes, panel_vectors, start_panel), scale)
+
+    @intrinsic
+    def multiply_masked_tile(
+        typingctx, vectors, rows, depth, mask, a, a_row, a_column, b, b_row, c, c_row, c_panel, start, start_row,
+        start_panel, scale,
+    ):  # fmt: skip
+        def codegen(context, builder, signature, arguments):
+            vectors, rows, *others = arguments
+            done = builder.append_basic_block("done")
+            switch = builder.switch(builder.add(builder.mul(vectors, I64(1 + most_rows)), rows), done)
+            for v in (1, panel_vectors, 2 * panel_vectors):
+                for r in range(1, most_rows + 1):
+                    block = builder.append_basic_block(f"vectors{v}.rows{r}")
+                    switch.add_case(I64(v * (1 + most_rows) + r), block)
+                    builder.position_at_end(block)
+                    emit(builder, v, r, *others)
+                    builder.branch(done)
+            builder.position_at_end(done)
+            return context.get_dummy_value()
+
+        return types.void(n, n, n, n, p, n, n, p, n, p, n, n, p, n, n, number), codegen
+
+    return multiply_masked_tile
 
 
 def transpose(number, lanes):

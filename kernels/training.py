@@ -14,11 +14,11 @@ from .plan import Array, Library, Model, Plan
 from .regularization import NOTHING, Regularization
 from .sparse_rows import Samples
 from .threads import crew
-from .zeros import room_for_lists
+from .zeros import room_for_masks
 
 FAR = 1 << 23  # bytes of samples: caches near the CPU hold less
 MANY_FEATURES = 256  # of which it pays to look for those that are zero in several samples
-SEVERAL, MOST = 4, 1024  # samples in a batch for which it does: lists take up to as much memory as the samples
+SEVERAL, MOST = 4, 1024  # samples in a batch for which it does: TODO
 NEAR = 1 << 18  # bytes of a batch: the caches near the CPU have room for it beside other things
 
 
@@ -86,7 +86,7 @@ class TrainingPlan(Plan):
         self._small = bool(self.words[layout.SMALL])
         self._order = np.empty(0, np.int64)
         self._changed_settings = False
-        self._lists = self._room_for_lists(batch_size)
+        self._masks = self._room_for_masks(batch_size)
 
     @property
     def gradient_norms(self) -> Array | None:
@@ -114,8 +114,8 @@ class TrainingPlan(Plan):
         self.read_targets(y)
         self.weigh_samples(weights)
         self._prefetch(schedule.batch_size)
-        if self._lists is not None:
-            self._leave_out_zeros(self._lists, schedule)
+        if self._masks is not None:
+            self._leave_out_zeros(self._masks, schedule)
         self.losses = self[layout.LOSSES] = np.zeros(schedule.epochs)
         words = self.words
         words[layout.RANKS], words[layout.FIRST_LAYER_SHARED] = 1, 0  # whatever an interrupt left
@@ -159,19 +159,19 @@ class TrainingPlan(Plan):
         pays = pays and X[0].nbytes <= NEAR // batch_size
         self.words[layout.X_ITEM], self.words[layout.Y_ITEM] = pays * X.itemsize, pays * y.itemsize
 
-    def _room_for_lists(self, batch_size: int) -> Array | None:
-        """Where kernels list what is not zero in a batch; None: it does not pay."""
+    def _room_for_masks(self, batch_size: int) -> Array | None:
+        """Where kernels note what is not zero in a batch; None: it does not pay."""
         features, single = self.model.sizes[0], self._records[0][layout.SINGLE]
         if features < MANY_FEATURES or not SEVERAL <= batch_size <= MOST or single or self.nonzeros is not None:
             return None
-        return np.empty(room_for_lists(features, batch_size, self._group), np.int64)
+        return np.empty(room_for_masks(features, batch_size, self._group), np.int64)
 
-    def _leave_out_zeros(self, lists: Array, schedule: Schedule) -> None:
+    def _leave_out_zeros(self, masks: Array, schedule: Schedule) -> None:
         """Where nothing stops at NaN, what is not finite from the beginning is multiplied by all zeros."""
         if schedule.stop_at_nonfinite or np.isfinite(self._parameters).all():
-            self[layout.LISTS] = lists
+            self[layout.MASKS] = masks
         else:
-            self.release(layout.LISTS)
+            self.release(layout.MASKS)
 
     def pack_parameters(self) -> None:
         """Begin, or go on, from the parameters as they are."""

@@ -1,13 +1,14 @@
 """What is zero in a batch is left out of the first layer's products, to which it would add nothing.
 
 Images have such margins, and categories written as ones and zeros most of all: of the pixels of MNIST, 53% are zero in
-all of 8 images. The rows that a tile multiplies, GROUP of them, share a list of the columns in which any is not zero:
+all of 8 images. The rows that a tile multiplies share a mask, whose bits say in which columns any of them is not zero:
 
-    weighted_sums     rows are samples, columns features
-    panel_gradient    rows are features, columns samples
+    weighted_sums     rows are samples, GROUP of them; columns features
+    masked_gradient   rows are features, NEIGHBORS of them; columns samples
 
-At LISTS are two words, 1 if there are lists of the former and of the latter kind, then these, one for each group: how
-many, then which. After them comes, for each 32 columns and each sample, a word whose bits say which are not zero.
+At MASKS are two words, 1 if there are masks of the former and of the latter kind, then these, each of as many words of
+64 bits as its columns take. After them come, for each 64 features and each sample, a word of those that are not zero,
+and 64 words to transpose.
 
 0 * w is zero for finite w only, and 0 * delta for finite deltas. Before weights overflow, unless it is by samples or
 rates as large, deltas are large: from then on, nothing is left out until the end of the training.
@@ -20,7 +21,7 @@ from .layout import (
     FIRST_LAYER_SHARED,
     INPUTS,
     INPUTS_STRIDE,
-    LISTS,
+    MASKS,
     RANKS,
     STRIDE,
     WIDTH,
@@ -29,9 +30,12 @@ from .layout import (
 from .simd import (
     GROUP,
     LANES,
+    NEIGHBORS,
+    WORD_BITS,
     Constant,
     absolute,
     at,
+    count_bits,
     integers,
     lane_bits,
     load,
@@ -44,69 +48,65 @@ from .simd import (
     sum_lanes,
 )
 
-BITS = 32  # columns that share a word
 LARGE_DELTA = Constant(float32=1e10, float64=1e100)
 
 
-def room_for_lists(features: int, samples: int, group: int) -> int:
-    """How many words there are at LISTS: two, lists of both kinds, and bits."""
-    of_samples, of_features, words = -(-samples // group), -(-features // group), -(-features // BITS)
-    return 2 + of_samples * (1 + features) + of_features * (1 + samples) + words * samples
+def room_for_masks(features: int, samples: int, group: int) -> int:
+    """How many words there are at MASKS: two, masks of both kinds, those of each sample, and a square."""
+    of_samples, of_features = -(-samples // group), -(-features // NEIGHBORS)
+    return 2 + (of_samples + samples) * -(-features // WORD_BITS) + of_features * -(-samples // WORD_BITS) + WORD_BITS
 
 
-def find_lists(plan, first, rows):
-    """Lists of features, for groups of samples of the batch, from `first` on, unless samples are dense."""
+def find_zeros(plan, first, rows):
+    """Masks of features, for groups of samples of the batch, from `first` on, unless samples are dense."""
     stay_apart()
-    columns, lists = layer_record(plan, 0)[FAN_IN], integers(plan[LISTS])
-    lists[0] = 0
-    dense = 8 * list_features(plan, first, 0, 1, rows) > 7 * columns  # one row may tell
+    columns, masks = layer_record(plan, 0)[FAN_IN], integers(plan[MASKS])
+    masks[0] = 0
+    dense = 8 * mask_features(plan, first, 0, 1, rows) > 7 * columns  # one row may tell
     for begin in range(0, rows, GROUP):
         if not dense:
-            count = list_features(plan, first, begin, min(begin + GROUP, rows), rows)
+            count = mask_features(plan, first, begin, min(begin + GROUP, rows), rows)
             dense = begin == 0 and 8 * count > 7 * columns
-    lists[0] = 0 if dense else 1
+    masks[0] = 0 if dense else 1
 
 
-def list_features(plan, first, begin, end, rows):
-    """The list of features in which any of a group is not zero: samples begin ... end - 1 of `rows` from `first` on."""
+def mask_features(plan, first, begin, end, rows):
+    """The mask of a group of samples, begin ... end - 1 of `rows` from `first` on; how many bits it has."""
     columns, stride = layer_record(plan, 0)[FAN_IN], plan[INPUTS_STRIDE]
     x, bits = at(reals(plan[INPUTS]), first * stride), place_of_bits(plan)
-    target, count = at(integers(plan[LISTS]), 2 + quotient(begin, GROUP) * (1 + columns)), 0
-    for j in range(0, columns, BITS):
+    mask, count = at(integers(plan[MASKS]), 2 + quotient(begin, GROUP) * words_of(columns)), 0
+    for j in range(0, columns, WORD_BITS):
         of_group = 0
         for i in range(begin, end):
-            of_sample = bits_of_sample(at(x, i * stride + j), min(BITS, columns - j))
+            of_sample = bits_of_sample(at(x, i * stride + j), min(WORD_BITS, columns - j))
             bits[i] = of_sample
             of_group |= of_sample
         bits = at(bits, rows)
-        if of_group != 0:
-            for k in range(min(BITS, columns - j)):
-                target[1 + count] = j + k
-                count += (of_group >> k) & 1
-    target[0] = count
+        mask[quotient(j, WORD_BITS)] = of_group
+        count += count_bits(of_group)
     return count
 
 
 def bits_of_sample(x, columns):
-    """Bit k is 1 where x[k] is not zero, for at most BITS columns."""
-    bits = 0
+    """Bit k is 1 where x[k] is not zero, for at most WORD_BITS columns."""
+    zeros = 0
     for k in range(0, columns, LANES):
-        bits |= lane_bits(absolute(load(x, k)) <= real(0)) << k
-    return ~bits & ((1 << columns) - 1)
+        zeros |= lane_bits(absolute(load(x, k)) <= real(0)) << k
+    return ~zeros if columns == WORD_BITS else ~zeros & ~(-1 << columns)
 
 
-def find_lists_of_gradient(plan, rows):
-    """Lists of samples, for groups of features, from all samples of the batch."""
+def find_zeros_of_features(plan, rows):
+    """Masks of samples, for groups of features, from all samples of the batch."""
     stay_apart()
-    layer, lists = layer_record(plan, 0), integers(plan[LISTS])
+    layer, masks = layer_record(plan, 0), integers(plan[MASKS])
     if plan[RANKS] > 1 and plan[FIRST_LAYER_SHARED] == 0:  # this rank has seen its share of samples only
-        find_lists(plan, 0, rows)
-    lists[1] = lists[0]
+        find_zeros(plan, 0, rows)
+    masks[1] = masks[0]
     if not all_small(reals(layer[DELTA]), rows, layer[WIDTH], layer[STRIDE]):
-        plan[LISTS] = 0
-    elif lists[1] != 0:
-        for begin in range(0, layer[FAN_IN], GROUP):
-            list_samples(plan, begin, rows)
+        plan[MASKS] = 0
+    elif masks[1] != 0:
+        for begin in range(0, layer[FAN_IN], WORD_BITS):
+            mask_samples(plan, begin, rows)
 
 
 def all_small(delta, rows, columns, stride):
@@ -118,49 +118,96 @@ def all_small(delta, rows, columns, stride):
     return sum_lanes(least) == real(LANES)
 
 
-def list_samples(plan, begin, rows):
-    """The list of samples in which any feature of the group that begins here is not zero."""
-    bits, shift = at(place_of_bits(plan), quotient(begin, BITS) * rows), begin & (BITS - 1)
-    target, count = list_of_group(plan, begin, rows), 0
-    for i in range(rows):
-        target[1 + count] = i
-        count += 1 if ((bits[i] >> shift) & ((1 << GROUP) - 1)) != 0 else 0
-    target[0] = count
+def mask_samples(plan, begin, rows):
+    """The masks of the groups of features that begin here, as many as have bits in one word of a sample."""
+    bits, groups = at(place_of_bits(plan), quotient(begin, WORD_BITS) * rows), place_of_square(plan)
+    words, masks = words_of(rows), mask_of_group(plan, begin, rows)
+    for i in range(0, rows, WORD_BITS):
+        for k in range(WORD_BITS):
+            groups[k] = any_of_neighbors(bits[i + k]) if k < rows - i else 0
+        transpose_bits(groups, min(WORD_BITS, rows - i))
+        for k in range(0, min(WORD_BITS, layer_record(plan, 0)[FAN_IN] - begin), NEIGHBORS):
+            masks[quotient(k, NEIGHBORS) * words + quotient(i, WORD_BITS)] = groups[k]
 
 
-def lists_of_samples(plan):
-    """The address of lists of features, for groups of samples; 0: all are taken."""
-    return plan[LISTS] + 16 if plan[LISTS] != 0 and integers(plan[LISTS])[0] != 0 else 0
+def any_of_neighbors(bits):
+    """Each group's first bit is 1 where any of its bits is."""
+    return bits | (bits >> 1)
 
 
-def lists_of_features(plan):
-    """The address of lists of samples, for groups of features; 0: all are taken."""
-    return plan[LISTS] + 8 * place_of_gradient(plan) if plan[LISTS] != 0 and integers(plan[LISTS])[1] != 0 else 0
+def transpose_bits(square, rows):
+    """Bit i of word j becomes bit j of word i, where words from `rows` on are 0.
+
+    Squares of 1, 2, 4, ... bits change places: H. S. Warren, "Hacker's Delight", 2nd ed., 2012, 7-3.
+    """
+    swap_bits(square, rows, 1, 0x5555555555555555)
+    swap_bits(square, rows, 2, 0x3333333333333333)
+    swap_bits(square, rows, 4, 0x0F0F0F0F0F0F0F0F)
+    swap_bits(square, rows, 8, 0x00FF00FF00FF00FF)
+    swap_bits(square, rows, 16, 0x0000FFFF0000FFFF)
+    swap_bits(square, rows, 32, 0x00000000FFFFFFFF)
 
 
-def list_of_group(plan, feature, rows):
-    """The list of samples for the group to which a feature belongs."""
-    return at(integers(plan[LISTS]), place_of_gradient(plan) + quotient(feature, GROUP) * (1 + rows))
+def swap_bits(square, rows, size, lower):
+    """Swap the squares, of size * size bits, above and below the diagonal: the mask says which bits are the lower."""
+    begin = 0
+    while begin < rows:
+        for i in range(begin, begin + size):
+            swapped = ((square[i] >> size) ^ square[i + size]) & lower
+            square[i] ^= swapped << size
+            square[i + size] ^= swapped
+        begin += 2 * size
+
+
+def masks_of_samples(plan):
+    """The address of masks of features, for groups of samples; 0: all are taken."""
+    return plan[MASKS] + 16 if plan[MASKS] != 0 and integers(plan[MASKS])[0] != 0 else 0
+
+
+def masks_of_features(plan):
+    """The address of masks of samples, for groups of features; 0: all are taken."""
+    return plan[MASKS] + 8 * place_of_gradient(plan) if plan[MASKS] != 0 and integers(plan[MASKS])[1] != 0 else 0
+
+
+def mask_of_group(plan, feature, rows):
+    """The mask of samples for the group to which a feature belongs."""
+    return at(integers(plan[MASKS]), place_of_gradient(plan) + quotient(feature, NEIGHBORS) * words_of(rows))
 
 
 def is_left_out(plan, row, rows):
     """Whether the gradient is zero in this row of panels, and in all of its group: row 0 is the biases'."""
-    return row > 0 and list_of_group(plan, row - 1, rows)[0] == 0
+    if row == 0:
+        return False
+    return is_blank(mask_of_group(plan, row - 1, rows), words_of(rows))
+
+
+def is_blank(mask, words):
+    """Whether all bits of a mask are 0."""
+    some = 0
+    for i in range(words):
+        some |= mask[i]
+    return some == 0
 
 
 def end_of_group(row):
     """The row of panels after this one's group."""
-    return 1 + quotient(row - 1 + GROUP, GROUP) * GROUP
+    return 1 + quotient(row - 1 + NEIGHBORS, NEIGHBORS) * NEIGHBORS
 
 
 def place_of_gradient(plan):
-    return 2 + groups(plan[BATCH_SIZE]) * (1 + layer_record(plan, 0)[FAN_IN])
+    return 2 + quotient(plan[BATCH_SIZE] + GROUP - 1, GROUP) * words_of(layer_record(plan, 0)[FAN_IN])
 
 
 def place_of_bits(plan):
-    features, samples = layer_record(plan, 0)[FAN_IN], plan[BATCH_SIZE]
-    return at(integers(plan[LISTS]), place_of_gradient(plan) + groups(features) * (1 + samples))
+    groups = quotient(layer_record(plan, 0)[FAN_IN] + NEIGHBORS - 1, NEIGHBORS)
+    return at(integers(plan[MASKS]), place_of_gradient(plan) + groups * words_of(plan[BATCH_SIZE]))
 
 
-def groups(rows):
-    return quotient(rows + GROUP - 1, GROUP)
+def place_of_square(plan):
+    """As many words as one has bits."""
+    return at(place_of_bits(plan), plan[BATCH_SIZE] * words_of(layer_record(plan, 0)[FAN_IN]))
+
+
+def words_of(columns):
+    """Of how many words a mask is."""
+    return quotient(columns + WORD_BITS - 1, WORD_BITS)

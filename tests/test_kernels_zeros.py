@@ -18,7 +18,7 @@ from fastmlp.kernels.levels import LEVELS
 from fastmlp.kernels.optimizers import SGD, Adam
 from fastmlp.kernels.regularization import Regularization
 from fastmlp.kernels.training import Schedule
-from fastmlp.kernels.zeros import room_for_lists
+from fastmlp.kernels.zeros import room_for_masks
 
 SAMPLES = 100
 LEFT_OUT, KEPT = 1, 10**6  # from how many features on those that are zero are left out
@@ -38,9 +38,9 @@ def lists_of(namespace, X, first, rows, deltas=1.0):
     stride, samples = -(-features // lanes) * lanes, len(X)
     inputs, delta = direct.block(X, stride), direct.aligned(samples * lanes, X.dtype)
     delta[...] = deltas
-    lists = np.full(room_for_lists(features, samples, group), -1)
+    lists = np.full(room_for_masks(features, samples, group), -1)
     plan = np.zeros(layout.HEADER + layout.RECORD, np.int64)
-    plan[layout.INPUTS], plan[layout.INPUTS_STRIDE], plan[layout.LISTS] = inputs.ctypes.data, stride, lists.ctypes.data
+    plan[layout.INPUTS], plan[layout.INPUTS_STRIDE], plan[layout.MASKS] = inputs.ctypes.data, stride, lists.ctypes.data
     plan[layout.BATCH_SIZE], plan[layout.RANKS] = samples, 1
     record = plan[layout.HEADER :]
     record[layout.FAN_IN], record[layout.DELTA] = features, delta.ctypes.data
@@ -109,7 +109,7 @@ def train(monkeypatch, backend, network, schedule, many=LEFT_OUT, threads=1):
     executor, state = network.executor(backend), network.state(schedule.optimizer)
     average = executor.parameters.copy() if schedule.regularization.ema_decay else None
     work = executor.training(network.X, network.y, state, schedule, average)
-    assert bool(work._plan.words[layout.LISTS]) == (many == LEFT_OUT)
+    assert bool(work._plan.words[layout.MASKS]) == (many == LEFT_OUT)
     assert work.run(0, schedule.epochs * work.steps_per_epoch, threads) == schedule.epochs * work.steps_per_epoch
     work.collect()
     return [executor.parameters, state, work.losses, *([] if average is None else [average])]
@@ -185,7 +185,7 @@ def test_small_batches_and_what_is_left_over(fast_backend, dtype, monkeypatch, b
     monkeypatch.setattr(training, "MANY_FEATURES", LEFT_OUT)
     executor = network.executor(fast_backend)
     work = executor.training(network.X, network.y, network.state(SGD()), schedule)
-    assert bool(work._plan.words[layout.LISTS]) == looks
+    assert bool(work._plan.words[layout.MASKS]) == looks
     work.run(0, work.steps_per_epoch)
     work.collect()
     expected = train(monkeypatch, fast_backend, network, schedule, KEPT)[0]
@@ -203,7 +203,7 @@ def test_a_plan_that_is_used_again_looks_again_or_not(fast_backend, monkeypatch)
         if not stop:
             executor.parameters[0] = np.inf
         work = executor.training(X, network.y, state, schedule)
-        assert bool(work._plan.words[layout.LISTS]) == stop
+        assert bool(work._plan.words[layout.MASKS]) == stop
         work.run(0, 4)
         work.collect()
         work.close()
@@ -257,7 +257,7 @@ def test_large_deltas_end_it(kernel_backend, monkeypatch, threads):
         schedule = Schedule(SGD(rate), 100, 12, stop_at_nonfinite=False)
         work = executor.training(network.X, network.y, network.state(SGD()), schedule)
         work.run(0, 6, threads)
-        looks = [bool(rank.words[layout.LISTS]) for rank in work._plan.ranks(threads)]
+        looks = [bool(rank.words[layout.MASKS]) for rank in work._plan.ranks(threads)]
         work.run(6, 12, threads)
         work.collect()
         results.append((looks, executor.parameters.copy()))
