@@ -37,16 +37,17 @@ from .layout import (
     normalization_record,
     panel_width,
 )
-from .matmul import masked_gradient, panel_gradient
+from .masked import WORDS_AT_ONCE, masked_gradient, panels_of_share
+from .matmul import panel_gradient
 from .matvec import descend_by_row, panel_gradient_of_row
 from .normalized import tail_gradient
 from .packing import clear
 from .ranks import share_of_panel
 from .samples import prefetch_more, what_comes_next
-from .simd import NEIGHBORS, PANEL, TILE_ROWS, at, call, doubles, quotient, real, reals
+from .simd import NEIGHBORS, PANEL, TILE_ROWS, WORD_BITS, at, call, doubles, quotient, real, reals
 from .single import single_gradient
 from .sparse import sparse_gradient
-from .zeros import end_of_group, find_zeros_of_features, is_left_out, masks_of_features
+from .zeros import end_of_neighbors, find_zeros_of_features, is_left_out, masks_of_features
 
 STRETCH = 96  # rows of a panel
 
@@ -91,7 +92,7 @@ def step_of_part(plan, l, column, panels, first, last, rows):
 
 
 def tiles_of_part(plan, l, column, panels, first, last, rows, start, start_row, scale, target, panel):
-    """target = start + scale * gradient, both of them from row `first` on; the next panel is `panel` numbers further."""
+    """target = start + scale * gradient, both of them from row `first` on; the next panel is `panel` numbers away."""
     layer = layer_record(plan, l)
     a, a_stride = inputs_of(plan, l)
     delta, stride, w = at(reals(layer[DELTA]), column), layer[STRIDE], panel_width(column, layer[WIDTH])
@@ -100,8 +101,8 @@ def tiles_of_part(plan, l, column, panels, first, last, rows, start, start_row, 
         panel_gradient(rows, a, a_stride, delta, stride, w, first, last, constants, start, start_row, scale, target)
     else:
         masked_gradient(
-            rows, a, a_stride, delta, stride, panels, w, first, last, constants, start, start_row, scale, target,
-            panel, masks,
+            rows, masks, a, a_stride, delta, stride, panels, w, first, last, constants, start, start_row, scale, target,
+            panel,
         )  # fmt: skip
 
 
@@ -131,18 +132,18 @@ def descend(plan, l, rows):
     layer = layer_record(plan, l)
     width, height = layer[WIDTH], layer[HEIGHT]
     part = reals(plan[PART])
-    at_once = steps_at_once(plan, l)
     if l == 0 and plan[MASKS] != 0 and rows > 1:
         find_zeros_of_features(plan, rows)
+    at_once = steps_at_once(plan, l, rows)
     sample, until, lines, due = what_comes_next(plan, l, rows)
     line = 0
     column = 0
     while column < width:
         first, last = share_of_panel(plan, column, width, height)
-        panels = panels_at_once(plan, l, column, first, last, rows)
+        panels = panels_at_once(plan, l, column, rows)
         w, start = panel_width(column, width), layer[PACKED_OFFSET] + column * height
         while first < last:
-            begin, end = next_stretch(plan, l, first, last, rows)
+            begin, end = next_stretch(plan, l, first, last, rows, at_once)
             if begin < end and at_once:
                 step_of_part(plan, l, column, panels, begin, end, rows)
             elif begin < end:
@@ -162,31 +163,28 @@ def descend(plan, l, rows):
             update(plan, biases + width, at(part, w), w)
 
 
-def steps_at_once(plan, l):
+def steps_at_once(plan, l, rows):
     """Whether nothing is done with the gradient but gradient descent, where it is computed in registers."""
     dense = layer_record(plan, l)[SINGLE] == 0 and (l > 0 or plan[COLUMNS] == 0)
-    return plan[DESCENDS] != 0 and dense and not is_normalized(plan, l)
+    in_parts = l == 0 and rows > WORDS_AT_ONCE * WORD_BITS and masks_of_features(plan) != 0
+    return plan[DESCENDS] != 0 and dense and not in_parts and not is_normalized(plan, l)
 
 
-def panels_at_once(plan, l, column, first, last, rows):
+def panels_at_once(plan, l, column, rows):
     """2 for panels of which this rank has the same rows, and whose gradient is computed with masks: else 1.
 
     Stretches of both fit into one panel's place.
     """
     layer = layer_record(plan, l)
-    width, height = layer[WIDTH], layer[HEIGHT]
-    if l > 0 or rows == 1 or masks_of_features(plan) == 0:
+    if l > 0 or rows == 1 or masks_of_features(plan) == 0 or layer[HEIGHT] < 2 * (STRETCH + TILE_ROWS + NEIGHBORS):
         return 1
-    if column + 2 * PANEL > width or height < 2 * (STRETCH + TILE_ROWS + NEIGHBORS):
-        return 1
-    first_of_next, last_of_next = share_of_panel(plan, column + PANEL, width, height)
-    return 2 if first == first_of_next and last == last_of_next else 1
+    return panels_of_share(plan, column, layer[WIDTH], layer[HEIGHT])
 
 
-def next_stretch(plan, l, first, last, rows):
+def next_stretch(plan, l, first, last, rows, at_once):
     """Where, of rows `first` ... `last - 1` of a panel, those begin and end that take the next step together.
 
-    Rows before them rest, if that is not seen later. Few at a time have a gradient that stays in the L1 cache until their step, but sparse samples
+    Rows before them rest. Few at a time have a gradient that stays in the L1 cache until their step, but sparse samples
     would be gone through for each stretch anew. Without masks, no stretch is shorter than a tile: see `tile`.
     """
     if rows == 1 or (l == 0 and plan[COLUMNS] != 0):
@@ -194,14 +192,14 @@ def next_stretch(plan, l, first, last, rows):
     limit = 1 + quotient(max(first - 1, 0) + STRETCH, NEIGHBORS) * NEIGHBORS
     if last - limit < TILE_ROWS:
         limit = last
-    if l > 0 or plan[RESTS] == 0 or plan[DESCENDS] != 0 or masks_of_features(plan) == 0:
+    if l > 0 or plan[RESTS] == 0 or at_once or masks_of_features(plan) == 0:
         return first, limit
     begin = first
     while begin < limit and is_left_out(plan, begin, rows):
-        begin = end_of_group(begin)
+        begin = 1 + end_of_neighbors(begin - 1)
     end = begin
     while end < limit and not is_left_out(plan, end, rows):
-        end = end_of_group(end)
+        end = 1 + end_of_neighbors(end - 1)
     return min(begin, limit), min(end, limit)
 
 

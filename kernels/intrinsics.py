@@ -13,7 +13,6 @@ from numba.extending import intrinsic
 
 from .levels import Level
 from .machine import PAUSE, SUBNORMALS, fetch, fetch_add, prefetch, stay_apart
-from .simd import NEIGHBORS, PANEL_VECTORS
 from .specialize import tile_shape
 from .tiles import masked_tile, tile, transpose
 from .vector_type import FLOATS, I32, VOID, Vector, spread
@@ -43,8 +42,8 @@ def vocabulary(dtype: str, level: Level) -> dict[str, Any]:
         "sum_lanes": sum_lanes, "largest_lane": largest_lane,
         "fetch_add": fetch_add, "fetch": fetch, "pause": PAUSE[level.machine],
         "stay_apart": stay_apart, "prefetch": prefetch,
-        "tile": tile(number, shape["LANES"], shape["TILE_ROWS"], shape["GROUP"]),
-        "masked_tile": masked_tile(number, shape["LANES"], PANEL_VECTORS, NEIGHBORS),
+        "tile": tile(number, shape["LANES"], shape["TILE_ROWS"]),
+        "masked_tile": masked_tile(number, shape["LANES"], shape["PANEL_VECTORS"], shape["NEIGHBORS"]),
         "transpose": transpose(number, shape["LANES"]),
         "flush_subnormals": flush, "restore_subnormals": restore,
     }  # fmt: skip

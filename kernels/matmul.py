@@ -2,69 +2,46 @@
 
 weighted_sums     z = b + a W                dense rows, packed W and b
 panel_gradient    start + scale a^T delta, and 1^T delta for biases: the gradient, or W and b that have taken a step
-masked_gradient   the same where much of a is zero
 input_gradient    delta below = delta W^T    from panels of W^T, made one at a time
 """
 
 from .layout import panel_width
 from .matvec import multiply_row
-from .simd import (
-    GROUP,
-    LANES,
-    NEIGHBORS,
-    PANEL,
-    PANEL_VECTORS,
-    TILE_ROWS,
-    at,
-    integers,
-    masked_tile,
-    quotient,
-    real,
-    stay_apart,
-    tile,
-    transpose,
-)
-from .zeros import end_of_group, is_blank, words_of
+from .simd import LANES, PANEL, PANEL_VECTORS, TILE_ROWS, at, quotient, real, tile, transpose
 
 
-def multiply_panel(rows, depth, masks, first, a, a_row, a_column, b, b_row, width, c, c_row, start, start_row, scale):
+def multiply_panel(rows, depth, a, a_row, a_column, b, b_row, width, c, c_row, start, start_row, scale):
     """c = start + scale * (a @ b) for any number of rows and one panel of b, `width` wide.
 
     Rows are dealt out evenly: 26 rows are tiles of 9, 9 and 8, not of 12, 12 and 2, since a short tile is bound by
-    latency. If there are `masks`, each GROUP of rows is a tile and has one: see `zeros.py`. The first row then is
-    number `first` of those that have.
+    latency.
     """
     tiles = quotient(rows + TILE_ROWS - 1, TILE_ROWS)
     short, longer = rows, 0  # rows of a tile, and how many tiles have one more
     if tiles > 1:
         short = quotient(rows, tiles)
         longer = rows - short * tiles
-    taken, t, done = 0, 0, 0
+    t, done = 0, 0
     while done < rows:
         count = short + 1 if t < longer else short
-        if masks != 0:
-            group = quotient(first + done, GROUP)
-            taken, count = masks + 8 * group * words_of(depth), min(rows, (group + 1) * GROUP - first) - done
         if width == LANES:
-            tile(1, count, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row, scale)
+            tile(1, count, depth, a, a_row, a_column, b, b_row, c, c_row, start, start_row, scale)
         else:
-            tile(PANEL_VECTORS, count, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row, scale)
+            tile(PANEL_VECTORS, count, depth, a, a_row, a_column, b, b_row, c, c_row, start, start_row, scale)
         a, c, start = at(a, count * a_row), at(c, count * c_row), at(start, count * start_row)
         t, done = t + 1, done + count
 
 
-def weighted_sums(rows, a, a_stride, weights, inputs, width, z, z_stride, masks):
+def weighted_sums(rows, a, a_stride, weights, inputs, width, z, z_stride):
     """z[rows, width] = b + a[rows, inputs] @ W."""
     for column in range(0, width, PANEL):
         panel, w = at(weights, column * (1 + inputs)), panel_width(column, width)
-        panel_sums(rows, a, a_stride, panel, inputs, w, at(z, column), z_stride, masks, 0)
+        panel_sums(rows, a, a_stride, panel, inputs, w, at(z, column), z_stride)
 
 
-def panel_sums(rows, a, a_stride, panel, inputs, width, z, z_stride, masks, first):
+def panel_sums(rows, a, a_stride, panel, inputs, width, z, z_stride):
     """The columns of z that one panel makes."""
-    multiply_panel(
-        rows, inputs, masks, first, a, a_stride, 1, at(panel, width), width, width, z, z_stride, panel, 0, real(1)
-    )
+    multiply_panel(rows, inputs, a, a_stride, 1, at(panel, width), width, width, z, z_stride, panel, 0, real(1))
 
 
 def panel_gradient(
@@ -80,40 +57,9 @@ def panel_gradient(
         first = 1
         target, start = at(target, width), at(start, start_row)
     multiply_panel(
-        last - first, rows, 0, 0, at(a, first - 1), 1, a_stride, delta, delta_stride, width, target, width, start,
-        start_row, scale,
+        last - first, rows, at(a, first - 1), 1, a_stride, delta, delta_stride, width, target, width, start, start_row,
+        scale,
     )  # fmt: skip
-
-
-def masked_gradient(
-    rows, a, a_stride, delta, delta_stride, panels, width, first, last, constants, start, start_row, scale, target,
-    panel, masks,
-):  # fmt: skip
-    """The same for one or two panels, `panel` numbers apart in the target, from what `masks` of samples say is not zero.
-
-    Where `start_row` is not 0, they are so in `start`, which then is the target.
-    """
-    stay_apart()
-    start_panel = panel if start_row != 0 else 0
-    if first == 0:
-        for p in range(panels):
-            multiply_row(
-                rows, at(constants, PANEL), 0, at(delta, p * PANEL), delta_stride, width, at(target, p * panel),
-                at(start, p * start_panel), scale,
-            )  # fmt: skip
-        first = 1
-        target, start = at(target, width), at(start, start_row)
-    words, vectors = words_of(rows), panels * quotient(width, LANES)
-    while first < last:
-        count = min(last, end_of_group(first)) - first
-        mask = masks + 8 * words * quotient(first - 1, NEIGHBORS)
-        if start_row == 0 or not is_blank(integers(mask), words):
-            masked_tile(
-                vectors, count, rows, mask, at(a, first - 1), 1, a_stride, delta, delta_stride, target, width, panel,
-                start, start_row, start_panel, scale,
-            )  # fmt: skip
-        target, start = at(target, count * width), at(start, count * start_row)
-        first += count
 
 
 def input_gradient(
@@ -134,7 +80,7 @@ def panel_of_input_gradient(
     """`count` columns of it, for inputs from `first` on."""
     transpose_panel(weights, inputs, width, first, count, zeros, transposed)
     multiply_panel(
-        rows, outputs, 0, 0, delta, delta_stride, 1, transposed, count, count, below, below_stride, zeros, 0, real(1)
+        rows, outputs, delta, delta_stride, 1, transposed, count, count, below, below_stride, zeros, 0, real(1)
     )
 
 

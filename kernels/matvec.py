@@ -29,9 +29,9 @@ from .simd import (
 def multiply_row(depth, a, a_column, b, b_row, width, c, start, scale):
     """c = start + scale * (a @ b) for one panel of b, `width` wide."""
     if width == LANES:
-        tile(1, 1, depth, 0, a, 0, a_column, b, b_row, c, 0, start, 0, scale)
+        tile(1, 1, depth, a, 0, a_column, b, b_row, c, 0, start, 0, scale)
     else:
-        tile(PANEL_VECTORS, 1, depth, 0, a, 0, a_column, b, b_row, c, 0, start, 0, scale)
+        tile(PANEL_VECTORS, 1, depth, a, 0, a_column, b, b_row, c, 0, start, 0, scale)
 
 
 def weighted_sums_of_row(a, weights, inputs, width, z):

@@ -17,17 +17,18 @@ from .layout import (
     FAN_OUT,
     FORWARD,
     GRADIENT,
+    HEIGHT,
     INPUT_DELTA,
     INPUT_GRADIENT,
     INPUTS,
     INPUTS_STRIDE,
     LAYERS,
-    MASKS,
     LOSS,
     LOSS_OF_VECTOR,
     LOSS_SETTINGS,
     LOSSES,
     LOWEST_TRAINED,
+    MASKS,
     NORMALIZATION,
     PACKED,
     PACKED_OFFSET,
@@ -44,13 +45,15 @@ from .layout import (
     WIDTH,
     is_normalized,
     layer_record,
+    panel_width,
 )
+from .masked import masked_sums, whole_panels
 from .matmul import input_gradient, weighted_sums
 from .matvec import input_gradient_of_row, weighted_sums_of_row
 from .normalized import denormalize, normalize, place_of_sums
 from .packing import copy_rows
 from .samples import load_samples, load_targets
-from .simd import accumulate, at, call, doubles, flush_subnormals, reals, restore_subnormals
+from .simd import PANEL, accumulate, at, call, doubles, flush_subnormals, reals, restore_subnormals
 from .single import input_gradient_of_single, losses_of_single, weighted_sums_of_single
 from .sparse import sparse_sums
 from .weighting import weigh
@@ -103,11 +106,21 @@ def forward_from_first(plan, first, rows):
 def sums_of_layer(plan, l, a, a_stride, first, rows):
     layer, z = layer_record(plan, l), place_of_sums(plan, l, first)
     weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
+    masks = masks_of_samples(plan) if l == 0 and rows > 1 else 0  # `forward` has found them
     if layer[SINGLE] != 0:
         weighted_sums_of_single(rows, a, a_stride, weights, layer[FAN_IN], z, layer[STRIDE])
+    elif masks == 0:
+        weighted_sums(rows, a, a_stride, weights, layer[FAN_IN], layer[WIDTH], z, layer[STRIDE])
     else:
-        masks = masks_of_samples(plan) if l == 0 and rows > 1 else 0  # `forward` has found them
-        weighted_sums(rows, a, a_stride, weights, layer[FAN_IN], layer[WIDTH], z, layer[STRIDE], masks)
+        column = 0
+        while column < layer[WIDTH]:
+            panels, w = whole_panels(column, layer[WIDTH]), panel_width(column, layer[WIDTH])
+            panel = at(weights, column * layer[HEIGHT])
+            masked_sums(
+                0, rows, masks, a, a_stride, panel, layer[FAN_IN], panels, w, at(z, column), layer[STRIDE],
+                reals(plan[CONSTANTS]),
+            )  # fmt: skip
+            column += panels * PANEL
 
 
 def activate(plan, l, first, rows):

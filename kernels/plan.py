@@ -114,7 +114,7 @@ class Plan:
     ) -> None:
         self.library, self.model, self.nonzeros = library, model, nonzeros
         shape = tile_shape(model.dtype, LEVELS[library.level])
-        self._lanes, self._panel, self._group = shape["LANES"], shape["PANEL"], shape["GROUP"]
+        self._lanes, self._panel = shape["LANES"], shape["PANEL"]
         layers = len(model.sizes) - 1
         self._memory = np.zeros(layout.HEADER + layers * layout.RECORD, np.int64)
         self.words = self._memory.data  # quicker than an array where single numbers are written

@@ -30,6 +30,7 @@ from .layout import (
     layer_record,
     panel_width,
 )
+from .masked import masked_sums, panels_of_share
 from .matmul import panel_of_input_gradient, panel_sums
 from .ranks import share_of_panel
 from .samples import load_samples
@@ -48,17 +49,23 @@ def forward_first_layer(plan, sample, rows):
         find_zeros(plan, 0, rows)
     layer = layer_record(plan, 0)
     inputs, outputs, width, stride = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH], layer[STRIDE]
-    x_stride = plan[INPUTS_STRIDE]
-    for column in range(0, width, PANEL):
+    x_stride, masks, column = plan[INPUTS_STRIDE], masks_of_samples(plan), 0
+    while column < width:
         first, last = share_of_panel(plan, column, width, rows)
+        panels = panels_of_share(plan, column, width, rows) if masks != 0 else 1
         if first < last:
             w, place = panel_width(column, width), first * stride + column
             x, z = at(reals(plan[INPUTS]), first * x_stride), at(reals(layer[WEIGHTED_SUMS]), place)
             panel = at(reals(plan[PACKED]), layer[PACKED_OFFSET] + column * layer[HEIGHT])
-            panel_sums(last - first, x, x_stride, panel, inputs, w, z, stride, masks_of_samples(plan), first)
+            if masks == 0:
+                panel_sums(last - first, x, x_stride, panel, inputs, w, z, stride)
+            else:
+                zeros = reals(plan[CONSTANTS])
+                masked_sums(first, last, masks, x, x_stride, panel, inputs, panels, w, z, stride, zeros)
             if layer[FORWARD] != 0:
-                a, settings = at(reals(layer[ACTIVATIONS]), place), doubles(layer[ACTIVATION_SETTINGS])
+                a, settings, w = at(reals(layer[ACTIVATIONS]), place), doubles(layer[ACTIVATION_SETTINGS]), panels * w
                 call_by_rows(layer[FORWARD], z, a, last - first, min(w, outputs - column), w, stride, settings)
+        column += panels * PANEL
 
 
 def backward_first_layer(plan, rows):

@@ -9,7 +9,7 @@ kernel (`specialize.py` binds them):
 - `reference.py` lets scalar formulas run on whole NumPy arrays.
 
 A kernel is specialised to one number type, `real` (float32 or float64), and to one CPU level, which sets LANES,
-TILE_ROWS, GROUP and PANEL. Literal constants are written `real(0.5)`: a bare Python float would widen float32
+TILE_ROWS and PANEL. Literal constants are written `real(0.5)`: a bare Python float would widen float32
 arithmetic to float64.
 """
 
@@ -23,10 +23,9 @@ import numpy as np
 
 LANES = 0  # numbers in a vector register
 TILE_ROWS = 0  # most rows of a tile
-GROUP = 0  # rows of a tile that share a mask of columns, at most: the largest power of two that there is room for
 PANEL = 0  # numbers in a row of a full panel of packed weights: PANEL_VECTORS vectors
 PANEL_VECTORS = 2
-NEIGHBORS = 2  # features that share a mask of samples: the fewer, the more is zero in all of them
+NEIGHBORS = 2  # rows that share a mask of columns: the fewer, the more is zero in all of them
 WORD_BITS = 64  # bits of an integer
 
 
@@ -354,38 +353,40 @@ def stay_apart():
     """The function that calls this is not to be merged into its callers: it is rarely called, or large."""
 
 
-def tile(vectors, rows, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row, scale):
+def tile(vectors, rows, depth, a, a_row, a_column, b, b_row, c, c_row, start, start_row, scale):
     """c = start + scale * (a @ b) for at most TILE_ROWS rows and vectors * LANES columns, all sums in registers.
 
-    a[i, k] = a[i * a_row + k * a_column];  b, c and start have contiguous rows of vectors * LANES numbers at the given
-    row strides, aligned to a vector. start_row = 0 starts every row from the same numbers: a bias. k is all below
-    `depth`; or, if `taken` is the address of a mask, those whose bit is 1: then at most GROUP rows are allowed.
+    a[i, k] = a[i * a_row + k * a_column], k < depth;  b, c and start have contiguous rows of vectors * LANES numbers at
+    the given row strides, aligned to a vector. start_row = 0 starts every row from the same numbers: a bias.
     """
-    if taken != 0 and rows > GROUP:
-        raise IndexError(f"{rows} rows with a mask, which is for {GROUP}")
     columns = vectors * LANES
     a, b = a.block(rows, a_row, depth, a_column), b.block(depth, b_row, columns)
     sums = np.zeros((rows, columns), a.dtype)
-    for k in range(depth) if taken == 0 else places_of_bits(taken, depth):
+    for k in range(depth):
         sums += a[:, k, np.newaxis] * b[k]  # not a @ b, whose sums depend on the number of rows in their last bits
     c.block(rows, c_row, columns)[...] = start.block(rows, start_row, columns) + scale * sums
 
 
 def masked_tile(
-    vectors, rows, depth, mask, a, a_row, a_column, b, b_row, c, c_row, c_panel, start, start_row, start_panel, scale
-):
-    """The same for one vector, a panel or two of them, as far from each other in c and `start` as is said."""
-    for j in range(0, vectors, PANEL_VECTORS):
-        panel = quotient(j, PANEL_VECTORS)
-        of_b, of_c, of_start = at(b, j * LANES), at(c, panel * c_panel), at(start, panel * start_panel)
-        count = min(vectors, PANEL_VECTORS)
-        tile(count, rows, depth, mask, a, a_row, a_column, of_b, b_row, of_c, c_row, of_start, start_row, scale)
+    vectors, rows, words, mask, begun, a, a_row, a_column, b, b_row, b_panel, c, c_row, c_panel, start, start_row,
+    start_panel, scale,
+):  # fmt: skip
+    """The same for at most NEIGHBORS rows, those k whose bit is 1 in a mask of so many words, and one or two panels.
 
-
-def places_of_bits(address, columns):
-    """The places of a mask's bits that are 1."""
-    words = integers(address)
-    return [k for k in range(columns) if words[k // WORD_BITS] >> k % WORD_BITS & 1]
+    Which are `b_panel`, `c_panel` and `start_panel` numbers apart. If it has `begun`, sums go on from what is in c.
+    """
+    if rows > NEIGHBORS:
+        raise IndexError(f"{rows} rows with a mask, which is for {NEIGHBORS}")
+    bits = integers(mask)
+    depth = [k for k in range(words * WORD_BITS) if bits[k // WORD_BITS] >> k % WORD_BITS & 1]
+    for j in range(vectors):
+        p, column = j // PANEL_VECTORS, j % PANEL_VECTORS * LANES
+        target = at(c, p * c_panel + column).block(rows, c_row, LANES)
+        sums = target.copy() if begun else np.zeros_like(target)
+        for k in depth:
+            numbers = at(b, k * b_row + p * b_panel + column).block(1, 0, LANES)
+            sums += at(a, k * a_column).block(rows, a_row, 1) * numbers
+        target[...] = at(start, p * start_panel + column).block(rows, start_row, LANES) + scale * sums
 
 
 def transpose(source, source_row, rows, zeros, target, target_row):

@@ -16,7 +16,7 @@ import numpy as np
 from . import simd
 from .interface import MODULES, Kernel
 from .levels import Level
-from .simd import PANEL_VECTORS, Constant, Polynomial
+from .simd import NEIGHBORS, PANEL_VECTORS, WORD_BITS, Constant, Polynomial
 
 Vocabulary = dict[str, Any]
 Compile = Callable[[Any], Any]
@@ -66,12 +66,13 @@ def plain_vocabulary(dtype: str) -> Vocabulary:
 
 
 def tile_shape(dtype: str, level: Level) -> dict[str, int]:
-    """The part of the vocabulary that depends on the CPU level."""
+    """The numbers of the vocabulary, some of which depend on the CPU level."""
     lanes = level.vector_bytes // np.dtype(dtype).itemsize
     return {
         "LANES": lanes,
         "PANEL_VECTORS": PANEL_VECTORS,
         "PANEL": PANEL_VECTORS * lanes,
         "TILE_ROWS": level.tile_rows,
-        "GROUP": 1 << (level.tile_rows.bit_length() - 1),
+        "NEIGHBORS": NEIGHBORS,
+        "WORD_BITS": WORD_BITS,
     }

@@ -29,24 +29,33 @@ class Sums:
             for j in range(vectors)
         }
 
-    def load(self, base, index):
-        """The vector that begins there."""
-        place = self.builder.bitcast(self.builder.gep(base, [index]), self.vector.as_pointer())
-        return self.builder.load(place, align=self.lanes * self.bytes_of_number)
+    def vector_at(self, base, index):
+        """The address of the vector that begins there."""
+        return self.builder.bitcast(self.builder.gep(base, [index]), self.vector.as_pointer())
 
-    def add_products(self, k, part, a, a_row, a_column, b, b_row):
+    def load(self, base, index):
+        return self.builder.load(self.vector_at(base, index), align=self.lanes * self.bytes_of_number)
+
+    def begin(self, place):
+        """Sums go on from what is there."""
+        for (_, i, j), register in self.registers.items():
+            self.builder.store(self.load(*place(i, j)), register)
+
+    def add_products(self, k, part, a, a_column, b, b_row):
         """sums += a[:, k] b[k]"""
         builder = self.builder
-        b_k, a_k = builder.gep(b, [builder.mul(k, b_row)]), builder.gep(a, [builder.mul(k, a_column)])
-        row_of_b = [self.load(b_k, I64(j * self.lanes)) for j in range(self.vectors)]
+        of_a, of_b = builder.mul(k, a_column), builder.mul(k, b_row)
+        row_of_b = [
+            self.load(builder.gep(base, [of_b]), index) for base, index in (b(0, j) for j in range(self.vectors))
+        ]
         for i in range(self.rows):
-            number_of_a = builder.load(builder.gep(a_k, [builder.mul(I64(i), a_row)]), align=self.bytes_of_number)
+            base, index = a(i, 0)
+            number_of_a = builder.load(builder.gep(builder.gep(base, [of_a]), [index]), align=self.bytes_of_number)
             broadcast = spread(builder, number_of_a, self.lanes)
             for j in range(self.vectors):
                 register = self.registers[part, i, j]
-                builder.store(
-                    builder.call(self.multiply_add, [broadcast, row_of_b[j], builder.load(register)]), register
-                )
+                total = builder.call(self.multiply_add, [broadcast, row_of_b[j], builder.load(register)])
+                builder.store(total, register)
 
     def add_all(self, depth, *operands):
         """The products of all k below `depth`."""
@@ -68,15 +77,15 @@ class Sums:
         with cgutils.for_range(builder, depth, start=builder.mul(whole, I64(parts))) as loop:
             self.add_products(loop.index, 0, *operands)
 
-    def add_those_of_mask(self, depth, mask, *operands):
+    def add_those_of_mask(self, words, mask, a, a_column, b, b_row):
         """The products of those k whose bit is 1."""
         builder = self.builder
-        words = builder.inttoptr(mask, I64.as_pointer())
+        bits = builder.inttoptr(mask, I64.as_pointer())
         trailing_zeros = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(I64, [I64, ir.IntType(1)]), "llvm.cttz.i64"
         )
-        with cgutils.for_range(builder, builder.udiv(builder.add(depth, I64(WORD_BITS - 1)), I64(WORD_BITS))) as loop:
-            rest = cgutils.alloca_once_value(builder, builder.load(builder.gep(words, [loop.index])))
+        with cgutils.for_range(builder, words) as loop:
+            rest = cgutils.alloca_once_value(builder, builder.load(builder.gep(bits, [loop.index])))
             condition, body, done = (builder.append_basic_block(name) for name in ("bits", "bit", "bits.end"))
             builder.branch(condition)
             builder.position_at_end(condition)
@@ -85,7 +94,8 @@ class Sums:
             builder.position_at_end(body)
             bit = builder.call(trailing_zeros, [word, ir.IntType(1)(1)])
             builder.store(builder.and_(word, builder.sub(word, I64(1))), rest)  # without its lowest bit
-            self.add_products(builder.add(builder.mul(loop.index, I64(WORD_BITS)), bit), 0, *operands)
+            k = builder.add(builder.mul(loop.index, I64(WORD_BITS)), bit)
+            self.add_products(k, 0, a, a_column, b, b_row)
             builder.branch(condition)
             builder.position_at_end(done)
 
@@ -96,13 +106,12 @@ class Sums:
             for j in range(self.vectors):
                 sums = self.builder.load(self.registers[0, i, j])
                 total = self.builder.call(self.multiply_add, [factor, sums, self.load(*start(i, j))])
-                base, index = target(i, j)
-                place = self.builder.bitcast(self.builder.gep(base, [index]), self.vector.as_pointer())
+                place = self.vector_at(*target(i, j))
                 self.builder.store(total, place, align=self.lanes * self.bytes_of_number)
 
 
 def places(builder, base, row, lanes, panel_vectors=None, panel=None):
-    """Where vector j of row i is; behind each `panel_vectors` of them, the next panel begins `panel` numbers further."""
+    """Where vector j of row i is; the next panel, behind so many vectors, begins `panel` numbers further."""
 
     def place(i, j):
         index = builder.mul(I64(i), row)
@@ -113,30 +122,20 @@ def places(builder, base, row, lanes, panel_vectors=None, panel=None):
     return place
 
 
-def tile(number, lanes, most_rows, group):
+def tile(number, lanes, most_rows):
     """A loop over depth for each number of rows."""
     n, p = types.int64, types.CPointer(number)
 
-    def emit(builder, rows, vectors, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row, scale):
+    def emit(builder, rows, vectors, depth, a, a_row, a_column, b, b_row, c, c_row, start, start_row, scale):
         # A short tile has too few sums to hide the latency of an addition: each then has parts that take turns.
-        # Not in tiles of half the rows or more, nor where a mask says what is taken: those may be cut otherwise when
-        # threads share them, to the same bits.
+        # Not in tiles of half the rows or more: those may be cut otherwise when threads share them, to the same bits.
         parts = max(1, min(4, BUSY_SUMS // (rows * vectors))) if 2 * rows < most_rows else 1
-        sums, operands = Sums(builder, number, lanes, rows, vectors, parts), (a, a_row, a_column, b, b_row)
-        if rows > group:
-            sums.add_all(depth, *operands)
-        else:
-            with builder.if_else(builder.icmp_unsigned("==", taken, I64(0))) as (all_of_depth, in_mask):
-                with all_of_depth:
-                    sums.add_all(depth, *operands)
-                with in_mask:
-                    sums.add_those_of_mask(depth, taken, *operands)
+        sums = Sums(builder, number, lanes, rows, vectors, parts)
+        sums.add_all(depth, places(builder, a, a_row, 1), a_column, places(builder, b, I64(0), lanes), b_row)
         sums.finish(places(builder, c, c_row, lanes), places(builder, start, start_row, lanes), scale)
 
     @intrinsic(prefer_literal=True)
-    def multiply_tile(
-        typingctx, vectors, rows, depth, taken, a, a_row, a_column, b, b_row, c, c_row, start, start_row, scale
-    ):
+    def multiply_tile(typingctx, vectors, rows, depth, a, a_row, a_column, b, b_row, c, c_row, start, start_row, scale):
         width, count = vectors.literal_value, getattr(rows, "literal_value", None)
 
         def codegen(context, builder, signature, arguments):
@@ -157,7 +156,7 @@ def tile(number, lanes, most_rows, group):
 
         # Numba keeps what it is to emit by the types that it is told here: literals among them, since they decide
         rows = rows if count is not None else n
-        return types.void(vectors, rows, n, n, p, n, n, p, n, p, n, p, n, number), codegen
+        return types.void(vectors, rows, n, p, n, n, p, n, p, n, p, n, number), codegen
 
     return multiply_tile
 
@@ -167,18 +166,21 @@ def masked_tile(number, lanes, panel_vectors, most_rows):
     n, p = types.int64, types.CPointer(number)
 
     def emit(
-        builder, vectors, rows, depth, mask, a, a_row, a_column, b, b_row, c, c_row, c_panel, start, start_row,
-        start_panel, scale,
+        builder, vectors, rows, words, mask, begun, a, a_row, a_column, b, b_row, b_panel, c, c_row, c_panel, start,
+        start_row, start_panel, scale,
     ):  # fmt: skip
-        sums = Sums(builder, number, lanes, rows, vectors)
-        sums.add_those_of_mask(depth, mask, a, a_row, a_column, b, b_row)
-        target = places(builder, c, c_row, lanes, panel_vectors, c_panel)
-        sums.finish(target, places(builder, start, start_row, lanes, panel_vectors, start_panel), scale)
+        sums, panels = Sums(builder, number, lanes, rows, vectors), (lanes, panel_vectors)
+        target = places(builder, c, c_row, *panels, c_panel)
+        with builder.if_then(builder.icmp_unsigned("!=", begun, I64(0))):
+            sums.begin(target)
+        of_a, of_b = places(builder, a, a_row, 1), places(builder, b, I64(0), *panels, b_panel)
+        sums.add_those_of_mask(words, mask, of_a, a_column, of_b, b_row)
+        sums.finish(target, places(builder, start, start_row, *panels, start_panel), scale)
 
     @intrinsic
     def multiply_masked_tile(
-        typingctx, vectors, rows, depth, mask, a, a_row, a_column, b, b_row, c, c_row, c_panel, start, start_row,
-        start_panel, scale,
+        typingctx, vectors, rows, words, mask, begun, a, a_row, a_column, b, b_row, b_panel, c, c_row, c_panel, start,
+        start_row, start_panel, scale,
     ):  # fmt: skip
         def codegen(context, builder, signature, arguments):
             vectors, rows, *others = arguments
@@ -194,7 +196,7 @@ def masked_tile(number, lanes, panel_vectors, most_rows):
             builder.position_at_end(done)
             return context.get_dummy_value()
 
-        return types.void(n, n, n, n, p, n, n, p, n, p, n, n, p, n, n, number), codegen
+        return types.void(n, n, n, n, n, p, n, n, p, n, n, p, n, n, p, n, n, number), codegen
 
     return multiply_masked_tile
 

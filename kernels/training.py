@@ -18,7 +18,7 @@ from .zeros import room_for_masks
 
 FAR = 1 << 23  # bytes of samples: caches near the CPU hold less
 MANY_FEATURES = 256  # of which it pays to look for those that are zero in several samples
-SEVERAL, MOST = 4, 1024  # samples in a batch for which it does: TODO
+SEVERAL = 4  # samples in a batch for which it does
 NEAR = 1 << 18  # bytes of a batch: the caches near the CPU have room for it beside other things
 
 
@@ -161,10 +161,11 @@ class TrainingPlan(Plan):
 
     def _room_for_masks(self, batch_size: int) -> Array | None:
         """Where kernels note what is not zero in a batch; None: it does not pay."""
-        features, single = self.model.sizes[0], self._records[0][layout.SINGLE]
-        if features < MANY_FEATURES or not SEVERAL <= batch_size <= MOST or single or self.nonzeros is not None:
+        features, width = self.model.sizes[0], self._records[0][layout.WIDTH]
+        pays = features >= MANY_FEATURES and batch_size >= SEVERAL and width > self._lanes
+        if not pays or self.nonzeros is not None:
             return None
-        return np.empty(room_for_masks(features, batch_size, self._group), np.int64)
+        return np.empty(room_for_masks(features, batch_size), np.int64)
 
     def _leave_out_zeros(self, masks: Array, schedule: Schedule) -> None:
         """Where nothing stops at NaN, what is not finite from the beginning is multiplied by all zeros."""

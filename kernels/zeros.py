@@ -1,10 +1,11 @@
 """What is zero in a batch is left out of the first layer's products, to which it would add nothing.
 
 Images have such margins, and categories written as ones and zeros most of all: of the pixels of MNIST, 53% are zero in
-all of 8 images. The rows that a tile multiplies share a mask, whose bits say in which columns any of them is not zero:
+all of 8 images, and 71% in both of 2. The NEIGHBORS, rows that a tile multiplies, share a mask, whose bits say in which
+columns any of them is not zero:
 
-    weighted_sums     rows are samples, GROUP of them; columns features
-    masked_gradient   rows are features, NEIGHBORS of them; columns samples
+    masked_sums        rows are samples, columns features
+    masked_gradient    rows are features, columns samples
 
 At MASKS are two words, 1 if there are masks of the former and of the latter kind, then these, each of as many words of
 64 bits as its columns take. After them come, for each 64 features and each sample, a word of those that are not zero,
@@ -28,9 +29,9 @@ from .layout import (
     layer_record,
 )
 from .simd import (
-    GROUP,
     LANES,
     NEIGHBORS,
+    PANEL,
     WORD_BITS,
     Constant,
     absolute,
@@ -51,30 +52,37 @@ from .simd import (
 LARGE_DELTA = Constant(float32=1e10, float64=1e100)
 
 
-def room_for_masks(features: int, samples: int, group: int) -> int:
+def room_for_masks(features: int, samples: int) -> int:
     """How many words there are at MASKS: two, masks of both kinds, those of each sample, and a square."""
-    of_samples, of_features = -(-samples // group), -(-features // NEIGHBORS)
+    of_samples, of_features = -(-samples // NEIGHBORS), -(-features // NEIGHBORS)
     return 2 + (of_samples + samples) * -(-features // WORD_BITS) + of_features * -(-samples // WORD_BITS) + WORD_BITS
 
 
 def find_zeros(plan, first, rows):
     """Masks of features, for groups of samples of the batch, from `first` on, unless samples are dense."""
     stay_apart()
-    columns, masks = layer_record(plan, 0)[FAN_IN], integers(plan[MASKS])
+    masks = integers(plan[MASKS])
     masks[0] = 0
-    dense = 8 * mask_features(plan, first, 0, 1, rows) > 7 * columns  # one row may tell
-    for begin in range(0, rows, GROUP):
+    dense = is_dense(plan, mask_features(plan, first, 0, 1, rows))  # one row may tell
+    for begin in range(0, rows, NEIGHBORS):
         if not dense:
-            count = mask_features(plan, first, begin, min(begin + GROUP, rows), rows)
-            dense = begin == 0 and 8 * count > 7 * columns
+            count = mask_features(plan, first, begin, min(begin + NEIGHBORS, rows), rows)
+            dense = begin == 0 and is_dense(plan, count)
     masks[0] = 0 if dense else 1
+
+
+def is_dense(plan, count):
+    """Whether so many of the columns are too many: a whole tile does more with each number that it loads."""
+    layer = layer_record(plan, 0)
+    limit = 2 if layer[WIDTH] >= 2 * PANEL else 1  # thirds of the columns
+    return 3 * count > limit * layer[FAN_IN]
 
 
 def mask_features(plan, first, begin, end, rows):
     """The mask of a group of samples, begin ... end - 1 of `rows` from `first` on; how many bits it has."""
     columns, stride = layer_record(plan, 0)[FAN_IN], plan[INPUTS_STRIDE]
     x, bits = at(reals(plan[INPUTS]), first * stride), place_of_bits(plan)
-    mask, count = at(integers(plan[MASKS]), 2 + quotient(begin, GROUP) * words_of(columns)), 0
+    mask, count = at(integers(plan[MASKS]), 2 + quotient(begin, NEIGHBORS) * words_of(columns)), 0
     for j in range(0, columns, WORD_BITS):
         of_group = 0
         for i in range(begin, end):
@@ -189,13 +197,13 @@ def is_blank(mask, words):
     return some == 0
 
 
-def end_of_group(row):
-    """The row of panels after this one's group."""
-    return 1 + quotient(row - 1 + NEIGHBORS, NEIGHBORS) * NEIGHBORS
+def end_of_neighbors(row):
+    """The row after this one and its neighbors."""
+    return quotient(row + NEIGHBORS, NEIGHBORS) * NEIGHBORS
 
 
 def place_of_gradient(plan):
-    return 2 + quotient(plan[BATCH_SIZE] + GROUP - 1, GROUP) * words_of(layer_record(plan, 0)[FAN_IN])
+    return 2 + quotient(plan[BATCH_SIZE] + NEIGHBORS - 1, NEIGHBORS) * words_of(layer_record(plan, 0)[FAN_IN])
 
 
 def place_of_bits(plan):

@@ -48,7 +48,7 @@ def check_weighted_sums(namespace, dtype, rows, inputs, outputs):
     stride = width + namespace["LANES"]
     z = np.full((rows, stride), np.nan, dtype)
     namespace["weighted_sums"](
-        rows, spread(a, inputs + 3), inputs + 3, Pointer(packed), inputs, width, Pointer(z.reshape(-1)), stride, 0
+        rows, spread(a, inputs + 3), inputs + 3, Pointer(packed), inputs, width, Pointer(z.reshape(-1)), stride
     )
     np.testing.assert_array_equal(z[:, :outputs], a @ weights + biases)
     assert not z[:, outputs:width].any()
@@ -83,7 +83,7 @@ def test_panel_gradient(namespace, dtype):
             ):  # fmt: skip
                 namespace["panel_gradient"](
                     count, spread(a, inputs + 1), inputs + 1, *arguments, constants, start, start_row,
-                    np.dtype(dtype).type(scale), target, 0,
+                    np.dtype(dtype).type(scale), target,
                 )  # fmt: skip
                 np.testing.assert_array_equal(gradient, total * expected[first:last])
             if count == 1:

@@ -64,6 +64,25 @@ def test_batches_take_tiles(taken):
     assert not {"step_on_row", "forward_row", "outer_product"} & taken
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("optimizer", [SGD(), Adam()])
+@pytest.mark.parametrize(
+    ("outputs", "share", "panels"),
+    [(64, 0.5, 2), (64, 0.7, None), (20, 0.3, 1), (20, 0.5, None), (8, 0, None)],  # panels are 16 wide
+)
+def test_masks_are_taken_where_enough_is_zero(taken, monkeypatch, threads, optimizer, outputs, share, panels):
+    vectors, tile = set(), _namespace("float32", LEVEL)["masked_tile"]
+    monkeypatch.setitem(
+        _namespace("float32", LEVEL), "masked_tile", lambda v, *others: (vectors.add(v), tile(v, *others))
+    )
+    X = np.random.default_rng(0).uniform(1, 2, (33, 300)).astype(np.float32)
+    X[:, int(300 * share) :] = 0
+    train((300, outputs, 2), 11, threads, X=X, optimizer=optimizer)
+    masked = {"masked_sums", "masked_gradient"}
+    assert (taken & masked) == (masked if panels else set())
+    assert max(vectors, default=0) == 2 * (panels or 0)
+
+
 def test_a_single_sample_takes_the_lean_way(taken):
     for optimizer, way in ((SGD(), "descend_by_product"), (Adam(), "outer_product")):
         taken.clear()

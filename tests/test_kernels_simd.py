@@ -248,12 +248,12 @@ def test_one_network_does_not_see_the_memory_of_another():
         pointer(np.float64, network.X.ctypes.data)
 
 
-def test_a_list_is_for_a_group_of_rows():
-    tile, group, lanes = (_namespace("float64", LEVELS["x86-64-v3"])[name] for name in ("tile", "GROUP", "LANES"))
+def test_a_mask_is_for_two_rows():
+    tile, lanes = (_namespace("float64", LEVELS["x86-64-v3"])[name] for name in ("masked_tile", "LANES"))
     a, b, c = (simd.Pointer(np.ones(100)) for _ in range(3))
-    taken = np.array([1, 0])
-    with visible([taken]):
-        tile(1, group, 2, taken.ctypes.data, a, 2, 1, b, lanes, c, lanes, c, lanes, 1.0)
-        assert c.elements.tolist() == [2] * group * lanes + [1] * (100 - group * lanes)
-        with pytest.raises(IndexError, match=f"{group + 1} rows with a list, which is for {group}"):
-            tile(1, group + 1, 2, taken.ctypes.data, a, 2, 1, b, lanes, c, lanes, c, lanes, 1.0)
+    mask = np.array([0b101])
+    with visible([mask]):
+        tile(1, 2, 1, mask.ctypes.data, 0, a, 3, 1, b, lanes, 0, c, lanes, 0, c, lanes, 0, 1.0)
+        assert c.elements.tolist() == [3] * 2 * lanes + [1] * (100 - 2 * lanes)
+        with pytest.raises(IndexError, match="3 rows with a mask, which is for 2"):
+            tile(1, 3, 1, mask.ctypes.data, 0, a, 3, 1, b, lanes, 0, c, lanes, 0, c, lanes, 0, 1.0)

@@ -15,7 +15,7 @@ from fastmlp.kernels.backends import Backend
 from fastmlp.kernels.disturbance import Disturbance
 from fastmlp.kernels.interpreted import Interpreted, _namespace
 from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.optimizers import SGD, Adam
+from fastmlp.kernels.optimizers import SGD, Adagrad, Adam
 from fastmlp.kernels.regularization import Regularization
 from fastmlp.kernels.training import Schedule
 from fastmlp.kernels.zeros import room_for_masks
@@ -32,61 +32,88 @@ def three_cpus(monkeypatch):
 # --- what is not zero
 
 
-def lists_of(namespace, X, first, rows, deltas=1.0):
-    """Lists of features, for groups of samples, and of samples, for groups of features; None: there are none."""
-    features, lanes, group = X.shape[1], namespace["LANES"], namespace["GROUP"]
-    stride, samples = -(-features // lanes) * lanes, len(X)
-    inputs, delta = direct.block(X, stride), direct.aligned(samples * lanes, X.dtype)
+def masked_columns(namespace, X, first, rows, deltas=1.0, panels=2):
+    """What masks of samples, and of features, say is not zero, for each group; None: there are none."""
+    features, lanes = X.shape[1], namespace["LANES"]
+    stride, samples, width = -(-features // lanes) * lanes, len(X), panels * namespace["PANEL"]
+    inputs, delta = direct.block(X, stride), direct.aligned(samples * width, X.dtype)
     delta[...] = deltas
-    lists = np.full(room_for_masks(features, samples, group), -1)
+    words = np.full(room_for_masks(features, samples), -1)
     plan = np.zeros(layout.HEADER + layout.RECORD, np.int64)
-    plan[layout.INPUTS], plan[layout.INPUTS_STRIDE], plan[layout.MASKS] = inputs.ctypes.data, stride, lists.ctypes.data
+    plan[layout.INPUTS], plan[layout.INPUTS_STRIDE], plan[layout.MASKS] = inputs.ctypes.data, stride, words.ctypes.data
     plan[layout.BATCH_SIZE], plan[layout.RANKS] = samples, 1
     record = plan[layout.HEADER :]
     record[layout.FAN_IN], record[layout.DELTA] = features, delta.ctypes.data
-    record[layout.WIDTH] = record[layout.STRIDE] = lanes
-    with simd.visible([inputs, delta, lists]), np.errstate(invalid="ignore"):
-        namespace["find_lists"](simd.Pointer(plan), first, rows)
-        namespace["find_lists_of_gradient"](simd.Pointer(plan), rows)
-        addresses = [namespace[name](simd.Pointer(plan)) for name in ("lists_of_samples", "lists_of_features")]
+    record[layout.WIDTH] = record[layout.STRIDE] = width
+    with simd.visible([inputs, delta, words]), np.errstate(invalid="ignore"):
+        namespace["find_zeros"](simd.Pointer(plan), first, rows)
+        namespace["find_zeros_of_features"](simd.Pointer(plan), rows)
+        addresses = [namespace[name](simd.Pointer(plan)) for name in ("masks_of_samples", "masks_of_features")]
     found = []
-    for address, groups, columns in zip(addresses, (rows, features), (features, rows), strict=True):
-        begin = (address - lists.ctypes.data) // 8
-        starts = range(begin, begin + -(-groups // group) * (1 + columns), 1 + columns)
-        found.append([lists[s + 1 : s + 1 + lists[s]].tolist() for s in starts] if address else None)
+    for address, count, columns in zip(addresses, (rows, features), (features, rows), strict=True):
+        begin, size = (address - words.ctypes.data) // 8, -(-columns // 64)
+        starts = range(begin, begin + -(-count // simd.NEIGHBORS) * size, size)
+        found.append([ones(words[s : s + size]) for s in starts] if address else None)
     return found
 
 
-def columns_of_groups(X, group):
-    """For each group of rows, the columns in which any is not zero."""
-    groups = [X[begin : begin + group] for begin in range(0, len(X), group)]
+def ones(words):
+    """The places of bits that are 1."""
+    return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little")).tolist()
+
+
+def columns_of_neighbors(X):
+    """For each two rows, the columns in which any is not zero."""
+    groups = [X[begin : begin + 2] for begin in range(0, len(X), 2)]
     return [np.flatnonzero((rows != 0).any(axis=0)).tolist() for rows in groups]
 
 
-@settings(max_examples=20)
+@settings(max_examples=30)
 @given(data=st.data())
-def test_lists_hold_what_is_not_zero_and_nothing_else(level, dtype, data):
-    features, rows = data.draw(st.integers(1, 100)), data.draw(st.integers(1, 20))
+def test_masks_hold_what_is_not_zero_and_nothing_else(level, dtype, data):
+    features, rows = data.draw(st.integers(1, 200)), data.draw(st.integers(1, 140))
     generator = np.random.default_rng(data.draw(st.integers(0, 99)))
     X = generator.choice([1, -2.5, np.nan, np.inf, 1e-30], size=(rows + 2, features)).astype(dtype)
     X[generator.random(X.shape) < data.draw(st.sampled_from([0, 0.3, 0.9, 1]))] = -0.0
     X[:, generator.random(features) < data.draw(st.sampled_from([0, 0.1, 0.5, 1]))] = 0
-    namespace = _namespace(dtype, level)
-    of_samples, of_features = lists_of(namespace, X[: rows + 1], 1, rows)
-    X, group = X[1 : rows + 1], namespace["GROUP"]
-    expected = columns_of_groups(X, group)
-    dense = max((X[0] != 0).sum(), len(expected[0])) > 7 / 8 * features
-    assert (of_samples, of_features) == ((None, None) if dense else (expected, columns_of_groups(X.T, group)))
+    panels = data.draw(st.sampled_from([1, 2]))
+    found = masked_columns(_namespace(dtype, level), X[: rows + 1], 1, rows, panels=panels)
+    X = X[1 : rows + 1]
+    expected = columns_of_neighbors(X)
+    dense = max((X[0] != 0).sum(), len(expected[0])) > panels / 3 * features
+    assert found == ([None, None] if dense else [expected, columns_of_neighbors(X.T)])
 
 
-def test_lists_by_hand(dtype):
-    namespace = _namespace(dtype, LEVELS["x86-64-v3"])  # groups of 4
-    X = np.zeros((5, 40), dtype)
-    X[0, 3], X[2, 35], X[3, 3], X[4, 39] = 1, -1, 2, 3
-    of_features = [[0, 3], [], [], [], [], [], [], [], [2], [4]]
-    assert lists_of(namespace, X, 0, 5) == [[[3, 35], [39]], of_features]
+def test_masks_by_hand(dtype):
+    namespace = _namespace(dtype, LEVELS["x86-64-v3"])
+    X = np.zeros((67, 70), dtype)
+    X[0, 3], X[1, 69], X[2, 3], X[63, 62], X[64, 63], X[66, 2] = 1, -1, 2, 3, 4, 5
+    of_samples = [[3, 69], [3], *([[]] * 29), [62], [63], [2]]
+    of_features = [[], [0, 2, 66], *([[]] * 29), [63, 64], [], [], [1]]
+    assert masked_columns(namespace, X, 0, 67) == [of_samples, of_features]
     for large in (1e11 if dtype == "float32" else 1e101, np.inf, np.nan):
-        assert lists_of(namespace, X, 0, 5, large) == [None, None]
+        assert masked_columns(namespace, X, 0, 67, large) == [None, None]
+
+
+def test_of_what_the_limit_is_a_share(dtype):
+    """Two thirds where there are two panels, else one."""
+    namespace = _namespace(dtype, LEVELS["x86-64-v3"])
+    for panels in (1, 2):
+        for count in (20 * panels, 20 * panels + 1):
+            X = np.zeros((4, 60), dtype)
+            X[1, :count] = 1
+            assert (masked_columns(namespace, X, 0, 4, panels=panels)[0] is None) == (count > 20 * panels)
+
+
+@settings(max_examples=20)
+@given(data=st.data())
+def test_bits_are_transposed(level, data):
+    rows = data.draw(st.integers(1, 64))
+    bits = np.zeros((64, 64), np.uint8)
+    bits[:rows] = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, 2, (rows, 64))
+    words = np.packbits(bits, axis=1, bitorder="little").view(np.int64).reshape(-1)
+    _namespace("float64", level)["transpose_bits"](simd.Pointer(words), rows)
+    np.testing.assert_array_equal(np.unpackbits(words.view(np.uint8), bitorder="little").reshape(64, 64), bits.T)
 
 
 # --- what comes of it
@@ -120,7 +147,7 @@ def assert_equal(ones, others):
         np.testing.assert_array_equal(one, other)  # -0 is 0
 
 
-SHAPES = [(64, 5, 3), (64, 40, 3), (130, 70, 3)]  # ranks share rows, and neurons
+SHAPES = [(64, 20, 3), (64, 40, 3), (130, 70, 3), (300, 150, 3)]  # ranks share rows, and neurons; panels go in pairs
 
 
 @pytest.mark.parametrize("sizes", SHAPES)
@@ -136,7 +163,7 @@ def test_no_number_changes(fast_backend, dtype, monkeypatch, sizes, threads, upd
 
 @pytest.mark.parametrize("optimizer", [SGD(0.05), Adam(0.05)])
 def test_nor_on_any_level(level, dtype, monkeypatch, optimizer):
-    network, backend = network_with_zeros((40, 12, 3), dtype), Backend("interpreted", Interpreted(level))
+    network, backend = network_with_zeros((40, 20, 3), dtype), Backend("interpreted", Interpreted(level))
     for wishes in (Regularization(), Regularization(ema_decay=0.9)):
         schedule = Schedule(optimizer, 50, 1, shuffle_key=7, regularization=wishes)
         ours = train(monkeypatch, backend, network, schedule, threads=2)
@@ -225,9 +252,11 @@ INTERPRETED = Backend("interpreted", Interpreted(LEVEL))
     ("optimizer", "name", "wrong"),
     [
         (SGD(0.05), "bits_of_sample", lambda right: lambda x, columns: right(x, columns) & ~(1 << 8)),
-        (SGD(0.05), "list_features", lambda right: lambda plan, first, i, _, rows: right(plan, first, i, i + 1, rows)),
-        (Adam(0.05), "list_of_group", lambda right: lambda plan, feature, rows: right(plan, feature ^ 4, rows)),
-        (SGD(0.05), "is_left_out", lambda right: lambda plan, row, rows: row % 2 == 0),
+        (SGD(0.05), "mask_features", lambda right: lambda plan, first, i, _, rows: right(plan, first, i, i + 1, rows)),
+        (SGD(0.05), "any_of_neighbors", lambda right: lambda bits: bits),
+        (Adam(0.05), "mask_of_group", lambda right: lambda plan, feature, rows: right(plan, feature ^ 2, rows)),
+        (SGD(0.05), "is_blank", lambda right: lambda mask, words: True),
+        (Adagrad(0.05), "is_left_out", lambda right: lambda plan, row, rows: row % 2 == 0),
     ],
 )
 def test_what_is_left_out_wrongly_is_caught(monkeypatch, optimizer, name, wrong):
@@ -245,7 +274,7 @@ def test_what_is_left_out_wrongly_is_caught(monkeypatch, optimizer, name, wrong)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_large_deltas_end_it(kernel_backend, monkeypatch, threads):
     """Weights may be infinite soon, for features that are zero in some samples and not in others."""
-    network = network_with_zeros((64, 8, 3))
+    network = network_with_zeros((64, 20, 3))
     network.model = replace(network.model, activations=("relu", "identity"), loss="mean_squared_error")
     network.y = np.zeros((SAMPLES, 3))
     network.X[:, 1] = 0
