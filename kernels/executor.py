@@ -1,7 +1,6 @@
 """A network's work, done by kernels: plans are made, kept and filled here. `reference.py` has it in plain NumPy."""
 
 from collections.abc import Callable
-from operator import attrgetter
 
 import numpy as np
 
@@ -12,8 +11,6 @@ from .plan import Array, Library, Model, Plan, room
 from .prediction import CHUNK, Prediction, Workspace
 from .sparse_rows import Samples
 from .training import Schedule, Training, TrainingPlan
-
-KEPT = 1 << 25  # bytes of a plan that is kept between trainings
 
 
 class Executor:
@@ -111,8 +108,7 @@ class Executor:
         return Training(plan, state, schedule, self.changed, self._trained, average)
 
     def _trained(self, plan: TrainingPlan) -> None:
-        """Keep the plan for the next training, which may be short; a large one is soon made beside its work."""
-        self._training_plan = plan if sum(map(attrgetter("nbytes"), plan.arrays())) < KEPT else None
+        self._training_plan = plan if plan.is_worth_keeping() else None
 
     def _plan(self, loss: str | Function, X: Samples, y: Array, weights: Array | None = None) -> tuple[Plan, Array]:
         rows = min(len(X), CHUNK)

@@ -19,6 +19,7 @@ from .zeros import room_for_masks
 FAR = 1 << 23  # bytes of samples: caches near the CPU hold less
 MANY_FEATURES = 256  # of which it pays to look for those that are zero in several samples
 SEVERAL = 4  # samples in a batch for which it does
+KEPT = 1 << 25  # bytes of a plan that is kept between trainings
 NEAR = 1 << 18  # bytes of a batch: the caches near the CPU have room for it beside other things
 
 
@@ -86,6 +87,7 @@ class TrainingPlan(Plan):
         self._small = bool(self.words[layout.SMALL])
         self._order = np.empty(0, np.int64)
         self._changed_settings = False
+        self._is_small: bool | None = None  # whether its memory is, once that was added up
         self._masks = self._room_for_masks(batch_size)
 
     @property
@@ -98,7 +100,8 @@ class TrainingPlan(Plan):
         if (nonzeros is None) != (self.nonzeros is None) or (nonzeros or 0) > (self.nonzeros or 0):
             return False
         same_rows = self.words[layout.BATCH_SIZE] == batch_size
-        return bool(same_rows and self._optimizer.formula is schedule.optimizer.formula)
+        before, now = self._optimizer, schedule.optimizer
+        return bool(same_rows and (before is now or before.formula is now.formula))
 
     def begin(
         self,
@@ -112,7 +115,8 @@ class TrainingPlan(Plan):
         """Read from these arrays; start from the parameters, and the optimizer's state, as they are now."""
         self.read_samples(X)
         self.read_targets(y)
-        self.weigh_samples(weights)
+        if weights is not None or self.words[layout.WEIGHTS]:
+            self.weigh_samples(weights)
         self._prefetch(schedule.batch_size)
         if self._masks is not None:
             self._leave_out_zeros(self._masks, schedule)
@@ -132,7 +136,7 @@ class TrainingPlan(Plan):
             words[layout.ORDER] = 0
         else:
             if len(self._order) != len(X):
-                self._order = np.empty(len(X), np.int64)
+                self._order, self._is_small = np.empty(len(X), np.int64), None
             self[layout.ORDER], words[layout.KEY] = self._order, schedule.shuffle_key
         factors = schedule.regularization.rate_factors
         if self._optimizer is not schedule.optimizer or self._changed_settings or factors is not None:
@@ -174,12 +178,18 @@ class TrainingPlan(Plan):
         else:
             self.release(layout.MASKS)
 
+    def is_worth_keeping(self) -> bool:
+        """For the next training, which may be short; a large one is soon made beside its work."""
+        if self._is_small is None:
+            self._is_small = sum(array.nbytes for array in self.arrays()) < KEPT
+        return self._is_small
+
     def pack_parameters(self) -> None:
         """Begin, or go on, from the parameters as they are."""
         self.call("pack", self._parameters_address, self.words[layout.PACKED])
 
     def _regularize(self, schedule: Schedule, average: Array | None) -> None:
-        wishes, words, size = schedule.regularization, self.words, self._packed.size
+        wishes, words, size, self._is_small = schedule.regularization, self.words, self._packed.size, None
         self.release(layout.REGULARIZATION, layout.FACTORS, layout.SQUARES, layout.NORMS)
         words[layout.LOWEST_TRAINED] = 0
         if wishes == NOTHING:
@@ -200,6 +210,7 @@ class TrainingPlan(Plan):
 
     def _disturb(self, schedule: Schedule) -> None:
         wishes, words, rows = schedule.disturbance, self.words, int(self.words[layout.BATCH_SIZE])
+        self._is_small = None
         self.release(layout.NOISE, layout.INPUT_MASK, layout.DROPOUT)
         for name in ("masks", "undropped"):
             self._arrays.pop(name, None)
@@ -246,8 +257,8 @@ class TrainingPlan(Plan):
             if words[layout.STOP_AT_NONFINITE] and not np.isfinite(self._packed).all():
                 return False
             self.unpack(self._parameters, self._packed)
-        for canonical, packed in zip(state, self._packed_state, strict=True):
-            self.unpack(canonical, packed)
+        for slot, packed in enumerate(self._packed_state):  # an iterator of no rows of an array takes a microsecond
+            self.unpack(state[slot], packed)
         if average is not None:
             self.unpack(average, self._arrays[layout.AVERAGE])
         return True

@@ -198,6 +198,6 @@ class Computation(Core):
         self, X: Any, y: Any, sample_weight: Any, class_weight: Any, some: bool = False
     ) -> tuple[Samples, Array, Array | None]:
         """The same with weights as they were given; some: one must be above 0."""
-        X = sparse.samples(X, self.layer_sizes[0], self.dtype)
+        X = sparse.samples(X, self._model.sizes[0], self._model.dtype)
         y = array_checks.targets(y, len(X), self._model)
         return X, y, weights_of_samples(sample_weight, class_weight, y, self._model, some=some)

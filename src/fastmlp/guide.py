@@ -30,7 +30,7 @@ from .kernels.folding import parts
 from .kernels.optimizers import SGD
 from .kernels.plan import Array, Model
 from .kernels.training import Schedule
-from .training import pace_for
+from .training import operations_of_step, pace_for
 
 __all__ = ["Layer", "NeuralNetwork", "Neuron"]
 
@@ -297,7 +297,7 @@ def _train(
     optimizer = SGD(float(learning_rate))
     schedule = Schedule(optimizer, batch, epochs, stop_at_nonfinite=False, update_first=True, delta_divisor=1)
     work = backend().executor(model, vector).training(X, y, np.empty((0, len(vector))), schedule)
-    stretches, reported = Stretches(work, pace_for(model, batch)), 0
+    stretches, reported = Stretches(work, pace_for(model, batch, operations_of_step(model, batch))), 0
     last_step = epochs * work.steps_per_epoch
     last_batch = X[(work.steps_per_epoch - 1) * batch :]
     try:

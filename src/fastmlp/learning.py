@@ -216,8 +216,6 @@ class Learning(Inspection):
         epochs = validation.positive_integer("epochs", epochs)
         changing = validation.schedule(learning_rate)
         chosen = validation.optimizer(optimizer, learning_rate, changing)
-        if batch_size is not None:
-            validation.positive_integer("batch_size", batch_size)
         wishes, disturbance = self._wishes(
             rate_factors, gradient_norms, (l1, l2, weight_decay, clip_value, clip_norm, max_norm, ema_decay),
             (dropout, input_dropout, input_noise),
@@ -237,8 +235,8 @@ class Learning(Inspection):
                 self, X, y, weights, epochs, entropy, resume, verbose, validation_data, validation_fraction, metrics,
                 monitor, patience, min_delta, restore_best, target_loss, time_limit, callbacks,
             )  # fmt: skip
+        size = validation.batch_size(batch_size, len(X), chosen)
         if not isinstance(chosen, Optimizer):
-            validation.batch_size(batch_size, len(X), chosen)
             require(not resume, "resume", "False for optimizer 'lbfgs', which begins afresh", resume)
             validation.only_for_kernels(wishes, "l2")
             validation.only_for_kernels(disturbance)
@@ -257,7 +255,6 @@ class Learning(Inspection):
                     self._go_back(watch.best)
                 return watch.history
             epochs -= watch.history.epochs
-        size = validation.batch_size(batch_size, len(X), chosen)
         validation.batches_to_normalize_by(size, self._model, wishes)
         if isinstance(X, SparseRows):
             validation.undisturbed_inputs(disturbance)
@@ -300,8 +297,8 @@ class Learning(Inspection):
                 self._average = self._parameters.copy()
             average = self._average
         work = self._executor.training(X, y, self._state, schedule, average, weights)
-        pace = training.pace_for(self._model, schedule.batch_size, self._threads)
         operations = training.operations_of_step(self._model, schedule.batch_size)
+        pace = training.pace_for(self._model, schedule.batch_size, operations, self._threads)
         try:
             if watch is not None:
                 watch.begin(lambda: self._collect(work, schedule))
