@@ -239,8 +239,7 @@ def deltas_by_neurons(plan, sample, rows):
         loss(plan, sample + first, first, last - first, rows)
     elif plan[NORMALIZATION] != 0:
         attend(plan)
-    lowest = max(1, plan[LOWEST_TRAINED])  # which is 0 here; for a plain 1, Numba would compile all below once more
-    if not backward_share(plan, first, last - first, lowest, rows) or not meet(plan):
+    if not backward_share(plan, first, last - first, 1, rows) or not meet(plan):
         return False
     backward_first_layer(plan, rows)
     if plan[UPDATE_FIRST] != 0:
