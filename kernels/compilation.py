@@ -101,7 +101,8 @@ def for_any_value(function: Any) -> Any:
     template = function.get_call_template
 
     def of_types(arguments: Any, keywords: Any) -> Any:
-        return template(tuple(map(types.unliteral, arguments)), keywords)
+        plain = {name: types.unliteral(value) for name, value in keywords.items()}
+        return template(tuple(map(types.unliteral, arguments)), plain)
 
     function.get_call_template = of_types
     return function

@@ -47,7 +47,7 @@ from .samples import prefetch_more, what_comes_next
 from .simd import NEIGHBORS, PANEL, TILE_ROWS, WORD_BITS, at, call, doubles, quotient, real, reals
 from .single import single_gradient
 from .sparse import sparse_gradient
-from .zeros import end_of_neighbors, find_zeros_of_features, is_left_out, masks_of_features
+from .zeros import end_of_group, find_zeros_of_features, is_left_out, masks_of_features
 
 STRETCH = 96  # rows of a panel
 
@@ -164,7 +164,10 @@ def descend(plan, l, rows):
 
 
 def steps_at_once(plan, l, rows):
-    """Whether nothing is done with the gradient but gradient descent, where it is computed in registers."""
+    """Whether nothing is done with the gradient but gradient descent, where it is computed in registers.
+
+    With masks, the sums of a large batch are made in parts, for which weights have no room: see `masked.py`.
+    """
     dense = layer_record(plan, l)[SINGLE] == 0 and (l > 0 or plan[COLUMNS] == 0)
     in_parts = l == 0 and rows > WORDS_AT_ONCE * WORD_BITS and masks_of_features(plan) != 0
     return plan[DESCENDS] != 0 and dense and not in_parts and not is_normalized(plan, l)
@@ -196,10 +199,10 @@ def next_stretch(plan, l, first, last, rows, at_once):
         return first, limit
     begin = first
     while begin < limit and is_left_out(plan, begin, rows):
-        begin = 1 + end_of_neighbors(begin - 1)
+        begin = end_of_group(begin)
     end = begin
     while end < limit and not is_left_out(plan, end, rows):
-        end = 1 + end_of_neighbors(end - 1)
+        end = end_of_group(end)
     return min(begin, limit), min(end, limit)
 
 

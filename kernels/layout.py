@@ -70,7 +70,7 @@ from .simd import (
     PACKED,  # address of the packed vector
     PACKED_SIZE,
     GRADIENT,  # address of a packed vector; 0: not wanted as a whole
-    PART,  # own: address of a packed panel, a part of the gradient on its way to the optimizer; SMALL: all of it
+    PART,  # own: address of a packed panel, or parts of two, of the gradient on its way to the update; SMALL: all of it
     STATE,  # address of the optimizer's packed vectors, one after the other
     OPTIMIZER,  # address of its update function
     PREPARE,  # address of the function that prepares an update; 0: there is none

@@ -29,7 +29,10 @@ def panels_of_share(plan, column, width, height):
 
 
 def masked_sums(first, last, masks, a, a_stride, weights, inputs, panels, width, z, z_stride, zeros):
-    """The columns of z that one or two panels make, for samples `first` ... `last - 1` of those that have masks."""
+    """The columns of z that one or two panels make, for samples `first` ... `last - 1` of those that have masks.
+
+    `a` and z point to the first of them.
+    """
     panel = (1 + inputs) * width
     masked_product(
         first, last, masks, inputs, a, a_stride, 1, at(weights, width), width, panel, panels * quotient(width, LANES),
@@ -64,7 +67,7 @@ def masked_product(
     first, last, masks, depth, a, a_row, a_column, b, b_row, b_panel, vectors, c, c_row, c_panel, start, start_row,
     start_panel, scale, zeros,
 ):  # fmt: skip
-    """c = start + scale * (a @ b) for rows `first` ... `last - 1` of those that have masks.
+    """c = start + scale * (a @ b) for rows `first` ... `last - 1` of those that have masks: a, c, start begin there.
 
     As many rows of b at a time as stay in the L1 cache: c has sums meanwhile, unless it is where they start.
     """

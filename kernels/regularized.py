@@ -26,6 +26,7 @@ from .layout import (
     L2,
     LAYERS,
     LOSSES,
+    LOWEST_TRAINED,
     MASKS,
     MAX_NORM,
     NORMS,
@@ -88,7 +89,7 @@ def regularized_update(plan, epoch, sample, rows):
     """
     stay_apart()
     scale, l2 = 1.0, l2_of_batch(plan, sample, rows)
-    if plan[MASKS] != 0 and rows > 1:
+    if plan[MASKS] != 0 and rows > 1 and plan[LOWEST_TRAINED] == 0:  # else there are no deltas to look at
         find_zeros_of_features(plan, rows)
     if plan[SQUARES] != 0:
         for l in range(plan[LAYERS]):

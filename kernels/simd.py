@@ -377,6 +377,8 @@ def masked_tile(
     """
     if rows > NEIGHBORS:
         raise IndexError(f"{rows} rows with a mask, which is for {NEIGHBORS}")
+    if vectors not in (1, PANEL_VECTORS, 2 * PANEL_VECTORS):
+        raise IndexError(f"{vectors} vectors, which are neither one nor those of one or two panels")
     bits = integers(mask)
     depth = [k for k in range(words * WORD_BITS) if bits[k // WORD_BITS] >> k % WORD_BITS & 1]
     for j in range(vectors):

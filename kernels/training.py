@@ -17,9 +17,10 @@ from .threads import crew
 from .zeros import room_for_masks
 
 FAR = 1 << 23  # bytes of samples: caches near the CPU hold less
-MANY_FEATURES = 256  # of which it pays to look for those that are zero in several samples
+MANY_FEATURES = 256  # of which it pays to look for those that are zero in two samples
 SEVERAL = 4  # samples in a batch for which it does
 KEPT = 1 << 25  # bytes of a plan that is kept between trainings
+MANY_EPOCHS = 1000  # whose losses take memory that counts
 NEAR = 1 << 18  # bytes of a batch: the caches near the CPU have room for it beside other things
 
 
@@ -121,6 +122,8 @@ class TrainingPlan(Plan):
         if self._masks is not None:
             self._leave_out_zeros(self._masks, schedule)
         self.losses = self[layout.LOSSES] = np.zeros(schedule.epochs)
+        if schedule.epochs > MANY_EPOCHS or schedule.trail or schedule.twister is not None:
+            self._is_small = None
         words = self.words
         words[layout.RANKS], words[layout.FIRST_LAYER_SHARED] = 1, 0  # whatever an interrupt left
         words[layout.SMALL] = self._small and weights is None

@@ -1,8 +1,8 @@
 """What is zero in a batch is left out of the first layer's products, to which it would add nothing.
 
 Images have such margins, and categories written as ones and zeros most of all: of the pixels of MNIST, 53% are zero in
-all of 8 images, and 71% in both of 2. The NEIGHBORS, rows that a tile multiplies, share a mask, whose bits say in which
-columns any of them is not zero:
+all of 8 images, and 71% in both of 2. The rows that a tile multiplies, NEIGHBORS of them, are a group and share a mask,
+whose bits say in which columns any of them is not zero.
 
     masked_sums        rows are samples, columns features
     masked_gradient    rows are features, columns samples
@@ -128,19 +128,22 @@ def all_small(delta, rows, columns, stride):
 
 def mask_samples(plan, begin, rows):
     """The masks of the groups of features that begin here, as many as have bits in one word of a sample."""
-    bits, groups = at(place_of_bits(plan), quotient(begin, WORD_BITS) * rows), place_of_square(plan)
+    bits, square = at(place_of_bits(plan), quotient(begin, WORD_BITS) * rows), place_of_square(plan)
     words, masks = words_of(rows), mask_of_group(plan, begin, rows)
     for i in range(0, rows, WORD_BITS):
         for k in range(WORD_BITS):
-            groups[k] = any_of_neighbors(bits[i + k]) if k < rows - i else 0
-        transpose_bits(groups, min(WORD_BITS, rows - i))
+            square[k] = any_of_neighbors(bits[i + k]) if k < rows - i else 0
+        transpose_bits(square, min(WORD_BITS, rows - i))
         for k in range(0, min(WORD_BITS, layer_record(plan, 0)[FAN_IN] - begin), NEIGHBORS):
-            masks[quotient(k, NEIGHBORS) * words + quotient(i, WORD_BITS)] = groups[k]
+            masks[quotient(k, NEIGHBORS) * words + quotient(i, WORD_BITS)] = square[k]
 
 
 def any_of_neighbors(bits):
-    """Each group's first bit is 1 where any of its bits is."""
-    return bits | (bits >> 1)
+    """The first bit of each group is 1 where any of its bits is."""
+    some = bits
+    for n in range(1, NEIGHBORS):
+        some |= bits >> n
+    return some
 
 
 def transpose_bits(square, rows):
@@ -174,12 +177,12 @@ def masks_of_samples(plan):
 
 def masks_of_features(plan):
     """The address of masks of samples, for groups of features; 0: all are taken."""
-    return plan[MASKS] + 8 * place_of_gradient(plan) if plan[MASKS] != 0 and integers(plan[MASKS])[1] != 0 else 0
+    return plan[MASKS] + 8 * place_for_features(plan) if plan[MASKS] != 0 and integers(plan[MASKS])[1] != 0 else 0
 
 
 def mask_of_group(plan, feature, rows):
     """The mask of samples for the group to which a feature belongs."""
-    return at(integers(plan[MASKS]), place_of_gradient(plan) + quotient(feature, NEIGHBORS) * words_of(rows))
+    return at(integers(plan[MASKS]), place_for_features(plan) + quotient(feature, NEIGHBORS) * words_of(rows))
 
 
 def is_left_out(plan, row, rows):
@@ -197,23 +200,33 @@ def is_blank(mask, words):
     return some == 0
 
 
+def end_of_group(row):
+    """The row of panels after this one's group: row 0 has none."""
+    return 1 + end_of_neighbors(row - 1) if row > 0 else 1
+
+
 def end_of_neighbors(row):
     """The row after this one and its neighbors."""
     return quotient(row + NEIGHBORS, NEIGHBORS) * NEIGHBORS
 
 
-def place_of_gradient(plan):
-    return 2 + quotient(plan[BATCH_SIZE] + NEIGHBORS - 1, NEIGHBORS) * words_of(layer_record(plan, 0)[FAN_IN])
+def place_for_features(plan):
+    return 2 + groups_of(plan[BATCH_SIZE]) * words_of(layer_record(plan, 0)[FAN_IN])
 
 
 def place_of_bits(plan):
-    groups = quotient(layer_record(plan, 0)[FAN_IN] + NEIGHBORS - 1, NEIGHBORS)
-    return at(integers(plan[MASKS]), place_of_gradient(plan) + groups * words_of(plan[BATCH_SIZE]))
+    groups = groups_of(layer_record(plan, 0)[FAN_IN])
+    return at(integers(plan[MASKS]), place_for_features(plan) + groups * words_of(plan[BATCH_SIZE]))
 
 
 def place_of_square(plan):
     """As many words as one has bits."""
     return at(place_of_bits(plan), plan[BATCH_SIZE] * words_of(layer_record(plan, 0)[FAN_IN]))
+
+
+def groups_of(rows):
+    """How many groups there are of so many rows."""
+    return quotient(rows + NEIGHBORS - 1, NEIGHBORS)
 
 
 def words_of(columns):

@@ -156,20 +156,22 @@ KINDS_OF_DATA = {
 
 @pytest.fixture(params=["few features", "many features"])
 def features(request, monkeypatch):
-    """Of many, kernels leave out those that are zero in several samples."""
-    monkeypatch.setattr(kernels_training, "MANY_FEATURES", 1 if request.param == "many features" else 99)
+    """The sizes of networks: of many features, kernels leave out those that are zero in two samples of a wide layer."""
+    many = request.param == "many features"
+    monkeypatch.setattr(kernels_training, "MANY_FEATURES", 1 if many else 99)
+    return (6, 40, 3) if many else (6, 8, 3)
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_DATA)
 def test_kinds_of_data(kind, features, compiled_runs):
     samples, targets = KINDS_OF_DATA[kind]
-    train_both(*networks(), samples, targets, learning_rate=0.01 if kind in ("integers", "bytes") else 0.05)
+    train_both(*networks(features), samples, targets, learning_rate=0.01 if kind in ("integers", "bytes") else 0.05)
     assert len(compiled_runs) == 1
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 49, 50, 1000, True])
 def test_batch_sizes(batch_size, features, compiled_runs):
-    train_both(*networks(), batch_size=batch_size)
+    train_both(*networks(features), batch_size=batch_size)
     assert len(compiled_runs) == 1
 
 
@@ -177,7 +179,7 @@ def test_batch_sizes(batch_size, features, compiled_runs):
 @pytest.mark.parametrize("weight", [1, np.nan, np.inf])
 def test_features_that_are_zero_in_a_batch(learning_rate, weight, features, compiled_runs):
     """0 * w is zero for finite weights only: those that a run begins with, and those that a diverging one comes to."""
-    samples, pair = X.copy(), networks()
+    samples, pair = X.copy(), networks(features)
     samples[:, [1, 4]] = samples[:16, 0] = samples[32:, 5] = 0
     for network in pair:
         network.layers[0].neurons[2].weights[1] = weight

@@ -5,7 +5,10 @@ import pytest
 from cases import HIDDEN, PAIRINGS, case, optimizers
 
 from fastmlp.kernels import backends, plan
+from fastmlp.kernels.backends import Backend
 from fastmlp.kernels.interface import SOURCE_DTYPES
+from fastmlp.kernels.interpreted import Interpreted
+from fastmlp.kernels.levels import LEVELS
 from fastmlp.kernels.optimizers import SGD
 from fastmlp.kernels.training import Schedule
 
@@ -190,3 +193,15 @@ def test_readable_copies_only_what_kernels_cannot_read(tmp_path):
         assert copied == (name in ("byte-swapped", "unaligned", "records")), name
     flags = X > 3
     assert np.shares_memory(plan.readable(flags), flags)
+
+
+def test_large_plans_are_not_kept():
+    """Losses of many epochs, and the parameters of each, take memory that another training does not need."""
+    network = case((3, 4, 2), "tanh", "identity", "mean_squared_error", "float64", 5)
+    executor, state = network.executor(Backend("interpreted", Interpreted(LEVELS["x86-64-v3"]))), network.state(SGD())
+    for schedule, kept in (
+        (Schedule(SGD(), 5, 2), True), (Schedule(SGD(), 5, 5_000_000), False), (Schedule(SGD(), 5, 2), True),
+        (Schedule(SGD(), 5, 500_000, trail=True), False), (Schedule(SGD(), 5, 2), True),
+    ):  # fmt: skip
+        executor.training(network.X, network.y, state, schedule).close()
+        assert (executor._training_plan is not None) == kept

@@ -5,11 +5,11 @@ import inspect
 import numpy as np
 import pytest
 from cases import case
-from numba import njit
+from numba import njit, types
 
 from fastmlp.kernels import executor, intrinsics, plan, prediction, simd
 from fastmlp.kernels.backends import backend
-from fastmlp.kernels.compilation import POLICY
+from fastmlp.kernels.compilation import POLICY, for_any_value
 from fastmlp.kernels.interface import MODULES
 from fastmlp.kernels.interpreted import _namespace
 from fastmlp.kernels.levels import LEVELS
@@ -92,6 +92,13 @@ def test_quotient_rounds_down():
     compiled = njit(**POLICY)(type(test_quotient_rounds_down)((lambda a, b: quotient(a, b)).__code__, vars(intrinsics)))  # noqa: F821
     for a, b in ((0, 3), (2, 3), (3, 3), (7, 3), (2**62, 2**31 + 1)):
         assert compiled(a, b) == simd.quotient(a, b) == a // b
+
+
+def test_bits_are_counted():
+    program = (lambda word: count_bits(word)).__code__  # noqa: F821
+    compiled = njit(**POLICY)(type(test_bits_are_counted)(program, vars(intrinsics)))
+    for word, count in ((0, 0), (1, 1), (-1, 64), (-(2**63), 1), (2**63 - 1, 63), (0b1011, 3)):
+        assert compiled(word) == simd.count_bits(np.int64(word)) == count
 
 
 @pytest.mark.parametrize("n", [-(2**40), -1, 0, 1, 3, 2**31 - 1, 2**31, 2**32, 2**40])
@@ -255,5 +262,15 @@ def test_a_mask_is_for_two_rows():
     with visible([mask]):
         tile(1, 2, 1, mask.ctypes.data, 0, a, 3, 1, b, lanes, 0, c, lanes, 0, c, lanes, 0, 1.0)
         assert c.elements.tolist() == [3] * 2 * lanes + [1] * (100 - 2 * lanes)
+        with pytest.raises(IndexError, match="3 vectors, which are neither one nor those of one or two panels"):
+            tile(3, 2, 1, mask.ctypes.data, 0, a, 3, 1, b, lanes, 0, c, lanes, 0, c, lanes, 0, 1.0)
         with pytest.raises(IndexError, match="3 rows with a mask, which is for 2"):
             tile(1, 3, 1, mask.ctypes.data, 0, a, 3, 1, b, lanes, 0, c, lanes, 0, c, lanes, 0, 1.0)
+
+
+def test_helpers_are_compiled_once_for_all_constants():
+    """As Numba would not: what they are called with, by name or place, makes no difference but in its type."""
+    add = for_any_value(njit(lambda a, b: a + b))
+    call = njit(lambda x: add(x, 1) + add(x, 2) + add(b=3, a=x) + add(x, x))
+    assert call(5) == 5 + 1 + 5 + 2 + 5 + 3 + 10
+    assert add.signatures == [(types.int64, types.int64)]

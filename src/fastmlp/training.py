@@ -81,10 +81,10 @@ def threads_for(operations: float, most: int | None) -> int:
     return 1 if worth < 2 or most == 1 else min(worth, most or sys.maxsize, most_threads())
 
 
-def pace_for(model: Model, batch_size: int, operations: float, most: int | None = None) -> Pace | None:
+def pace_for(model: Model, batch_size: int, operations: int, most: int | None = None) -> Pace | None:
     """What is known of trainings of this kind in this Python thread: many a training is too short to find out.
 
-    None: one thread has to do it, a step of so many operations, of at most `most`.
+    A step is of so many `operations`, and at most `most` threads may share it. None: one has to do it.
     """
     threads = threads_for(operations, most)
     return _pace(model, batch_size, threads, threading.get_ident()) if threads > 1 else None
