@@ -162,6 +162,19 @@ def features(request, monkeypatch):
     return (6, 40, 3) if many else (6, 8, 3)
 
 
+@pytest.fixture
+def masks(monkeypatch):
+    """Those of all trainings' plans; None for each that has none."""
+    made, room = [], kernels_training.TrainingPlan._room_for_masks
+
+    def spy(plan, batch_size):
+        made.append(room(plan, batch_size))
+        return made[-1]
+
+    monkeypatch.setattr(kernels_training.TrainingPlan, "_room_for_masks", spy)
+    return made
+
+
 @pytest.mark.parametrize("kind", KINDS_OF_DATA)
 def test_kinds_of_data(kind, features, compiled_runs):
     samples, targets = KINDS_OF_DATA[kind]
@@ -177,7 +190,7 @@ def test_batch_sizes(batch_size, features, compiled_runs):
 
 @pytest.mark.parametrize("learning_rate", [0.05, 1e60, 1e160])
 @pytest.mark.parametrize("weight", [1, np.nan, np.inf])
-def test_features_that_are_zero_in_a_batch(learning_rate, weight, features, compiled_runs):
+def test_features_that_are_zero_in_a_batch(learning_rate, weight, features, masks, compiled_runs):
     """0 * w is zero for finite weights only: those that a run begins with, and those that a diverging one comes to."""
     samples, pair = X.copy(), networks(features)
     samples[:, [1, 4]] = samples[:16, 0] = samples[32:, 5] = 0
@@ -185,6 +198,8 @@ def test_features_that_are_zero_in_a_batch(learning_rate, weight, features, comp
         network.layers[0].neurons[2].weights[1] = weight
     train_both(*pair, samples, learning_rate=learning_rate)
     assert len(compiled_runs) == 1
+    if weight == 1 and learning_rate == 0.05 and masks:  # the reference has no plan
+        assert (masks[0] is not None and masks[0][:2].tolist() == [1, 1]) == (features == (6, 40, 3))
 
 
 @pytest.mark.parametrize("sizes", [(6, 3), (6, 1, 3), (6, 5, 33, 17, 3), (6, 129, 3)])
