@@ -20,8 +20,8 @@ from .activations import (
 from .capture import captured, plain
 from .errors import require, shortened
 from .functions import Function
-from .interface import ACTIVATION, ACTIVATION_OF_VECTOR, LOSS, LOSS_OF_VECTORS, Kernel
-from .losses import LOSSES, LossRow, elementwise_loss, of_vectors, scalar_loss
+from .interface import ACTIVATION, ACTIVATION_OF_VECTOR, LOSS, LOSS_OF_VECTOR, Kernel
+from .losses import LOSSES, LossRow, elementwise_loss, scalar_loss, with_loss_derivative
 
 # where derivatives are checked, away from round numbers, at which there may be kinks
 POINTS = [-29.3, -11.7, *np.linspace(-6.07, 6.11, 42).tolist(), 12.1, 28.9]
@@ -200,10 +200,8 @@ class Loss(Captured):
         )
 
     def kernel_of_vector(self, kind: str) -> Kernel:
-        function = {"element": self.value if kind == "loss" else self.derivative}
-        return Kernel(
-            f"{kind}_of_vector_of_user", of_vectors, LOSS_OF_VECTORS, "vector", {}, function, of_vectors, PAIRS
-        )  # fmt: skip
+        functions, both = {"value": self.value, "derivative": self.derivative}, with_loss_derivative
+        return Kernel(f"{kind}_of_vector_of_user", both, LOSS_OF_VECTOR, "vectors", {}, functions, both, PAIRS)
 
     def is_formula(self, dtype: str) -> bool:
         from .tracing import in_vectors

@@ -48,6 +48,10 @@ EXP_REMAINDER = Polynomial(
 )  # fmt: skip
 
 
+# e^r - 1 as one polynomial: there sooner than from its parts, by a multiplication, and less exact, by a rounding
+EXPM1_OF_REST = Polynomial(float32=[*EXP_REMAINDER.float32, 1, 0], float64=[*EXP_REMAINDER.float64, 1, 0])
+
+
 def split(x, t):
     """2^n and r of x = n ln 2 + r, where t = n + ZERO_EXPONENT."""
     n = t - ZERO_EXPONENT
@@ -84,8 +88,10 @@ def expm1(x):
 
 def sigmoid(x):
     """1 / (1 + e^-x). The sum never sees a rounded exponential: 1 / (1 + exp(-x)) is off by up to 2.5 units."""
-    power, r = octaves(-x)
-    return real(1) / ((power * expm1_of_rest(r) + real(1)) + power)
+    x = select(x > -LOWEST, -LOWEST, x)
+    t = ZERO_EXPONENT - x * LOG2_E
+    power, r = split(-x, select(t < LAST_EXPONENT, t, LAST_EXPONENT))
+    return real(1) / ((power * EXPM1_OF_REST(r) + real(1)) + power)
 
 
 def tanh(x):

@@ -108,7 +108,7 @@ _GATHER = ("integer", "integer", "integer", "integer", "integer", "integer", "re
 ACTIVATION = ("reals", "reals", *_BLOCK, "doubles")
 ACTIVATION_OF_VECTOR = ("vector", "doubles")
 LOSS = ("reals", "reals", "reals", "doubles", *_BLOCK, "double", "doubles")
-LOSS_OF_VECTORS = ("vector", "vector", "doubles")
+LOSS_OF_VECTOR = ("vector", "vector", "vector", "doubles")
 _UPDATE = ("reals", "reals", "reals", "integer", "integer", "doubles")
 
 
@@ -167,15 +167,11 @@ def _losses() -> list[Kernel]:
             kernels.append(Kernel(f"loss_{row.name}", row.value, LOSS))
         else:
             bound = {"value": row.value, "derivative": row.derivative}
-            template = losses.elementwise_loss_set if row.settings else losses.elementwise_loss
+            template, both = losses.elementwise_loss, losses.with_loss_derivative
+            if row.settings:
+                template, both = losses.elementwise_loss_set, losses.with_loss_derivative_set
             kernels.append(Kernel(f"loss_{row.name}", template, LOSS, bound=bound))
-            for name, function in (("loss", row.value), ("loss_derivative", row.derivative)):
-                name = f"{name}_{row.name}_of_vector"
-                if row.settings:
-                    kernels.append(Kernel(name, function, LOSS_OF_VECTORS, "vector"))
-                else:
-                    bound = {"element": function}
-                    kernels.append(Kernel(name, losses.of_vectors, LOSS_OF_VECTORS, "vector", bound))
+            kernels.append(Kernel(f"loss_{row.name}_of_vector", both, LOSS_OF_VECTOR, "vectors", bound))
     return kernels
 
 

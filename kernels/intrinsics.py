@@ -31,7 +31,7 @@ def vocabulary(dtype: str, level: Level) -> dict[str, Any]:
         "from_bits": from_bits(number), "quotient": quotient,
         "reals": pointer(number), "doubles": pointer(types.float64),
         "integers": pointer(types.int64), "at": at, "call": call(types.void),
-        "call_for_vector": call(vector), "call_for_vectors": call(types.UniTuple(vector, 2)), "first_lane": first_lane,
+        "call_for_vectors": call(types.UniTuple(vector, 2)), "first_lane": first_lane,
         "rotate": rotate,
         "load": load(shape["LANES"]), "load_anywhere": load(shape["LANES"], aligned=False),
         "store": store(shape["LANES"]), "load_first": load_first(shape["LANES"]),
@@ -62,12 +62,13 @@ def polynomial(coefficients, flags=CONTRACT):
     def evaluate(typingctx, x):
         def codegen(context, builder, signature, arguments):
             power = arguments[0]
-            terms = [constant(power.type, float(c)) for c in coefficients[::-1]]
+            zero = constant(power.type, 0.0)
+            terms = [constant(power.type, float(c)) if c else zero for c in coefficients[::-1]]
             while len(terms) > 1:
                 pairs = zip(terms[::2], terms[1::2], strict=False)
                 rest = terms[len(terms) & ~1 :]
                 products = [(low, builder.fmul(high, power, flags=flags)) for low, high in pairs]
-                terms = [builder.fadd(product, low, flags=flags) for low, product in products] + rest
+                terms = [high if low is zero else builder.fadd(high, low, flags=flags) for low, high in products] + rest
                 power = builder.fmul(power, power, flags=flags)
             return terms[0]
 

@@ -100,8 +100,7 @@ from .simd import (
     BATCH_STATISTICS,  # own: address of real: samples' shares of the batch's weight, then statistics of layers
     # loss
     LOSS,  # address of the loss function
-    LOSS_OF_VECTOR,  # address of the loss of each output, a function of vectors of outputs and targets; 0: unused
-    LOSS_DERIVATIVE_OF_VECTOR,  # and its derivative
+    LOSS_OF_VECTOR,  # address of the function of vectors: losses, and derivatives times a factor; 0: unused
     LOSS_SETTINGS,  # address of float64: what it takes
     TARGET_COLUMNS,  # numbers of a sample's target; some losses have more outputs than that
     VALUE_DIVISOR,  # the loss is its sum over samples and outputs / (samples * VALUE_DIVISOR)
@@ -128,7 +127,7 @@ from .simd import (
     SYSTEM_CALL,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
     FUTEX,  # the number of Linux's system call of this name, which is its first argument; 0: it takes none
     HEADER,  # words in a header
-) = range(87)
+) = range(86)
 
 # --- places where ranks meet, a cache line apart
 ARRIVALS = 0  # how often a rank has come to a meeting

@@ -247,8 +247,13 @@ def elementwise_loss_set(output, target, delta, losses, rows, columns, stride, s
         losses[i] = double(sum_lanes(loss))
 
 
-def of_vectors(output, target, settings):
-    return element(output, target)  # noqa: F821
+def with_loss_derivative(output, target, factor, settings):
+    """Losses, and factor times their derivatives by the outputs."""
+    return value(output, target), factor * derivative(output, target)  # noqa: F821
+
+
+def with_loss_derivative_set(output, target, factor, settings):
+    return value(output, target, settings), factor * derivative(output, target, settings)  # noqa: F821
 
 
 def scalar_loss(output, target, delta, losses, rows, columns, stride, scale, settings):

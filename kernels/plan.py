@@ -392,9 +392,7 @@ class Plan:
         return isinstance(function, str) or function.is_formula(self.model.dtype)
 
     def _call_loss_for_vectors(self, loss: str | Function) -> None:
-        dtype = self.model.dtype
-        self[layout.LOSS_OF_VECTOR] = self.library.address(kernel_of_vector("loss", loss), dtype)
-        self[layout.LOSS_DERIVATIVE_OF_VECTOR] = self.library.address(kernel_of_vector("loss_derivative", loss), dtype)
+        self[layout.LOSS_OF_VECTOR] = self.library.address(kernel_of_vector("loss", loss), self.model.dtype)
 
     def _stay_in_vectors(self) -> None:
         """Take steps in the way of `small.py`."""

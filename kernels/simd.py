@@ -226,13 +226,8 @@ def call(address, *arguments):
     _functions[address](*arguments)
 
 
-def call_for_vector(address, *arguments):
-    """Call the function at this address, and return the vector that it returns."""
-    return _functions[address](*arguments)
-
-
 def call_for_vectors(address, *arguments):
-    """The same with two vectors."""
+    """Call the function at this address, and return the two vectors that it returns."""
     return _functions[address](*arguments)
 
 

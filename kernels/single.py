@@ -10,7 +10,6 @@ from .layout import (
     ACTIVATIONS,
     DELTA,
     LAYERS,
-    LOSS_DERIVATIVE_OF_VECTOR,
     LOSS_OF_VECTOR,
     LOSS_SETTINGS,
     ROW_LOSSES,
@@ -24,7 +23,7 @@ from .simd import (
     PANEL,
     PANEL_VECTORS,
     at,
-    call_for_vector,
+    call_for_vectors,
     double,
     doubles,
     lane_is,
@@ -94,16 +93,17 @@ def losses_of_single(plan, first, rows, scale):
     """ROW_LOSSES of rows from `first` on, and their derivatives times `scale` in DELTA, zero in the padding."""
     stay_apart()
     last, settings = layer_record(plan, plan[LAYERS] - 1), doubles(plan[LOSS_SETTINGS])
-    stride, factor, losses = last[STRIDE], real(scale), doubles(plan[ROW_LOSSES])
+    stride, factor, losses = last[STRIDE], spread(real(scale)), doubles(plan[ROW_LOSSES])
     for i in range(first, first + rows, LANES):
         count = min(LANES, first + rows - i)
         delta = at(reals(last[DELTA]), i * stride)  # its first row is scratch until it is filled
         output = first_of_rows(at(reals(last[ACTIVATIONS]), i * stride), stride, count, delta)
         target = first_of_rows(at(reals(plan[TARGETS]), i * stride), stride, count, delta)
-        store(delta, 0, call_for_vector(plan[LOSS_OF_VECTOR], output, target, settings))
+        values, slopes = call_for_vectors(plan[LOSS_OF_VECTOR], output, target, factor, settings)
+        store(delta, 0, values)
         for k in range(count):
             losses[i + k] = double(delta[k])
-        store(delta, 0, factor * call_for_vector(plan[LOSS_DERIVATIVE_OF_VECTOR], output, target, settings))
+        store(delta, 0, slopes)
         for k in range(count - 1, -1, -1):
             store(delta, k * stride, select(lane_is(0), spread(delta[k]), real(0)))
 

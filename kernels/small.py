@@ -1,4 +1,4 @@
-"""A training step on one sample, for networks whose layers each fit into a vector: then every instruction counts.
+"""Training steps on one sample each, for networks whose layers each fit into a vector: then every instruction counts.
 
 Weighted sums, activations and deltas stay in registers, and what is called takes vectors: a number that goes by way of
 memory arrives some eight cycles later, and each step waits for the one before.
@@ -13,29 +13,31 @@ from .layout import (
     CANONICAL_OFFSET,
     DELTA,
     DELTA_DIVISOR,
+    DESCENDS,
     FAN_IN,
     FAN_OUT,
     INPUTS,
     LAYERS,
-    LOSS_DERIVATIVE_OF_VECTOR,
     LOSS_OF_VECTOR,
     LOSS_SETTINGS,
+    ORDER,
     PACKED,
     PACKED_OFFSET,
     PACKED_SIZE,
     PART,
     SAMPLES,
+    SETTINGS,
     STOP_AT_NONFINITE,
     TARGETS,
     all_finite,
     layer_record,
 )
+from .matvec import descend_by_product, outer_product
 from .network import add_loss
 from .samples import load_samples, load_targets
 from .simd import (
     LANES,
     at,
-    call_for_vector,
     call_for_vectors,
     double,
     doubles,
@@ -55,23 +57,32 @@ from .simd import (
 )
 
 
-def step_on_vectors(plan, epoch, sample, number, beginning):
-    """`steps.take_step` for such a network, and a batch of one sample. `beginning`: nothing has been gathered yet."""
+def steps_on_vectors(plan, epoch, sample, steps, number, beginning):
+    """`steps.take_step` for such a network and batches of one sample: so many of them, none past those gathered.
+
+    Returns how many went well. `beginning`: nothing has been gathered yet. number: that of the first update.
+    """
     stay_apart()
-    row = sample & (AHEAD - 1)
-    if row == 0 or beginning:
-        rows = min(AHEAD, plan[SAMPLES] - sample + row)
-        load_samples(plan, sample - row, 0, rows)
-        load_targets(plan, sample - row, 0, rows)
-    x, target = at(reals(plan[INPUTS]), row * LANES), load(reals(plan[TARGETS]), row * LANES)
-    backward_vectors(plan, x, slope_of_loss(plan, forward_vectors(plan, x), target))
-    value = value_of_loss(plan, target)
-    add_loss(plan, epoch, value)
-    if plan[STOP_AT_NONFINITE] != 0 and value - value != 0.0:
-        return False
-    prepare_update(plan, number)
-    update(plan, 0, reals(plan[PART]), plan[PACKED_SIZE])
-    return True
+    first = sample & (AHEAD - 1)
+    if beginning or (first == 0 and (plan[SAMPLES] > AHEAD or plan[ORDER] != 0)):
+        rows = min(AHEAD, plan[SAMPLES] - sample + first)
+        load_samples(plan, sample - first, 0, rows)
+        load_targets(plan, sample - first, 0, rows)
+    scale = 1.0 / plan[DELTA_DIVISOR]
+    for i in range(steps):
+        place = (first + i) * LANES
+        x, target = at(reals(plan[INPUTS]), place), load(reals(plan[TARGETS]), place)
+        prepare_update(plan, number + i)
+        output, factor = forward_vectors(plan, x, scale)
+        values, delta = call_for_vectors(plan[LOSS_OF_VECTOR], output, target, factor, doubles(plan[LOSS_SETTINGS]))
+        value = sum_of_outputs(plan, values)
+        add_loss(plan, epoch, value)
+        if plan[STOP_AT_NONFINITE] != 0 and value - value != 0.0:
+            return i
+        backward_vectors(plan, x, delta)
+        if plan[DESCENDS] == 0:
+            update(plan, 0, reals(plan[PART]), plan[PACKED_SIZE])
+    return steps
 
 
 def keep_vectors(plan, canonical_address):
@@ -90,9 +101,14 @@ def keep_vectors(plan, canonical_address):
     return True
 
 
-def forward_vectors(plan, x):
-    """The outputs, from a sample. Layers' ACTIVATIONS get what they say, and DELTA their derivatives by z."""
+def forward_vectors(plan, x, scale):
+    """The outputs of a sample, and what the loss's derivatives by them are times, to be those by the last sums.
+
+    That is the learning rate, too, where nothing else is done with the gradient. Layers' ACTIVATIONS get what they say,
+    and DELTA their derivatives by z.
+    """
     a = load(x, 0)
+    slope = spread(real(1))
     for l in range(plan[LAYERS]):
         layer = layer_record(plan, l)
         weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
@@ -100,58 +116,52 @@ def forward_vectors(plan, x):
         for i in range(layer[FAN_IN]):
             z = z + first_lane(a) * load(weights, (1 + i) * LANES)
             a = rotate(a)
+        a, slope = z, spread(real(1))
         if layer[ACTIVATION_OF_VECTOR] != 0:
-            z, slope = call_for_vectors(layer[ACTIVATION_OF_VECTOR], z, doubles(layer[ACTIVATION_SETTINGS]))
-            store(reals(layer[DELTA]), 0, slope)
-        a = z
+            a, slope = call_for_vectors(layer[ACTIVATION_OF_VECTOR], z, doubles(layer[ACTIVATION_SETTINGS]))
+        store(reals(layer[DELTA]), 0, slope)
         store(reals(layer[ACTIVATIONS]), 0, a)
-    return a
+    if plan[DESCENDS] != 0:
+        scale = scale * doubles(plan[SETTINGS])[0]
+    return a, real(scale) * slope
 
 
-def slope_of_loss(plan, output, target):
-    """The derivatives of the loss by the outputs."""
-    last = layer_record(plan, plan[LAYERS] - 1)
-    slope = call_for_vector(plan[LOSS_DERIVATIVE_OF_VECTOR], output, target, doubles(plan[LOSS_SETTINGS]))
-    return select(lanes_below(last[FAN_OUT]), real(1.0 / plan[DELTA_DIVISOR]) * slope, real(0))
+def sum_of_outputs(plan, values):
+    outputs = layer_record(plan, plan[LAYERS] - 1)[FAN_OUT]
+    if outputs == 1:
+        return double(first_lane(values))
+    return double(sum_lanes(select(lanes_below(outputs), values, real(0))))
 
 
 def backward_vectors(plan, x, delta):
-    """The gradient of all parameters, in PART, from the derivatives by the outputs."""
+    """The step, or else the gradient of all parameters, in PART, from what `forward_vectors` tells."""
     l = plan[LAYERS] - 1
+    delta = select(lanes_below(layer_record(plan, l)[FAN_OUT]), delta, real(0))
     while l >= 0:
         layer = layer_record(plan, l)
-        if layer[ACTIVATION_OF_VECTOR] != 0:
-            delta = delta * load(reals(layer[DELTA]), 0)
         inputs, offset = layer[FAN_IN], layer[PACKED_OFFSET]
-        a, gradient = x, at(reals(plan[PART]), offset)
-        store(gradient, 0, delta)
+        weights, a, below = at(reals(plan[PACKED]), offset), x, delta
         if l > 0:
-            a = reals(layer_record(plan, l - 1)[ACTIVATIONS])
-        for i in range(inputs):
-            store(gradient, (1 + i) * LANES, a[i] * delta)
-        if l > 0:
-            delta = delta_below(delta, at(reals(plan[PACKED]), offset), inputs, layer[FAN_OUT])
+            record = layer_record(plan, l - 1)
+            a = reals(record[ACTIVATIONS])
+            below = delta_below(delta, weights, inputs, layer[FAN_OUT], load(reals(record[DELTA]), 0))
+        if plan[DESCENDS] != 0:
+            descend_by_product(a, delta, LANES, 0, 1 + inputs, weights)
+        else:
+            outer_product(a, delta, LANES, 0, 1 + inputs, at(reals(plan[PART]), offset))
+        delta = below
         l -= 1
 
 
-def value_of_loss(plan, target):
-    """The loss of what went forward."""
-    last = layer_record(plan, plan[LAYERS] - 1)
-    values = call_for_vector(
-        plan[LOSS_OF_VECTOR], load(reals(last[ACTIVATIONS]), 0), target, doubles(plan[LOSS_SETTINGS])
-    )
-    return double(sum_lanes(select(lanes_below(last[FAN_OUT]), values, real(0))))
-
-
-def delta_below(delta, weights, inputs, outputs):
-    """W delta. Padding may be NaN after an overflow: it stays out."""
+def delta_below(delta, weights, inputs, outputs, slope):
+    """(W delta) slope. Padding may be NaN after an overflow: it stays out."""
     below = spread(real(0))
     if outputs == 1:
         for i in range(inputs):
             below = select(lane_is(i), weights[(1 + i) * LANES], below)
-        return first_lane(delta) * below
+        return first_lane(delta) * (below * slope)
     inside = lanes_below(outputs)
     for i in range(inputs):
         products = select(inside, delta * load(weights, (1 + i) * LANES), real(0))
         below = select(lane_is(i), sum_lanes(products), below)
-    return below
+    return below * slope

@@ -92,7 +92,7 @@ from .simd import (
     stay_apart,
 )
 from .single import input_gradient_of_single
-from .small import keep_vectors, step_on_vectors
+from .small import keep_vectors, steps_on_vectors
 from .twister import shuffle_again
 
 
@@ -107,30 +107,37 @@ def run(plan, first_step, last_step):
     state = flush_subnormals()
     step = first_step
     alone = plan[RANKS] == 1 and plan[REGULARIZATION] == 0 and plan[DISTURBED] == 0 and plan[NORMALIZATION] == 0
+    alone = alone and plan[COLUMNS] == 0
+    in_vectors = alone and plan[SMALL] != 0 and plan[UPDATE_FIRST] == 0
     going = True
     while going and step < last_step:
-        rows, number = min(batch_size, samples - first), plan[FIRST_UPDATE] + step + 1
+        rows, number, steps, done = min(batch_size, samples - first), plan[FIRST_UPDATE] + step + 1, 1, 0
+        if in_vectors:
+            rows = steps = min(AHEAD - (first & (AHEAD - 1)), samples - first, last_step - step)
         if first == 0 and plan[ORDER] != 0:
             going = begin_epoch(plan, epoch)
         if going:
             if plan[X_ITEM] != 0:
                 begin, end = share_of_rows(plan, rows)
                 prefetch_samples(plan, first + max(batch_size, 2 * AHEAD) + begin, end - begin)
-            by_row = rows == 1 and alone and plan[COLUMNS] == 0
-            if by_row and plan[SMALL] != 0 and plan[UPDATE_FIRST] == 0:
-                going = step_on_vectors(plan, epoch, first, number, step == first_step)
-            elif by_row:
-                going = step_on_row(plan, epoch, first, number)
+            if in_vectors:
+                done = steps_on_vectors(plan, epoch, first, steps, number, step == first_step)
+            elif rows == 1 and alone:
+                done = 1 if step_on_row(plan, epoch, first, number) else 0
             else:
-                going = take_step(plan, epoch, first, rows, number)
+                done = 1 if take_step(plan, epoch, first, rows, number) else 0
+            going = done == steps
         first += rows
         if going and first == samples:
-            going = end_epoch(plan, epoch)
+            if in_vectors:
+                going = keep_vectors(plan, plan[CANONICAL] + epoch * plan[CANONICAL_STEP])
+            else:
+                going = end_epoch(plan, epoch)
             first = 0
             epoch += 1
-        if going:
-            step += 1
-            plan[STEPS_DONE] = step
+            done -= 0 if going else 1
+        step += done
+        plan[STEPS_DONE] = step
     plan[STOPPED] = 0 if going else 1
     restore_subnormals(state)
     return step
@@ -270,8 +277,6 @@ def backward_share(plan, first, rows, lowest, batch_rows):
 def end_epoch(plan, epoch):
     """Keep the parameters of an epoch that ended well; whether it did."""
     stay_apart()
-    if plan[SMALL] != 0 and plan[RANKS] == 1:
-        return keep_vectors(plan, plan[CANONICAL] + epoch * plan[CANONICAL_STEP])
     well = True
     if plan[STOP_AT_NONFINITE] != 0:
         first, last = share_of_vectors(plan, plan[PACKED_SIZE])

@@ -93,14 +93,14 @@ def test_a_single_sample_takes_the_lean_way(taken):
 
 def test_small_networks_stay_in_vectors(taken):
     train((3, 4, 2), 1)
-    assert {"step_on_vectors", "delta_below"} <= taken
+    assert {"steps_on_vectors", "delta_below"} <= taken
     assert not {"step_on_row", "take_step"} & taken
 
 
 def test_updates_layer_by_layer_do_not(taken):
     train((3, 4, 2), 1, update_first=True)
     assert "step_on_row" in taken
-    assert "step_on_vectors" not in taken
+    assert "steps_on_vectors" not in taken
 
 
 def test_weights_are_paid_for_only_when_there_are_any(taken):
@@ -110,7 +110,7 @@ def test_weights_are_paid_for_only_when_there_are_any(taken):
     taken.clear()
     train((3, 4, 2), 1, weights=np.ones(33))
     assert {"step_on_row", "weigh"} <= taken
-    assert "step_on_vectors" not in taken
+    assert "steps_on_vectors" not in taken
 
 
 @pytest.mark.parametrize(("sizes", "single"), [((9, 1), True), ((8, 1), False), ((9, 2), False), ((2, 9, 1), True)])

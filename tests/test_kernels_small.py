@@ -83,6 +83,29 @@ def test_samples_in_their_order_and_each_epoch_s_parameters(kernel_backend, dtyp
     assert (trail[0] != trail[1]).any()
 
 
+@pytest.mark.parametrize("samples", [1, 4, layout.AHEAD, layout.AHEAD + 1])
+@pytest.mark.parametrize("key", [None, 5])
+def test_few_samples_which_may_stay_gathered(kernel_backend, dtype, samples, key):
+    network = case((2, 2, 1), "sigmoid", "sigmoid", "mean_squared_error", dtype, samples)
+    assert_alike(kernel_backend, network, SGD(0.1), stretches=(1, samples + 1, 3 * samples), shuffle_key=key)
+
+
+def test_the_next_training_gathers_its_own(kernel_backend, dtype):
+    network = case((2, 2, 1), "sigmoid", "sigmoid", "mean_squared_error", dtype, 4)
+
+    def losses(who):
+        executor, state, found = network.executor(who), network.state(SGD(0.1)), []
+        for X in (network.X, -network.X):
+            training = executor.training(X, network.y, state, Schedule(SGD(0.1), 1, 3))
+            training.run(0, 12)
+            training.collect()
+            found += training.losses.tolist()
+            training.close()
+        return found
+
+    np.testing.assert_allclose(losses(kernel_backend), losses(REFERENCE), rtol=1e-4)
+
+
 def test_a_loss_that_is_not_finite_stops_before_the_update(kernel_backend, dtype):
     network = case((2, 2, 1), "tanh", "identity", "mean_squared_error", dtype, SAMPLES)
     network.y[20] = np.inf
@@ -102,7 +125,7 @@ def test_planted_errors_are_caught(monkeypatch, name):
     wrong = {
         "first_lane": lambda v: v[1],
         "rotate": lambda v: v,
-        "delta_below": lambda delta, weights, inputs, outputs: delta,
+        "delta_below": lambda delta, weights, inputs, outputs, slope: delta,
         "lanes_below": lambda n: np.arange(4) < n - 1,
     }
     monkeypatch.setitem(namespace, name, wrong[name])
