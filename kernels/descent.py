@@ -42,7 +42,7 @@ from .matmul import panel_gradient
 from .matvec import descend_by_row, panel_gradient_of_row
 from .normalized import tail_gradient
 from .packing import clear
-from .ranks import share_of_panel
+from .parts import share_of_weights
 from .samples import prefetch_more, what_comes_next
 from .simd import NEIGHBORS, PANEL, TILE_ROWS, WORD_BITS, at, call, doubles, quotient, real, reals
 from .single import single_gradient
@@ -139,7 +139,7 @@ def descend(plan, l, rows):
     line = 0
     column = 0
     while column < width:
-        first, last = share_of_panel(plan, column, width, height)
+        first, last = share_of_weights(plan, l, column, rows)
         panels = panels_at_once(plan, l, column, rows)
         w, start = panel_width(column, width), layer[PACKED_OFFSET] + column * height
         while first < last:

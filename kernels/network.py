@@ -33,6 +33,7 @@ from .layout import (
     PACKED,
     PACKED_OFFSET,
     PACKED_SIZE,
+    PARTS,
     ROW_LOSSES,
     SAMPLES,
     SINGLE,
@@ -52,6 +53,7 @@ from .matmul import input_gradient, weighted_sums
 from .matvec import input_gradient_of_row, weighted_sums_of_row
 from .normalized import denormalize, normalize, place_of_sums
 from .packing import copy_rows
+from .parts import comes_in_parts, join_parts, sums_of_parts
 from .samples import load_samples, load_targets
 from .simd import PANEL, accumulate, at, call, doubles, flush_subnormals, reals, restore_subnormals
 from .single import input_gradient_of_single, losses_of_single, weighted_sums_of_single
@@ -96,11 +98,23 @@ def forward_from_sums(plan, first, rows):
 
 def forward_from_first(plan, first, rows):
     """The same from the first layer's activations."""
-    for l in range(1, plan[LAYERS]):
-        below = layer_record(plan, l - 1)
-        stride = below[STRIDE]
-        sums_of_layer(plan, l, at(reals(below[ACTIVATIONS]), first * stride), stride, first, rows)
+    if plan[LAYERS] > 1:
+        sums_from_below(plan, 1, first, rows)
+        forward_from_second_sums(plan, first, rows)
+
+
+def forward_from_second_sums(plan, first, rows):
+    """The same from the second layer's weighted sums."""
+    activate(plan, 1, first, rows)
+    for l in range(2, plan[LAYERS]):
+        sums_from_below(plan, l, first, rows)
         activate(plan, l, first, rows)
+
+
+def sums_from_below(plan, l, first, rows):
+    below = layer_record(plan, l - 1)
+    stride = below[STRIDE]
+    sums_of_layer(plan, l, at(reals(below[ACTIVATIONS]), first * stride), stride, first, rows)
 
 
 def sums_of_layer(plan, l, a, a_stride, first, rows):
@@ -109,6 +123,9 @@ def sums_of_layer(plan, l, a, a_stride, first, rows):
     masks = masks_of_samples(plan) if l == 0 and rows > 1 else 0  # `forward` has found them
     if layer[SINGLE] != 0:
         weighted_sums_of_single(rows, a, a_stride, weights, layer[FAN_IN], z, layer[STRIDE])
+    elif comes_in_parts(plan, l, rows):
+        sums_of_parts(plan, first, rows, 0, plan[PARTS])
+        join_parts(plan, first, rows, z)
     elif masks == 0:
         weighted_sums(rows, a, a_stride, weights, layer[FAN_IN], layer[WIDTH], z, layer[STRIDE])
     else:

@@ -155,6 +155,13 @@ class Plan:
         """All memory that the plan's addresses lead to."""
         return [self._memory, *self._arrays.values(), *self._kept]
 
+    def activations(self, rows: int) -> list[Array]:
+        """Copies of every layer's, in so many rows of the batch."""
+        strides = [int(record[layout.STRIDE]) for record in self._records]
+        ends = np.cumsum(strides)[:-1] * int(self.words[layout.BATCH_SIZE])
+        layers = zip(np.split(self._arrays["activations"], ends), strides, self.model.sizes[1:], strict=True)
+        return [values.reshape(-1, stride)[:rows, :neurons].copy() for values, stride, neurons in layers]
+
     def call(self, kernel: str, first: int, last: int) -> int:
         return self.library.call(kernel, self, first, last)
 
@@ -228,15 +235,20 @@ class Plan:
 
     def shares_first_layer(self) -> bool:
         """Whether ranks share its neurons: where its weights are more than what they read of each other instead."""
-        words, (inputs, outputs), first = self.words, self.model.sizes[:2], self.model.activations[0]
+        words, first = self.words, self.model.activations[0]
         rows = int(words[layout.BATCH_SIZE])
-        if len(self._records) == 1 or inputs * outputs < rows * (inputs + outputs):
+        if not self.has_large_first_layer():
             return False
         if self.nonzeros is not None or self.model.normalization_of(0) is not None or words[layout.DISTURBED]:
             return False
         if row_of(ACTIVATIONS, first).rowwise or words[layout.LOWEST_TRAINED] or words[layout.X_COLUMN] != 1:
             return False
         return rows > 1 and bool(words[layout.SAMPLES] % rows != 1)  # a batch of one sample goes another way
+
+    def has_large_first_layer(self) -> bool:
+        """Whether it is not the last, and has more weights than a batch has samples and activations of it."""
+        inputs, outputs = self.model.sizes[:2]
+        return len(self._records) > 1 and inputs * outputs >= self.words[layout.BATCH_SIZE] * (inputs + outputs)
 
     def release_ranks(self) -> None:
         """Let ranks return that wait for another."""

@@ -207,6 +207,7 @@ class ReferenceTraining:
         self.gradient_norms = np.zeros(schedule.epochs) if schedule.regularization.gradient_norms else None
         self._canonical_average, self._average = average, None if average is None else average.copy()
         self.steps_done, self.threads = 0, 1
+        self._activations: list[Array] = []
 
     def run(self, first_step: int, last_step: int, threads: int | None = None) -> int:
         with np.errstate(all="ignore"):
@@ -235,6 +236,7 @@ class ReferenceTraining:
         mean_weight = 1.0 if weights is None or len(rows) == len(self._X) else float(weights.mean())
         samples = len(rows) * (schedule.delta_divisor or divisor)
         output, source = done.activations[-1], done.sources[-1]
+        self._activations = done.activations[1:]
         total, delta = loss_and_delta(model, output, source, self._y[rows], samples, weights, mean_weight)
         self.losses[epoch] += total / (len(self._X) * (schedule.value_divisor or divisor))
         if schedule.regularization.alpha:
@@ -259,6 +261,9 @@ class ReferenceTraining:
             if schedule.trail:
                 self.trail[epoch] = self._parameters
         return True
+
+    def activations(self) -> list[Array]:
+        return self._activations
 
     def _draw_order(self, epoch: int) -> None:
         schedule, twister = self._schedule, self._schedule.twister

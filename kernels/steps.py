@@ -3,7 +3,8 @@
 Ranks share a batch twice. Its rows: each rank takes its own through the layers, forward and down again. Then, after a
 meeting, its parameters: each rank sums the gradient of its own over all rows, and updates them while the gradient is in
 the cache. After a second meeting, the next step may read them. Of a first layer with many weights they share the
-neurons instead of rows, before and after those: see `shared_layer.py`. Every number is computed by one rank in the same
+neurons instead of rows, before and after those: see `shared_layer.py`, and `parts.py`, with which they need not meet
+after the update, as each reads what it updated itself. Every number is computed by one rank in the same
 way as a single one would: the bits do not depend on how many there are.
 """
 
@@ -37,6 +38,7 @@ from .layout import (
     PACKED_OFFSET,
     PACKED_SIZE,
     PART,
+    PARTS,
     POSITION,
     RANK,
     RANKS,
@@ -65,14 +67,16 @@ from .network import (
     backward,
     delta_of_sums,
     forward_from_first,
+    forward_from_second_sums,
     forward_row,
     load_and_forward,
     loss,
     loss_of_rows,
     pass_down,
 )
-from .normalized import attend, share_batch
+from .normalized import attend, place_of_sums, share_batch
 from .packing import unpack
+from .parts import join_parts, ranks_have_parts, sums_of_parts
 from .random import shuffle
 from .ranks import all_agree, meet, share_of_rows, share_of_vectors
 from .regularized import add_penalty, regularized_update
@@ -205,7 +209,10 @@ def take_step(plan, epoch, sample, rows, number):
     share_batch(plan, rows)
     if plan[RANK] == 0 and plan[REGULARIZATION] != 0 and doubles(plan[REGULARIZATION])[ALPHA] != 0.0:
         add_penalty(plan, epoch)
-    if not deltas_of_batch(plan, sample, rows) or not meet(plan):
+    in_parts = plan[RANKS] > 1 and ranks_have_parts(plan, rows)
+    if in_parts and not deltas_by_parts(plan, sample, rows):
+        return False
+    if not in_parts and (not deltas_of_batch(plan, sample, rows) or not meet(plan)):
         return False
     value = loss_of_rows(plan, rows)
     if plan[RANK] == 0:
@@ -219,7 +226,7 @@ def take_step(plan, epoch, sample, rows, number):
                 descend(plan, l, rows)
         elif not regularized_update(plan, epoch, sample, rows):
             return False
-    return meet(plan)
+    return in_parts or meet(plan)  # with parts, nothing that others read is written before they meet in the next step
 
 
 def deltas_of_batch(plan, sample, rows):
@@ -256,8 +263,33 @@ def deltas_by_neurons(plan, sample, rows):
     return True
 
 
+def deltas_by_parts(plan, sample, rows):
+    """The same where each rank has as many parts of the second layer's sums: what belongs to these is its own."""
+    first, last = share_of_rows(plan, rows)
+    forward_first_layer(plan, sample, rows)
+    per_rank = quotient(plan[PARTS], plan[RANKS])
+    sums_of_parts(plan, 0, rows, per_rank * plan[RANK], per_rank * (plan[RANK] + 1))
+    if not meet(plan):
+        return False
+    if first < last:
+        join_parts(plan, first, last - first, place_of_sums(plan, 1, first))
+        forward_from_second_sums(plan, first, last - first)
+        loss(plan, sample + first, first, last - first, rows)
+    if not backward_share(plan, first, last - first, 1, rows):
+        return False
+    if plan[UPDATE_FIRST] == 0 and not meet(plan):
+        return False
+    backward_first_layer(plan, rows)
+    if plan[UPDATE_FIRST] != 0:
+        descend(plan, 0, rows)
+    return True
+
+
 def backward_share(plan, first, rows, lowest, batch_rows):
-    """`backward`; if UPDATE_FIRST, each layer takes its step before its delta is passed on."""
+    """`backward`; if UPDATE_FIRST, each layer takes its step before its delta is passed on.
+
+    After that of the lowest, ranks have not met.
+    """
     if plan[UPDATE_FIRST] == 0:
         if rows > 0:
             backward(plan, first, rows, lowest)
@@ -267,9 +299,9 @@ def backward_share(plan, first, rows, lowest, batch_rows):
         if not meet(plan):
             return False
         descend(plan, l, batch_rows)
-        if not meet(plan):
-            return False
         if l > lowest:
+            if not meet(plan):
+                return False
             pass_down(plan, l, first, rows)
     return True
 
@@ -277,6 +309,8 @@ def backward_share(plan, first, rows, lowest, batch_rows):
 def end_epoch(plan, epoch):
     """Keep the parameters of an epoch that ended well; whether it did."""
     stay_apart()
+    if not meet(plan):
+        return False
     well = True
     if plan[STOP_AT_NONFINITE] != 0:
         first, last = share_of_vectors(plan, plan[PACKED_SIZE])

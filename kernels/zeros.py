@@ -28,6 +28,7 @@ from .layout import (
     WIDTH,
     layer_record,
 )
+from .parts import neurons_of_rank, ranks_have_parts
 from .simd import (
     LANES,
     NEIGHBORS,
@@ -110,7 +111,10 @@ def find_zeros_of_features(plan, rows):
     if plan[RANKS] > 1 and plan[FIRST_LAYER_SHARED] == 0:  # this rank has seen its share of samples only
         find_zeros(plan, 0, rows)
     masks[1] = masks[0]
-    if not all_small(reals(layer[DELTA]), rows, layer[WIDTH], layer[STRIDE]):
+    begin, end = 0, layer[WIDTH]
+    if ranks_have_parts(plan, rows):  # others' deltas may not be there yet
+        begin, end = neurons_of_rank(plan)
+    if not all_small(at(reals(layer[DELTA]), begin), rows, end - begin, layer[STRIDE]):
         plan[MASKS] = 0
     elif masks[1] != 0:
         for begin in range(0, layer[FAN_IN], WORD_BITS):

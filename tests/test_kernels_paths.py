@@ -200,6 +200,46 @@ def test_otherwise_they_share_rows(taken, monkeypatch, sizes, batch_size, thread
     assert not {"forward_first_layer", "backward_first_layer"} & taken
 
 
+PANELS = (90, 64, 5, 2)  # the first layer has four whole panels
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch_size", "threads", "options"),
+    [
+        (PANELS, 15, 2, {}),
+        (PANELS, 15, 4, {}),
+        ((90, 32, 2), 11, 2, {}),
+        (PANELS, 15, 2, {"update_first": True}),
+    ],
+)
+def test_threads_of_whole_panels_read_little_of_each_other(taken, monkeypatch, sizes, batch_size, threads, options):
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", str(threads))
+    train(sizes, batch_size, threads, **options)
+    assert {"deltas_by_parts", "forward_first_layer", "sums_of_parts", "join_parts", "backward_first_layer"} <= taken
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch_size", "threads", "options", "in_parts"),
+    [
+        (PANELS, 15, 1, {}, True),
+        (PANELS, 15, 3, {}, True),
+        (PANELS, 15, 2, {"regularization": Regularization(l2=0.1)}, True),
+        (PANELS, 15, 2, {"normalizations": (None, "layer", None)}, True),
+        (PANELS, 4, 2, {}, False),  # less than a tile
+        (PANELS, 33, 2, {"disturbance": Disturbance(input_noise=0.1)}, False),
+        ((90, 48, 2), 15, 2, {}, False),
+        ((90, 40, 2), 15, 2, {}, False),
+        ((90, 32, 1), 15, 2, {}, False),  # it is single
+    ],
+)
+def test_otherwise_they_read_activations(taken, monkeypatch, sizes, batch_size, threads, options, in_parts):
+    """Or there is but one; parts are summed all the same, so that the bits are."""
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", str(threads))
+    train(sizes, batch_size, threads, **options)
+    assert "deltas_by_parts" not in taken
+    assert ({"sums_of_parts", "join_parts"} <= taken) == in_parts
+
+
 @pytest.mark.parametrize("X", [np.ones((60, 33)).T, rows(33, 60)], ids=["columns", "sparse"])
 def test_so_they_do_where_every_rank_would_read_samples_slowly(taken, monkeypatch, X):
     monkeypatch.setenv("FASTMLP_NUM_THREADS", "2")

@@ -124,10 +124,11 @@ def train(backend, network, schedule, numbers):
 
 
 SHAPES = [(5, 19, 7, 3), (40, 70, 35, 2), (2, 2, 2), (100, 130, 33, 10), (17, 300, 10), (1, 1, 2)]
+SHAPES += [(150, 64, 3), (130, 256, 20, 9, 2)]  # whose second layers are summed in parts
 
 
 @pytest.mark.parametrize("sizes", SHAPES)
-@pytest.mark.parametrize("batch_size", [130, 64, 50, 13, 7, 1])
+@pytest.mark.parametrize("batch_size", [130, 64, 50, 35, 13, 7, 1])
 def test_the_number_of_threads_changes_no_bit(fast_backend, dtype, sizes, batch_size):
     network = case(sizes, "tanh", "softmax", "categorical_cross_entropy", dtype, 130)
     for optimizer in optimizers(learning_rate=0.05):
@@ -138,7 +139,7 @@ def test_the_number_of_threads_changes_no_bit(fast_backend, dtype, sizes, batch_
 
 
 @pytest.mark.parametrize("sizes", SHAPES)
-@pytest.mark.parametrize("batch_size", [130, 64, 50, 13, 1])
+@pytest.mark.parametrize("batch_size", [130, 64, 50, 35, 13, 1])
 def test_nor_where_layers_are_updated_one_by_one(fast_backend, dtype, sizes, batch_size):
     network = case(sizes, "tanh", "softmax", "categorical_cross_entropy", dtype, 130)
     schedule = Schedule(SGD(0.05), batch_size, 2, shuffle_key=7, update_first=True)
@@ -195,6 +196,21 @@ def test_neurons_that_are_shared_wrongly_are_caught(level, dtype, monkeypatch, f
     poison(monkeypatch, 0x11)
     assert train(backend, network, schedule, [2]) == alone
     monkeypatch.setitem(_namespace(dtype, level), forgotten, lambda *arguments: None)
+    assert any(train(backend, network, schedule, [2]) != alone for _ in range(20))  # as above
+
+
+@pytest.mark.parametrize("forgotten", ["join_parts", "share_of_weights"])
+@pytest.mark.parametrize("update_first", [False, True])
+def test_parts_that_are_shared_wrongly_are_caught(level, dtype, monkeypatch, forgotten, update_first):
+    """The sum of the parts, left out, and shares of weights that are not those of the rank's own neurons."""
+    network = case((150, 64, 2), "tanh", "identity", "mean_squared_error", dtype, 60)
+    schedule = Schedule(SGD(0.05), 30, 1, update_first=update_first)
+    backend = Backend("interpreted", Interpreted(level))
+    alone = train(backend, network, schedule, [1])
+    poison(monkeypatch, 0x11)
+    assert train(backend, network, schedule, [2]) == alone
+    wrong = {"join_parts": lambda *arguments: None, "share_of_weights": lambda *arguments: (0, 0)}
+    monkeypatch.setitem(_namespace(dtype, level), forgotten, wrong[forgotten])
     assert any(train(backend, network, schedule, [2]) != alone for _ in range(20))  # as above
 
 

@@ -20,17 +20,18 @@ class Usage:
 
     def __init__(self, cls: type, methods: tuple[str, ...], attributes: tuple[str, ...]) -> None:
         self._methods = {name: getattr(cls, name, None) for name in (*methods, *HOOKS)}
-        self._attributes = attributes
+        self._attributes = frozenset(attributes)
 
-    def unaltered(self, thing: Any) -> bool:
+    def unaltered(self, *things: Any) -> bool:
         """Whether no method is overridden and no attribute intercepted or missing, so that nobody can tell."""
-        kind = type(thing)
-        if any(getattr(kind, name, None) is not method for name, method in self._methods.items()):
+        if not all(map(self._is_unaltered_kind, set(map(type, things)))):
             return False
-        if any(hasattr(kind, name) for name in self._attributes):
-            return False
-        own = vars(thing).keys()
-        return own.isdisjoint(self._methods) and all(name in own for name in self._attributes)
+        owned = [vars(thing).keys() for thing in things]
+        return all(own >= self._attributes and own.isdisjoint(self._methods) for own in owned)
+
+    def _is_unaltered_kind(self, kind: type) -> bool:
+        same = all(getattr(kind, name, None) is method for name, method in self._methods.items())
+        return same and not any(hasattr(kind, name) for name in self._attributes)
 
 
 class Stretches:

@@ -28,7 +28,7 @@ from .dropins import Stretches, Usage, is_array
 from .kernels.backends import backend
 from .kernels.folding import parts
 from .kernels.optimizers import SGD
-from .kernels.plan import Array, Model
+from .kernels.plan import Array, Model, data_address
 from .kernels.training import Schedule
 from .training import operations_of_step, pace_for
 
@@ -257,7 +257,7 @@ def _sizes(network: NeuralNetwork) -> tuple[int, ...] | None:
 
 
 def _all_unaltered(usage: Usage, things: Any) -> bool:
-    return type(things) is list and len(things) > 0 and all(usage.unaltered(thing) for thing in things)
+    return type(things) is list and len(things) > 0 and usage.unaltered(*things)
 
 
 def _is_plain(array: Any, shape: tuple[int, int]) -> bool:
@@ -267,7 +267,7 @@ def _is_plain(array: Any, shape: tuple[int, int]) -> bool:
 
 def _apart(arrays: list[Array]) -> bool:
     """Whether no two contiguous arrays share memory: a change of one would be a change of the other."""
-    spans = sorted((array.ctypes.data, array.nbytes) for array in arrays)
+    spans = sorted((data_address(array), array.nbytes) for array in arrays)
     return all(start + size <= following for (start, size), (following, _) in pairwise(spans))
 
 
@@ -299,18 +299,13 @@ def _train(
     work = backend().executor(model, vector).training(X, y, np.empty((0, len(vector))), schedule)
     stretches, reported = Stretches(work, pace_for(model, batch, operations_of_step(model, batch))), 0
     last_step = epochs * work.steps_per_epoch
-    last_batch = X[(work.steps_per_epoch - 1) * batch :]
     try:
-        for until in (last_step - 1, last_step):
-            while stretches.step < until:
-                stretches.run(until)
-                while reported < stretches.step // work.steps_per_epoch:
-                    _report(reported, epochs, work.losses[reported])
-                    reported += 1
-            if until < last_step:  # neurons remember the last batch as it was before its step
-                work.collect()
-                _scatter(network, parameters)
-                network.forward(last_batch)
+        while stretches.step < last_step:
+            stretches.run(last_step)
+            while reported < stretches.step // work.steps_per_epoch:
+                _report(reported, epochs, work.losses[reported])
+                reported += 1
+        _remember(network, X[(work.steps_per_epoch - 1) * batch :], work.activations())
     finally:
         work.collect()
         work.close()
@@ -319,8 +314,17 @@ def _train(
 
 def _gather(network: NeuralNetwork, parameters: list[list[Array]]) -> None:
     for layer, (weights, biases) in zip(network.layers, parameters, strict=True):
-        np.concatenate([neuron.weights for neuron in layer.neurons], axis=1, out=weights)
+        columns = np.concatenate([neuron.weights for neuron in layer.neurons])  # one after the other: soon copied
+        weights[...] = columns.reshape(weights.T.shape).T
         np.concatenate([neuron.bias[0] for neuron in layer.neurons], out=biases)
+
+
+def _remember(network: NeuralNetwork, inputs: Array, activations: list[Array]) -> None:
+    """Let neurons have what they took and gave in the last step."""
+    for layer, outputs in zip(network.layers, activations, strict=True):
+        for neuron, output in zip(layer.neurons, outputs.T.copy()[:, :, np.newaxis], strict=True):
+            neuron.last_input, neuron.last_output = inputs, output
+        inputs = outputs
 
 
 def _scatter(network: NeuralNetwork, parameters: list[list[Array]]) -> None:

@@ -1,0 +1,93 @@
+"""The second layer's sums in parts, one for some neurons of the first each: ranks that have these need no others.
+
+Where ranks share a first layer's neurons, a rank also has the second layer's weights of what its neurons say. Of each
+other they then read these sums and, later, the deltas of the second layer. The parts depend on the shape alone, and are
+added in their order by whoever has a row: with any number of ranks, and with one, the bits are the same.
+"""
+
+from .layout import (
+    ACTIVATIONS,
+    BATCH_SIZE,
+    CONSTANTS,
+    FAN_IN,
+    FIRST_LAYER_SHARED,
+    HEIGHT,
+    NORMALIZATION,
+    PACKED,
+    PACKED_OFFSET,
+    PARTIAL_SUMS,
+    PARTS,
+    RANK,
+    RANKS,
+    REGULARIZATION,
+    STRIDE,
+    WIDTH,
+    layer_record,
+    panel_width,
+)
+from .matmul import multiply_panel
+from .ranks import share_of_panel
+from .simd import LANES, PANEL, TILE_ROWS, at, load, quotient, real, reals, stay_apart, store
+
+
+def comes_in_parts(plan, l, rows):
+    """Whether the sums of layer l do, for so many rows: of a batch, or a rank's share of its rows."""
+    return l == 1 and plan[PARTS] > 1 and rows >= TILE_ROWS
+
+
+def ranks_have_parts(plan, rows):
+    """Whether each rank has as many as another, in a batch of so many rows."""
+    even = plan[PARTS] == quotient(plan[PARTS], plan[RANKS]) * plan[RANKS]
+    plain = plan[REGULARIZATION] == 0 and plan[NORMALIZATION] == 0
+    return plan[FIRST_LAYER_SHARED] != 0 and comes_in_parts(plan, 1, rows) and even and plain
+
+
+def share_of_weights(plan, l, column, rows):
+    """First and past-the-last row for this rank of a panel of layer l, to be updated from a batch of so many rows."""
+    layer = layer_record(plan, l)
+    if l == 1 and plan[RANKS] > 1 and ranks_have_parts(plan, rows):
+        begin, end = neurons_of_rank(plan)
+        first, last = 1 + begin, min(1 + end, layer[HEIGHT])
+        return 0 if begin == 0 else first, last  # the biases are the first's
+    return share_of_panel(plan, column, layer[WIDTH], layer[HEIGHT])
+
+
+def neurons_of_rank(plan):
+    """Those of the first layer of which this rank has the parts."""
+    width = layer_record(plan, 0)[WIDTH]
+    return quotient(width * plan[RANK], plan[RANKS]), quotient(width * (plan[RANK] + 1), plan[RANKS])
+
+
+def sums_of_parts(plan, first, rows, part, end):
+    """Those from `part` to before `end`, for rows from `first` on; the biases are in the first."""
+    stay_apart()
+    below, layer = layer_record(plan, 0), layer_record(plan, 1)
+    inputs, width, stride = layer[FAN_IN], layer[WIDTH], layer[STRIDE]
+    neurons = quotient(below[WIDTH], plan[PARTS])
+    a = at(reals(below[ACTIVATIONS]), first * below[STRIDE])
+    for p in range(part, end):
+        begin = p * neurons
+        depth = min(neurons, inputs - begin)
+        sums = at(reals(plan[PARTIAL_SUMS]), (p * plan[BATCH_SIZE] + first) * stride)
+        for column in range(0, width, PANEL):
+            w = panel_width(column, width)
+            panel = at(reals(plan[PACKED]), layer[PACKED_OFFSET] + column * layer[HEIGHT])
+            start = panel if p == 0 else reals(plan[CONSTANTS])
+            multiply_panel(
+                rows, depth, at(a, begin), below[STRIDE], 1, at(panel, (1 + begin) * w), w, w, at(sums, column),
+                stride, start, 0, real(1),
+            )  # fmt: skip
+
+
+def join_parts(plan, first, rows, z):
+    """The sums of rows from `first` on, to be written from z on."""
+    stay_apart()
+    layer = layer_record(plan, 1)
+    stride, sums = layer[STRIDE], at(reals(plan[PARTIAL_SUMS]), first * layer[STRIDE])
+    next_part = plan[BATCH_SIZE] * stride
+    for i in range(rows):
+        for j in range(i * stride, i * stride + layer[WIDTH], LANES):
+            total = load(sums, j)
+            for p in range(1, plan[PARTS]):
+                total = total + load(sums, p * next_part + j)
+            store(z, j, total)
