@@ -119,17 +119,18 @@ from .simd import (
     TRANSPOSED,  # own: address of real[widest layer, PANEL]
     CONSTANTS,  # address of real[PANEL + 1]: zeros, then a one
     MASKS,  # own: address of int64: what is not zero in the batch, see `zeros.py`; 0: nothing is left out
+    LARGE_DELTAS,  # address of int64, where there are MASKS: 1 once the first layer had deltas that end their use
     # ranks
     RANK,  # own
     RANKS,
-    PARTS,  # of how many the second layer's sums are made, see `parts.py`; 1: they are made at once
+    PARTS,  # of how many the second layer's sums are made: see `parts.py`; 0: they are made at once
     PARTIAL_SUMS,  # address of real[PARTS, BATCH_SIZE, stride of the second layer]; 0: they have none
     FIRST_LAYER_SHARED,  # 1: ranks have shares of its outputs for all rows, and each the whole batch for itself
     MEETING,  # address of int64[PLACES], all zero but for the nap before ranks begin
     SYSTEM_CALL,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
     FUTEX,  # the number of Linux's system call of this name, which is its first argument; 0: it takes none
     HEADER,  # words in a header
-) = range(88)
+) = range(89)
 
 # --- places where ranks meet, a cache line apart
 ARRIVALS = 0  # how often a rank has come to a meeting

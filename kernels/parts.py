@@ -1,8 +1,9 @@
-"""The second layer's sums in parts, one for some neurons of the first each: ranks that have these need no others.
+"""The second layer's sums in parts, one for some neurons of the first each, which may be a rank's own.
 
-Where ranks share a first layer's neurons, a rank also has the second layer's weights of what its neurons say. Of each
-other they then read these sums and, later, the deltas of the second layer. The parts depend on the shape alone, and are
-added in their order by whoever has a row: with any number of ranks, and with one, the bits are the same.
+Where ranks share a first layer's neurons, each then has the second layer's weights for what its neurons say, too. Of
+others it reads their parts of the sums and, later, the deltas of the second layer; its own activations, deltas and
+weights of the first stay with it. It depends on the shape alone how many parts there are, and whoever has a row adds
+them in their order: the bits are the same with any number of ranks.
 """
 
 from .layout import (

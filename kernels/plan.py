@@ -237,7 +237,7 @@ class Plan:
         """Whether ranks share its neurons: where its weights are more than what they read of each other instead."""
         words, first = self.words, self.model.activations[0]
         rows = int(words[layout.BATCH_SIZE])
-        if not self.has_large_first_layer():
+        if not self.has_large_first_layer(rows):
             return False
         if self.nonzeros is not None or self.model.normalization_of(0) is not None or words[layout.DISTURBED]:
             return False
@@ -245,10 +245,10 @@ class Plan:
             return False
         return rows > 1 and bool(words[layout.SAMPLES] % rows != 1)  # a batch of one sample goes another way
 
-    def has_large_first_layer(self) -> bool:
-        """Whether it is not the last, and has more weights than a batch has samples and activations of it."""
+    def has_large_first_layer(self, rows: int) -> bool:
+        """Whether it is not the last, and has no less weights than there are numbers in so many samples and outputs."""
         inputs, outputs = self.model.sizes[:2]
-        return len(self._records) > 1 and inputs * outputs >= self.words[layout.BATCH_SIZE] * (inputs + outputs)
+        return len(self._records) > 1 and inputs * outputs >= rows * (inputs + outputs)
 
     def release_ranks(self) -> None:
         """Let ranks return that wait for another."""

@@ -263,7 +263,7 @@ class ReferenceTraining:
         return True
 
     def activations(self) -> list[Array]:
-        return self._activations
+        return [a.copy() for a in self._activations]
 
     def _draw_order(self, epoch: int) -> None:
         schedule, twister = self._schedule, self._schedule.twister

@@ -49,14 +49,16 @@ def polynomial(coefficients):
     """The function that evaluates these coefficients, highest power first: terms in pairs, then pairs of pairs.
 
     G. Estrin, "Organization of computer systems: the fixed plus variable structure computer", 1960. Horner's rule needs
-    fewer operations, but each waits for the one before.
+    fewer operations, but each waits for the one before. Zeros are not added.
     """
 
     def evaluate(x):
-        terms = list(coefficients[::-1])
+        zero = 0.0
+        terms = [c if c else zero for c in coefficients[::-1]]
         while len(terms) > 1:
             pairs = zip(terms[::2], terms[1::2], strict=False)
-            terms = [high * x + low for low, high in pairs] + terms[len(terms) & ~1 :]
+            rest = terms[len(terms) & ~1 :]
+            terms = [high * x if low is zero else high * x + low for low, high in pairs] + rest
             x = x * x
         return terms[0]
 

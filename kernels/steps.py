@@ -3,9 +3,9 @@
 Ranks share a batch twice. Its rows: each rank takes its own through the layers, forward and down again. Then, after a
 meeting, its parameters: each rank sums the gradient of its own over all rows, and updates them while the gradient is in
 the cache. After a second meeting, the next step may read them. Of a first layer with many weights they share the
-neurons instead of rows, before and after those: see `shared_layer.py`, and `parts.py`, with which they need not meet
-after the update, as each reads what it updated itself. Every number is computed by one rank in the same
-way as a single one would: the bits do not depend on how many there are.
+neurons instead of rows, before and after those: see `shared_layer.py`. With `parts.py`, what they share of the first
+two layers nobody else reads, and the next meeting is that of the next step. Every number is computed by one rank in
+the same way as a single one would: the bits do not depend on how many there are.
 """
 
 from .descent import descend, prepare_update, update
@@ -115,31 +115,27 @@ def run(plan, first_step, last_step):
     in_vectors = alone and plan[SMALL] != 0 and plan[UPDATE_FIRST] == 0
     going = True
     while going and step < last_step:
-        rows, number, steps, done = min(batch_size, samples - first), plan[FIRST_UPDATE] + step + 1, 1, 0
+        rows, steps, done, number = min(batch_size, samples - first), 1, 0, plan[FIRST_UPDATE] + step + 1
         if in_vectors:
-            rows = steps = min(AHEAD - (first & (AHEAD - 1)), samples - first, last_step - step)
+            steps = min(AHEAD - (first & (AHEAD - 1)), samples - first, last_step - step)
         if first == 0 and plan[ORDER] != 0:
             going = begin_epoch(plan, epoch)
         if going:
             if plan[X_ITEM] != 0:
-                begin, end = share_of_rows(plan, rows)
+                begin, end = share_of_rows(plan, rows * steps)
                 prefetch_samples(plan, first + max(batch_size, 2 * AHEAD) + begin, end - begin)
             if in_vectors:
                 done = steps_on_vectors(plan, epoch, first, steps, number, step == first_step)
-            elif rows == 1 and alone:
-                done = 1 if step_on_row(plan, epoch, first, number) else 0
-            else:
-                done = 1 if take_step(plan, epoch, first, rows, number) else 0
+            elif step_on_batch(plan, epoch, first, rows, number, alone):
+                done = 1
             going = done == steps
-        first += rows
+        first += rows * steps
         if going and first == samples:
-            if in_vectors:
-                going = keep_vectors(plan, plan[CANONICAL] + epoch * plan[CANONICAL_STEP])
-            else:
-                going = end_epoch(plan, epoch)
+            going = end_epoch(plan, epoch, in_vectors)
             first = 0
             epoch += 1
-            done -= 0 if going else 1
+            if not going:
+                done -= 1
         step += done
         plan[STEPS_DONE] = step
     plan[STOPPED] = 0 if going else 1
@@ -155,6 +151,13 @@ def begin_epoch(plan, epoch):
         else:
             shuffle(plan[KEY], plan[FIRST_EPOCH] + epoch, integers(plan[ORDER]), plan[SAMPLES])
     return meet(plan)
+
+
+def step_on_batch(plan, epoch, sample, rows, number, alone):
+    """One step; whether its loss is as it should be and all ranks came."""
+    if rows == 1 and alone:
+        return step_on_row(plan, epoch, sample, number)
+    return take_step(plan, epoch, sample, rows, number)
 
 
 def step_on_row(plan, epoch, sample, number):
@@ -226,7 +229,8 @@ def take_step(plan, epoch, sample, rows, number):
                 descend(plan, l, rows)
         elif not regularized_update(plan, epoch, sample, rows):
             return False
-    return in_parts or meet(plan)  # with parts, nothing that others read is written before they meet in the next step
+    # with parts again, nothing that others read is written before they meet in the next step
+    return (in_parts and ranks_have_parts(plan, plan[SAMPLES] - sample - rows)) or meet(plan)
 
 
 def deltas_of_batch(plan, sample, rows):
@@ -306,16 +310,17 @@ def backward_share(plan, first, rows, lowest, batch_rows):
     return True
 
 
-def end_epoch(plan, epoch):
+def end_epoch(plan, epoch, in_vectors):
     """Keep the parameters of an epoch that ended well; whether it did."""
     stay_apart()
-    if not meet(plan):
-        return False
+    canonical = plan[CANONICAL] + epoch * plan[CANONICAL_STEP]
+    if in_vectors:
+        return keep_vectors(plan, canonical)
     well = True
     if plan[STOP_AT_NONFINITE] != 0:
         first, last = share_of_vectors(plan, plan[PACKED_SIZE])
         well = all_finite(at(reals(plan[PACKED]), first), 1, last - first, 0)
     if not all_agree(plan, well):
         return False
-    unpack(plan, plan[CANONICAL] + epoch * plan[CANONICAL_STEP], plan[PACKED])
+    unpack(plan, canonical, plan[PACKED])
     return True

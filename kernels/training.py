@@ -22,7 +22,8 @@ MANY_FEATURES = 256  # of which it pays to look for those that are zero in two s
 SEVERAL = 4  # samples in a batch for which it does
 KEPT = 1 << 25  # bytes of a plan that is kept between trainings
 MANY_EPOCHS = 1000  # whose losses take memory that counts
-MOST_PARTS = 4  # of the second layer's sums, which as many ranks may share; another addition each
+MOST_PARTS = 4  # of the second layer's sums, which as many ranks may share
+LEAST_PART = 12  # neurons: no less than a tile has rows, see `tiles.py`
 NEAR = 1 << 18  # bytes of a batch: the caches near the CPU have room for it beside other things
 
 
@@ -92,7 +93,7 @@ class TrainingPlan(Plan):
         self._changed_settings = False
         self._is_small: bool | None = None  # whether its memory is, once that was added up
         self._masks = self._room_for_masks(batch_size)
-        self._parts = self._room_for_parts(batch_size)
+        self._sum_in_parts(batch_size)
 
     @property
     def gradient_norms(self) -> Array | None:
@@ -153,8 +154,6 @@ class TrainingPlan(Plan):
             self._regularize(schedule, average)
         if schedule.disturbance is not UNDISTURBED or words[layout.DISTURBED]:
             self._disturb(schedule)
-        if self._parts > 1:
-            words[layout.PARTS] = self._parts if self.shares_first_layer() else 1
         self.pack_parameters()
         if schedule.trail or len(self.trail):
             self._arrays["parameters"] = self._parameters
@@ -179,25 +178,24 @@ class TrainingPlan(Plan):
             return None
         return np.empty(room_for_masks(features, batch_size), np.int64)
 
-    def _room_for_parts(self, batch_size: int) -> int:
-        """Of how many parts the second layer's sums are, at most: each of as many of the first layer's whole panels.
+    def _sum_in_parts(self, batch_size: int) -> None:
+        """Have the second layer's sums made of parts, of as many whole panels of the first layer each, if it is large.
 
-        All of them together are no more than what the first layer says.
+        That is if batches of a few tiles would have its neurons shared, and all parts are no more than these say.
         """
-        width = int(self._records[0][layout.WIDTH])
-        if width % self._panel or not self.has_large_first_layer() or self._records[1][layout.SINGLE]:
-            return 1
-        parts, stride = math.gcd(width // self._panel, MOST_PARTS), int(self._records[1][layout.STRIDE])
-        while parts > 1 and parts * stride > width:
+        width, records = int(self._records[0][layout.WIDTH]), self._records
+        if width % self._panel or not self.has_large_first_layer(2 * LEAST_PART) or records[1][layout.SINGLE]:
+            return
+        parts, stride = math.gcd(width // self._panel, MOST_PARTS), int(records[1][layout.STRIDE])
+        while parts > 1 and (parts * stride > width or parts * LEAST_PART > width):
             parts //= 2
         if parts > 1:
-            self[layout.PARTIAL_SUMS] = self._scratch(parts * batch_size * stride)
-        return parts
+            self[layout.PARTS], self[layout.PARTIAL_SUMS] = parts, self._scratch(parts * batch_size * stride)
 
     def _leave_out_zeros(self, masks: Array, schedule: Schedule) -> None:
         """Where nothing stops at NaN, what is not finite from the beginning is multiplied by all zeros."""
         if schedule.stop_at_nonfinite or np.isfinite(self._parameters).all():
-            self[layout.MASKS] = masks
+            self[layout.MASKS], self[layout.LARGE_DELTAS] = masks, np.zeros(1, np.int64)
         else:
             self.release(layout.MASKS)
 
@@ -335,7 +333,7 @@ class Training:
         return int(self._plan.words[layout.STEPS_DONE])
 
     def activations(self) -> list[Array]:
-        """Copies of every layer's in the last step that was done, (samples of its batch, neurons)."""
+        """Copies of every layer's in the last step, (samples of its batch, neurons). One must have been done."""
         words = self._plan.words
         first = (words[layout.STEPS_DONE] - 1) % words[layout.STEPS] * words[layout.BATCH_SIZE]
         return self._plan.activations(min(words[layout.BATCH_SIZE], words[layout.SAMPLES] - first))

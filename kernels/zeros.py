@@ -22,6 +22,7 @@ from .layout import (
     FIRST_LAYER_SHARED,
     INPUTS,
     INPUTS_STRIDE,
+    LARGE_DELTAS,
     MASKS,
     RANKS,
     STRIDE,
@@ -64,7 +65,8 @@ def find_zeros(plan, first, rows):
     stay_apart()
     masks = integers(plan[MASKS])
     masks[0] = 0
-    dense = is_dense(plan, mask_features(plan, first, 0, 1, rows))  # one row may tell
+    dense = integers(plan[LARGE_DELTAS])[0] != 0
+    dense = dense or is_dense(plan, mask_features(plan, first, 0, 1, rows))  # one row may tell
     for begin in range(0, rows, NEIGHBORS):
         if not dense:
             count = mask_features(plan, first, begin, min(begin + NEIGHBORS, rows), rows)
@@ -111,11 +113,12 @@ def find_zeros_of_features(plan, rows):
     if plan[RANKS] > 1 and plan[FIRST_LAYER_SHARED] == 0:  # this rank has seen its share of samples only
         find_zeros(plan, 0, rows)
     masks[1] = masks[0]
-    begin, end = 0, layer[WIDTH]
-    if ranks_have_parts(plan, rows):  # others' deltas may not be there yet
-        begin, end = neurons_of_rank(plan)
-    if not all_small(at(reals(layer[DELTA]), begin), rows, end - begin, layer[STRIDE]):
-        plan[MASKS] = 0
+    column, end = 0, layer[WIDTH]
+    if ranks_have_parts(plan, rows):  # those of others may not be there yet: before one reads their weights, it is told
+        column, end = neurons_of_rank(plan)
+    if not all_small(at(reals(layer[DELTA]), column), rows, end - column, layer[STRIDE]):
+        integers(plan[LARGE_DELTAS])[0] = 1
+        masks[0] = masks[1] = 0
     elif masks[1] != 0:
         for begin in range(0, layer[FAN_IN], WORD_BITS):
             mask_samples(plan, begin, rows)

@@ -208,6 +208,14 @@ def test_sizes(sizes, compiled_runs):
     assert len(compiled_runs) == 1
 
 
+def test_a_size_that_threads_share(monkeypatch, compiled_runs):
+    monkeypatch.setenv("FASTMLP_NUM_THREADS", "2")
+    generator = np.random.default_rng(3)
+    samples, targets = generator.random((130, 784)), generator.random((130, 3))
+    train_both(*networks((784, 128, 3)), samples, targets, epochs=3, learning_rate=0.01, batch_size=32)
+    assert len(compiled_runs) == 1
+
+
 @pytest.mark.parametrize(("epochs", "batch_size"), [(1, 50), (1, 16), (2, 16), (50, 16)])
 def test_epochs(epochs, batch_size, compiled_runs):
     train_both(*networks(), epochs=epochs, batch_size=batch_size)

@@ -208,7 +208,7 @@ PANELS = (90, 64, 5, 2)  # the first layer has four whole panels
     [
         (PANELS, 15, 2, {}),
         (PANELS, 15, 4, {}),
-        ((90, 32, 2), 11, 2, {}),
+        ((120, 32, 2), 11, 2, {}),
         (PANELS, 15, 2, {"update_first": True}),
     ],
 )
@@ -226,10 +226,10 @@ def test_threads_of_whole_panels_read_little_of_each_other(taken, monkeypatch, s
         (PANELS, 15, 2, {"regularization": Regularization(l2=0.1)}, True),
         (PANELS, 15, 2, {"normalizations": (None, "layer", None)}, True),
         (PANELS, 4, 2, {}, False),  # less than a tile
-        (PANELS, 33, 2, {"disturbance": Disturbance(input_noise=0.1)}, False),
+        (PANELS, 33, 2, {"disturbance": Disturbance(input_noise=0.1)}, True),
         ((90, 48, 2), 15, 2, {}, False),
         ((90, 40, 2), 15, 2, {}, False),
-        ((90, 32, 1), 15, 2, {}, False),  # it is single
+        ((120, 32, 1), 15, 2, {}, False),  # it is single
     ],
 )
 def test_otherwise_they_read_activations(taken, monkeypatch, sizes, batch_size, threads, options, in_parts):
