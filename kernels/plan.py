@@ -21,7 +21,7 @@ from .sparse_rows import Samples, SparseRows
 from .specialize import tile_shape
 
 try:
-    from ._compiled import data_address
+    from ._compiled import data_address as data_address  # for others, too
 except ImportError:
 
     def data_address(array: "Array") -> int:
