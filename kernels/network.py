@@ -125,7 +125,7 @@ def sums_of_layer(plan, l, a, a_stride, first, rows):
         weighted_sums_of_single(rows, a, a_stride, weights, layer[FAN_IN], z, layer[STRIDE])
     elif comes_in_parts(plan, l, rows):
         sums_of_parts(plan, first, rows, 0, plan[PARTS])
-        join_parts(plan, first, rows, z)
+        join_parts(plan, first, rows, z, True)
     elif masks == 0:
         weighted_sums(rows, a, a_stride, weights, layer[FAN_IN], layer[WIDTH], z, layer[STRIDE])
     else:

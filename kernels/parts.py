@@ -2,8 +2,8 @@
 
 Where ranks share a first layer's neurons, each then has the second layer's weights for what its neurons say, too. Of
 others it reads their parts of the sums and, later, the deltas of the second layer; its own activations, deltas and
-weights of the first stay with it. It depends on the shape alone how many parts there are, and whoever has a row adds
-them in their order: the bits are the same with any number of ranks.
+weights of the first stay with it. How many parts there are, 2 or 4, depends on the shape alone, and they are added in
+pairs, whoever has them: the bits are the same with any number of ranks.
 """
 
 from .layout import (
@@ -60,35 +60,50 @@ def neurons_of_rank(plan):
 
 
 def sums_of_parts(plan, first, rows, part, end):
-    """Those from `part` to before `end`, for rows from `first` on; the biases are in the first."""
+    """Those from `part` to before `end`, for rows from `first` on; the biases are in the first.
+
+    Two of a pair that come together are one, in the place of the former.
+    """
     stay_apart()
     below, layer = layer_record(plan, 0), layer_record(plan, 1)
-    inputs, width, stride = layer[FAN_IN], layer[WIDTH], layer[STRIDE]
+    width, stride = layer[WIDTH], layer[STRIDE]
     neurons = quotient(below[WIDTH], plan[PARTS])
     a = at(reals(below[ACTIVATIONS]), first * below[STRIDE])
     for p in range(part, end):
-        begin = p * neurons
-        depth = min(neurons, inputs - begin)
-        sums = at(reals(plan[PARTIAL_SUMS]), (p * plan[BATCH_SIZE] + first) * stride)
+        begin, joins = p * neurons, p > part and p & 1 == 1
+        depth = min(neurons, layer[FAN_IN] - begin)
+        sums = place_of_part(plan, p - 1 if joins else p, first)
         for column in range(0, width, PANEL):
-            w = panel_width(column, width)
+            w, target = panel_width(column, width), at(sums, column)
             panel = at(reals(plan[PACKED]), layer[PACKED_OFFSET] + column * layer[HEIGHT])
-            start = panel if p == 0 else reals(plan[CONSTANTS])
+            start, start_row = panel if p == 0 else reals(plan[CONSTANTS]), 0
+            if joins:
+                start, start_row = target, stride
             multiply_panel(
-                rows, depth, at(a, begin), below[STRIDE], 1, at(panel, (1 + begin) * w), w, w, at(sums, column),
-                stride, start, 0, real(1),
+                rows, depth, at(a, begin), below[STRIDE], 1, at(panel, (1 + begin) * w), w, w, target, stride, start,
+                start_row, real(1),
             )  # fmt: skip
 
 
-def join_parts(plan, first, rows, z):
-    """The sums of rows from `first` on, to be written from z on."""
+def join_parts(plan, first, rows, z, pairs):
+    """The sums of rows from `first` on, to be written from z on. Parts are added in pairs, if they do not come so."""
     stay_apart()
     layer = layer_record(plan, 1)
-    stride, sums = layer[STRIDE], at(reals(plan[PARTIAL_SUMS]), first * layer[STRIDE])
+    stride, sums = layer[STRIDE], place_of_part(plan, 0, first)
     next_part = plan[BATCH_SIZE] * stride
     for i in range(rows):
         for j in range(i * stride, i * stride + layer[WIDTH], LANES):
             total = load(sums, j)
-            for p in range(1, plan[PARTS]):
-                total = total + load(sums, p * next_part + j)
+            if not pairs:
+                total = total + load(sums, next_part + j)
+            for p in range(2, plan[PARTS], 2):
+                pair = load(sums, p * next_part + j)
+                if not pairs:
+                    pair = pair + load(sums, (p + 1) * next_part + j)
+                total = total + pair
             store(z, j, total)
+
+
+def place_of_part(plan, part, first):
+    """The sums of a part, or a pair, in rows from `first` on."""
+    return at(reals(plan[PARTIAL_SUMS]), (part * plan[BATCH_SIZE] + first) * layer_record(plan, 1)[STRIDE])

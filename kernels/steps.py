@@ -276,7 +276,7 @@ def deltas_by_parts(plan, sample, rows):
     if not meet(plan):
         return False
     if first < last:
-        join_parts(plan, first, last - first, place_of_sums(plan, 1, first))
+        join_parts(plan, first, last - first, place_of_sums(plan, 1, first), per_rank > 1)
         forward_from_second_sums(plan, first, last - first)
         loss(plan, sample + first, first, last - first, rows)
     if not backward_share(plan, first, last - first, 1, rows):
