@@ -246,7 +246,7 @@ class Plan:
         return rows > 1 and bool(words[layout.SAMPLES] % rows != 1)  # a batch of one sample goes another way
 
     def has_large_first_layer(self, rows: int) -> bool:
-        """Whether it is not the last, and has no less weights than there are numbers in so many samples and outputs."""
+        """Whether it is not the last, and has no fewer weights than so many samples and outputs have numbers."""
         inputs, outputs = self.model.sizes[:2]
         return len(self._records) > 1 and inputs * outputs >= rows * (inputs + outputs)
 

@@ -12,7 +12,8 @@ At MASKS are two words, 1 if there are masks of the former and of the latter kin
 and 64 words to transpose.
 
 0 * w is zero for finite w only, and 0 * delta for finite deltas. Before weights overflow, unless it is by samples or
-rates as large, deltas are large: from then on, nothing is left out until the end of the training.
+rates as large, or in a batch of one sample, deltas are large: from then on, nothing is left out until the end of the
+training.
 """
 
 from .layout import (

@@ -65,18 +65,21 @@ SHAPES = [(150, 64, 3), (130, 256, 20, 9, 2)]
 
 
 @pytest.mark.parametrize("sizes", SHAPES)
-@pytest.mark.parametrize("rest", [0, 2, 12])
+@pytest.mark.parametrize(("batch", "rest"), [(BATCH, 0), (BATCH, 2), (BATCH, 12), (50, 20)])
 @pytest.mark.parametrize("update_first", [False, True])
-def test_bits_are_those_of_one_thread(fast_backend, dtype, sizes, rest, update_first):
-    network = case(sizes, "tanh", "identity", "mean_squared_error", dtype, 5 * BATCH + rest)
+def test_bits_are_those_of_one_thread(fast_backend, dtype, sizes, batch, rest, update_first):
+    network = case(sizes, "tanh", "identity", "mean_squared_error", dtype, 5 * batch + rest)
     for optimizer in [SGD(0.05)] if update_first else [SGD(0.05), Adam(0.05)]:
-        schedule = Schedule(optimizer, BATCH, 20, shuffle_key=7, update_first=update_first)
+        schedule = Schedule(optimizer, batch, 20, shuffle_key=7, update_first=update_first)
         alone = train(fast_backend, network, schedule, [1])
         for numbers in ([2], [3], [4], [4, 1, 2]):
             assert train(fast_backend, network, schedule, numbers) == alone
 
 
 # --- meetings
+
+REST = 2  # so few rows that ranks have other shares of the first layer than before
+SHARED = [((120, 32, 2), 2, 0), ((120, 32, 2), 2, 1), ((60, 64, 5, 2), 4, 1), ((60, 64, 2), 4, 2)]
 
 
 def dawdling(namespace, name, slow):
@@ -95,38 +98,55 @@ def bits(network, schedule, ranks):
     return train(Backend("interpreted", Interpreted(LEVEL)), network, schedule, [ranks])
 
 
+def shared(sizes, update_first, epochs=2):
+    """Batches of which each rank has rows, and a small one."""
+    network = case(sizes, "tanh", "identity", "mean_squared_error", "float64", 2 * 24 + REST)
+    return network, Schedule(SGD(0.05), 24, epochs, shuffle_key=7, update_first=update_first)
+
+
 @pytest.mark.parametrize(
     "name", ["forward_first_layer", "sums_of_parts", "join_parts", "loss", "backward_first_layer", "descend", "unpack"]
 )
 @pytest.mark.parametrize("update_first", [False, True])
-@pytest.mark.parametrize(("ranks", "slow"), [(2, 0), (2, 1), (4, 2)])
-def test_nobody_is_waited_for_too_little(monkeypatch, name, update_first, ranks, slow):
+@pytest.mark.parametrize(("sizes", "ranks", "slow"), SHARED)
+def test_nobody_is_waited_for_too_little(monkeypatch, name, update_first, sizes, ranks, slow):
     """Not before a last batch of another way either."""
-    namespace = _namespace("float64", LEVEL)
-    for sizes in ((60, 64, 2), (60, 64, 5, 2)):
-        network = case(sizes, "tanh", "identity", "mean_squared_error", "float64", 2 * BATCH + 3)
-        schedule = Schedule(SGD(0.05), BATCH, 2, shuffle_key=7, update_first=update_first)
-        alone = bits(network, schedule, 1)
-        with monkeypatch.context() as patch:
-            patch.setitem(namespace, name, dawdling(namespace, name, slow))
-            assert bits(network, schedule, ranks) == alone
+    namespace, (network, schedule) = _namespace("float64", LEVEL), shared(sizes, update_first)
+    alone = bits(network, schedule, 1)
+    monkeypatch.setitem(namespace, name, dawdling(namespace, name, slow))
+    assert bits(network, schedule, ranks) == alone
 
 
-@pytest.mark.parametrize("rest", [0, 3])
-def test_missing_meetings_are_caught(monkeypatch, rest):
-    namespace = _namespace("float64", LEVEL)
-    network = case((60, 64, 2), "tanh", "identity", "mean_squared_error", "float64", 2 * BATCH + rest)
-    schedule = Schedule(SGD(0.05), BATCH, 2)
+@pytest.mark.parametrize("update_first", [False, True])
+@pytest.mark.parametrize(("sizes", "ranks", "slow"), [SHARED[1], SHARED[3]])
+def test_a_meeting_that_is_missing_before_a_small_batch_is_caught(monkeypatch, update_first, sizes, ranks, slow):
+    namespace, (network, schedule) = _namespace("float64", LEVEL), shared(sizes, update_first, 1)
+    alone, right, asked = bits(network, schedule, 1), namespace["ranks_have_parts"], set()
+    monkeypatch.setitem(namespace, "descend", dawdling(namespace, "descend", slow))
+
+    def wrong(plan, rows):
+        """For each rank, only when the step before asks whether to meet."""
+        if rows == REST and plan[layout.RANK] not in asked:
+            asked.add(plan[layout.RANK])
+            return True
+        return right(plan, rows)
+
+    def differs():
+        asked.clear()
+        return bits(network, schedule, ranks) != alone
+
+    assert bits(network, schedule, ranks) == alone
+    monkeypatch.setitem(namespace, "ranks_have_parts", wrong)
+    # a helper may still be on its way home from the training before, and this one then be alone
+    assert any(differs() for _ in range(20))
+
+
+def test_missing_meetings_are_caught(monkeypatch):
+    namespace, (network, schedule) = _namespace("float64", LEVEL), shared((60, 64, 2), False)
     alone = bits(network, schedule, 1)
     monkeypatch.setitem(namespace, "descend", dawdling(namespace, "descend", 1))
-    assert bits(network, schedule, 2) == alone
-    if rest:  # as if a small batch took the same way
-        right = namespace["ranks_have_parts"]
-        monkeypatch.setitem(namespace, "ranks_have_parts", lambda plan, rows: rows == rest or right(plan, rows))
-    else:
-        monkeypatch.setitem(namespace, "meet", lambda plan: True)
-    # a helper may still be on its way home from the training before, and this one then be alone
-    assert any(bits(network, schedule, 2) != alone for _ in range(20))
+    monkeypatch.setitem(namespace, "meet", lambda plan: True)
+    assert any(bits(network, schedule, 2) != alone for _ in range(20))  # as above
 
 
 # --- zeros

@@ -66,6 +66,7 @@ PROGRAMS = {  # what is computed from two numbers
     "double": lambda a, b: double(a),  # noqa: F821
     "real": lambda a, b: real(a),  # noqa: F821
     "polynomial": lambda a, b: horner(a),  # noqa: F821
+    "polynomial without a constant": lambda a, b: odd(a),  # noqa: F821
 }
 
 
@@ -77,7 +78,8 @@ def test_names_mean_the_same_plain_and_compiled(dtype, name):
     functions = []
     for vocabulary in vocabularies:
         horner = vocabulary["polynomial"](tuple(map(number, (2, -1, 0.5))))
-        functions.append(type(program)(program.__code__, {**vocabulary, "horner": horner}))
+        odd = vocabulary["polynomial"](tuple(map(number, (2, 0, 1, 0))))
+        functions.append(type(program)(program.__code__, {**vocabulary, "horner": horner, "odd": odd}))
     compiled, plain = njit(**POLICY)(functions[0]), functions[1]
     for a in special(dtype):
         for b in special(dtype):
