@@ -2,7 +2,7 @@
 
 Where samples have many features, its weights are most of all: here they, and each rank's own copy of the batch, never
 leave the cache of the rank that sums their gradient and updates them. What ranks read of each other are activations
-and deltas, which are few.
+and deltas, which are few, or sums and deltas of the next layer, which are fewer: see `parts.py`.
 """
 
 from .layout import (
