@@ -1,11 +1,11 @@
 """Activation functions. A new one is a pair of functions below and a row of the table at the end."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from .elementary import erfc, exp, expm1, log1p, sigmoid, tanh
 from .functions import Variant
+from .records import Record
 from .simd import (
     LANES,
     Constant,
@@ -305,8 +305,7 @@ def chain_scalar(of, delta, rows, columns, stride, settings):
             delta[k] = delta[k] * real(element(double(of[k])))  # noqa: F821
 
 
-@dataclass(frozen=True)
-class ActivationRow:
+class ActivationRow(Record):
     """A row of the table.
 
     Elementwise functions are given as functions of one number, and of `settings` if there are any. Functions of a whole

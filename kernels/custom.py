@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, Self
 
@@ -22,6 +21,7 @@ from .errors import require, shortened
 from .functions import Function
 from .interface import ACTIVATION, ACTIVATION_OF_VECTOR, LOSS, LOSS_OF_VECTOR, Kernel
 from .losses import LOSSES, LossRow, elementwise_loss, scalar_loss, with_loss_derivative
+from .records import Record
 
 # where derivatives are checked, away from round numbers, at which there may be kinks
 POINTS = [-29.3, -11.7, *np.linspace(-6.07, 6.11, 42).tolist(), 12.1, 28.9]
@@ -60,8 +60,7 @@ class Captured(Function):
         return self
 
 
-@dataclass(frozen=True, repr=False)
-class Activation(Captured):
+class Activation(Captured, Record):
     """An activation function of your own.
 
     The functions are given one float and return one. Numba compiles them when they are first used: they may branch,
@@ -145,8 +144,7 @@ class Activation(Captured):
         return f"Activation({self.name!r})"
 
 
-@dataclass(frozen=True, repr=False)
-class Loss(Captured):
+class Loss(Captured, Record):
     """A loss function of your own: the mean of `value` over samples and outputs.
 
     The functions are given two floats and return one. See `Activation` for what they may be made of.

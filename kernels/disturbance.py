@@ -1,7 +1,6 @@
 """What disturbs a training at random; `disturbed.py` does it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ from .errors import require
 from .settings import FRACTION, NOT_NEGATIVE, RULES, Settings, setting, to_float
 
 
-@dataclass(frozen=True)
 class Disturbance(Settings):
     """Arguments of `NeuralNetwork.train`, where they are explained."""
 

@@ -1,6 +1,6 @@
 """What an activation or a loss is, beside a name: a row of a table with settings, or a function of the user's."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from .settings import Settings
@@ -35,7 +35,6 @@ class Function:
         return True
 
 
-@dataclass(frozen=True)
 class Variant(Settings, Function):
     """A row of a table with other numbers than the defaults."""
 

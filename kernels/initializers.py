@@ -3,13 +3,13 @@
 from __future__ import annotations  # naming numpy.random would import it
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .plan import Array
+from .records import Record
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -48,8 +48,7 @@ def zeros(generator: Generator, inputs: int, outputs: int) -> Array:
     return np.zeros((inputs, outputs))
 
 
-@dataclass(frozen=True)
-class Initializer:
+class Initializer(Record):
     """A row of the table."""
 
     name: str

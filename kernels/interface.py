@@ -14,7 +14,7 @@ arguments and results:
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from . import (
@@ -49,6 +49,7 @@ from . import (
 from .activations import ACTIVATIONS
 from .losses import LOSSES
 from .optimizer_formulas import FORMULAS
+from .records import Record
 
 MODULES = (
     elementary,
@@ -90,8 +91,7 @@ COLUMN_DTYPES = "int32", "int64"
 """Number types of the columns of sparse samples."""
 
 
-@dataclass(frozen=True)
-class Kernel:
+class Kernel(Record):
     """A row of the table."""
 
     name: str

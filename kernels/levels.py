@@ -1,10 +1,9 @@
 """CPU levels: what a kernel is compiled for. Tiles follow the registers: sums, a row of b, and a broadcast must fit."""
 
-from dataclasses import dataclass
+from .records import Record
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(Record):
     """One row of the table below."""
 
     name: str

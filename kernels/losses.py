@@ -1,12 +1,12 @@
 """Loss functions. A new one is a pair of functions below and a row of the table at the end."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from .activations import relu, softmax_of_row
 from .elementary import SMALLEST, exp, expm1, log, log1p, sigmoid, tanh
 from .functions import Function, Variant, numbers_of, row_of
+from .records import Record
 from .simd import (
     LANES,
     absolute,
@@ -268,8 +268,7 @@ def scalar_loss(output, target, delta, losses, rows, columns, stride, scale, set
         losses[i] = loss
 
 
-@dataclass(frozen=True)
-class LossRow:
+class LossRow(Record):
     """A row of the table.
 
     Elementwise functions are given as functions of one output and its target, and of `settings` if there are any.

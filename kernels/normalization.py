@@ -4,16 +4,15 @@ A new one is a row of the table, with its settings.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from .functions import Function, Variant, numbers_of, row_of
 from .layout import BY_BATCH, BY_SAMPLE
+from .records import Record
 from .settings import POSITIVE, SHARE, setting
 
 Normalizations = tuple[str | Function | None, ...]  # one for each layer, or none at all
 
 
-@dataclass(frozen=True)
 class LayerNormalization(Variant):
     """Each sample's weighted sums of a layer get mean 0 and variance 1, then a gain and a bias for each neuron.
 
@@ -43,7 +42,6 @@ class LayerNormalization(Variant):
     epsilon: float = setting(1e-5, POSITIVE)
 
 
-@dataclass(frozen=True)
 class BatchNormalization(Variant):
     """In training, each neuron's weighted sums over the batch get mean 0 and variance 1, then a gain and a bias.
 
@@ -83,8 +81,7 @@ class BatchNormalization(Variant):
     momentum: float = setting(0.1, SHARE)
 
 
-@dataclass(frozen=True)
-class Normalization:
+class Normalization(Record):
     """A row of the table."""
 
     kind: int  # see `layout.NORMALIZED`

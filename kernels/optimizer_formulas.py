@@ -7,9 +7,9 @@ depends on state and number alone: training can be resumed anywhere.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from .elementary import SMALLEST, exp, expm1
+from .records import Record
 from .simd import LANES, at, double, load, maximum, real, select, sqrt, store
 
 
@@ -277,8 +277,7 @@ def rprop(parameters, gradient, state, slot, count, settings):
         store(parameters, i, load(parameters, i) - s * step)
 
 
-@dataclass(frozen=True)
-class Formula:
+class Formula(Record):
     """A row of the table."""
 
     name: str

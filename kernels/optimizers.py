@@ -1,7 +1,7 @@
 """Optimizers as users know them: a class for each, with its settings; their formulas are in `optimizer_formulas.py`."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import ClassVar
 
 from .errors import require
@@ -12,7 +12,6 @@ UP_TO_ONE = "from 0 to 1"
 RULES[UP_TO_ONE] = lambda v: 0 <= v <= 1
 
 
-@dataclass(frozen=True)
 class Optimizer(Settings):
     """What all optimizers share."""
 
@@ -40,7 +39,6 @@ def log(beta: float) -> float:
     return math.log(beta) if beta > 0 else -math.inf
 
 
-@dataclass(frozen=True)
 class SGD(Optimizer):
     """Gradient descent on minibatches: w -= learning_rate * gradient, or with momentum.
 
@@ -89,7 +87,6 @@ class SGD(Optimizer):
         return FORMULAS["nesterov" if self.nesterov else "momentum"]
 
 
-@dataclass(frozen=True)
 class Adam(Optimizer):
     """Adaptive moment estimation.
 
@@ -122,7 +119,6 @@ class Adam(Optimizer):
         return [*super().settings(), log(self.beta1), log(self.beta2)]
 
 
-@dataclass(frozen=True)
 class AdamW(Adam):
     """Adam with decoupled weight decay: before each step, w -= learning_rate * weight_decay * w.
 
@@ -152,7 +148,6 @@ class AdamW(Adam):
     weight_decay: float = setting(0.01, NOT_NEGATIVE)
 
 
-@dataclass(frozen=True)
 class NAdam(Optimizer):
     """Adam with Nesterov's momentum, which grows in the course of training.
 
@@ -186,7 +181,6 @@ class NAdam(Optimizer):
         return [*super().settings(), self.momentum_decay * math.log(0.96)]
 
 
-@dataclass(frozen=True)
 class RAdam(Optimizer):
     """Adam whose first steps are of plain momentum, until the second moment has seen enough to be divided by.
 
@@ -215,7 +209,6 @@ class RAdam(Optimizer):
     epsilon: float = setting(1e-8, POSITIVE)
 
 
-@dataclass(frozen=True)
 class RMSprop(Optimizer):
     """The gradient over the root of a running mean of its square.
 
@@ -252,7 +245,6 @@ class RMSprop(Optimizer):
         return FORMULAS["rmsprop_momentum" if self.momentum > 0 else "rmsprop"]
 
 
-@dataclass(frozen=True)
 class Adagrad(Optimizer):
     """The gradient over the root of the sum of all its squares so far.
 
@@ -279,7 +271,6 @@ class Adagrad(Optimizer):
     epsilon: float = setting(1e-10, POSITIVE)
 
 
-@dataclass(frozen=True)
 class Adadelta(Optimizer):
     """Steps as large as those before, relative to the gradients before.
 
@@ -309,7 +300,6 @@ class Adadelta(Optimizer):
     epsilon: float = setting(1e-6, POSITIVE)
 
 
-@dataclass(frozen=True)
 class Lion(Optimizer):
     """The sign of a mean of gradients: every parameter moves by the learning rate, or not at all where that is zero.
 
@@ -341,7 +331,6 @@ class Lion(Optimizer):
     weight_decay: float = setting(0.0, NOT_NEGATIVE)
 
 
-@dataclass(frozen=True)
 class Rprop(Optimizer):
     """Steps that grow while the gradient keeps its sign and shrink when it turns. For all samples in one batch.
 
@@ -387,7 +376,6 @@ class Rprop(Optimizer):
 # --- as scikit-learn has them, for its users: not to be asked for by name
 
 
-@dataclass(frozen=True)
 class ClassicalSGD(Optimizer):
     """Momentum that keeps its speed when the rate changes; without momentum it is `SGD`."""
 
@@ -404,7 +392,6 @@ class ClassicalSGD(Optimizer):
         return FORMULAS["classical_nesterov" if self.nesterov else "classical_momentum"]
 
 
-@dataclass(frozen=True)
 class AdamCorrectedByRate(Adam):
     """Adam whose epsilon is added to the root of the second moment before that is corrected."""
 

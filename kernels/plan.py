@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import accumulate, chain
 from typing import Any, Protocol, TypeVar
@@ -17,6 +17,7 @@ from .levels import LEVELS
 from .losses import LOSSES, divisor, target_columns
 from .normalization import Normalizations, kind_of, settings_of, vector_counts, without_batches
 from .optimizers import Optimizer
+from .records import Record
 from .sparse_rows import Samples, SparseRows
 from .specialize import tile_shape
 
@@ -40,8 +41,7 @@ NO_SETTINGS = np.zeros(1)  # for functions that do not look there
 Predictor = TypeVar("Predictor", bound=Callable[..., Array])
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(Record):
     """What a network is, apart from its numbers."""
 
     sizes: tuple[int, ...]  # features, then outputs of each layer

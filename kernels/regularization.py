@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ DECAY = "None or above 0 and below 1"
 RULES[OPTIONAL], RULES[DECAY] = RULES[POSITIVE], lambda v: 0 < v < 1
 
 
-@dataclass(frozen=True)
 class Regularization(Settings):
     """Arguments of `NeuralNetwork.train`, where they are explained."""
 

@@ -1,13 +1,14 @@
-"""Settings as users give them: fields of frozen dataclasses, each with the rule that its value must keep."""
+"""Settings as users give them: fields of records, each with the rule that its value must keep."""
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any
 
 import numpy as np
 
 from .errors import require
+from .records import Record
 
 POSITIVE, NOT_NEGATIVE = "a finite number above 0", "a finite number from 0 on"
 FRACTION, INNER_FRACTION, ABOVE_ONE = "at least 0 and below 1", "above 0 and below 1", "a finite number above 1"
@@ -53,8 +54,7 @@ def setting(default: Any, rule: str) -> Any:
     return field(default=default, metadata={"rule": rule})
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Record):
     """Checks its fields when it is made; None passes where it is the default."""
 
     def __post_init__(self) -> None:

@@ -16,10 +16,11 @@ arithmetic to float64.
 import ctypes
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from .records import Record
 
 LANES = 0  # numbers in a vector register
 TILE_ROWS = 0  # most rows of a tile
@@ -29,8 +30,7 @@ NEIGHBORS = 2  # rows that share a mask of columns: the fewer, the more is zero 
 WORD_BITS = 64  # bits of an integer
 
 
-@dataclass(frozen=True)
-class Constant:
+class Constant(Record):
     """A number that differs between float32 and float64; a kernel sees the one of its `real`."""
 
     float32: float

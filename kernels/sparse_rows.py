@@ -1,15 +1,15 @@
 """Sparse samples as kernels read them."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .records import Record
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-@dataclass(frozen=True)
-class SparseRows:
+class SparseRows(Record):
     """Rows with values in some columns: those of row i lie from starts[i] to starts[i + 1] - 1. All else is zero.
 
     `starts` are int64 of their own; `columns`, int32 or int64, and `values` may lie in what the user holds.

@@ -1,6 +1,5 @@
 """Activations and losses of the tables with other settings than the defaults."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from .settings import FRACTION, INNER_FRACTION, NOT_NEGATIVE, POSITIVE, RULES, s
 # --- activations
 
 
-@dataclass(frozen=True)
 class LeakyReLU(Variant):
     """The activation "leaky_relu": z above 0, and negative_slope * z below.
 
@@ -36,7 +34,6 @@ class LeakyReLU(Variant):
     negative_slope: float = setting(0.01, POSITIVE)
 
 
-@dataclass(frozen=True)
 class ELU(Variant):
     """The activation "elu": z above 0, and alpha * (e^z - 1) below.
 
@@ -64,7 +61,6 @@ class ELU(Variant):
 # --- losses
 
 
-@dataclass(frozen=True)
 class Huber(Variant):
     """The loss "huber": d^2 / 2 where d = |a - y| is at most delta, and delta * (d - delta / 2) beyond.
 
@@ -90,7 +86,6 @@ class Huber(Variant):
     delta: float = setting(1.0, POSITIVE)
 
 
-@dataclass(frozen=True)
 class Quantile(Variant):
     """The loss "quantile", also called pinball loss: outputs become quantiles of the targets.
 
@@ -131,7 +126,6 @@ class Quantile(Variant):
         return [len(self.quantiles), *self.quantiles]
 
 
-@dataclass(frozen=True)
 class CategoricalCrossEntropy(Variant):
     """The loss "categorical_cross_entropy", with targets that are smoothed.
 
@@ -157,7 +151,6 @@ class CategoricalCrossEntropy(Variant):
     label_smoothing: float = setting(0.0, FRACTION)
 
 
-@dataclass(frozen=True)
 class Focal(Variant):
     """The loss "focal": binary cross-entropy in which examples that are right already count less.
 
@@ -188,7 +181,6 @@ class Focal(Variant):
     alpha: float = setting(0.25, INNER_FRACTION)
 
 
-@dataclass(frozen=True)
 class CategoricalFocal(Variant):
     """The loss "categorical_focal": categorical cross-entropy in which samples that are right already count less.
 

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from .watching import Watcher
 
 
-@dataclass(frozen=True)
 class LBFGS(Settings):
     """Quasi-Newton steps with a line search, on all samples at once: for small tables and exact fits. Needs SciPy.
 

@@ -1,7 +1,6 @@
 """Metrics: what people want to know of outputs, beside the loss. A new one is a function and a row of the table."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from .kernels.errors import one_of, require, shortened
 from .kernels.functions import Function, name_of, numbers_of, row_of
 from .kernels.losses import LOSSES
 from .kernels.plan import Array
+from .kernels.records import Record
 
 MetricFunction = Callable[[Array, Array], Any]
 
@@ -53,8 +53,7 @@ def answers(y: Array, outputs: Array) -> tuple[Array, Array]:
     return (y, outputs.argmax(axis=1)) if y.ndim == 1 else (y > 0.5, outputs > 0.5)
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(Record):
     """A row of the table, or one made of a user's function."""
 
     name: str

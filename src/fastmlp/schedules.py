@@ -7,7 +7,6 @@ that depends on the losses keeps, beside it, a state of two counts and a loss.
 import dataclasses
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
@@ -34,7 +33,6 @@ RULES[GROWTH] = lambda v: 1 <= v < math.inf
 RULES[SHARE] = lambda v: 0 < v <= 1
 
 
-@dataclass(frozen=True)
 class RateSchedule(Settings):
     """What all schedules share. Epochs are counted from 0, and as the optimizer's updates make them."""
 
@@ -54,7 +52,6 @@ class RateSchedule(Settings):
         """Refuse what would give no rates for the epochs that begin at this update, whose number counts from 0."""
 
 
-@dataclass(frozen=True)
 class StepDecay(RateSchedule):
     """learning_rate * factor^k in the k-th stretch of `every` epochs.
 
@@ -82,7 +79,6 @@ class StepDecay(RateSchedule):
         return self.learning_rate * self.factor ** (updates // steps_per_epoch // self.every)
 
 
-@dataclass(frozen=True)
 class ExponentialDecay(RateSchedule):
     """learning_rate * factor^epoch.
 
@@ -107,7 +103,6 @@ class ExponentialDecay(RateSchedule):
         return self.learning_rate * self.factor ** (updates // steps_per_epoch).astype(np.float64)
 
 
-@dataclass(frozen=True)
 class InverseScaling(RateSchedule):
     """learning_rate / t^power at update t = 1, 2, ...
 
@@ -131,7 +126,6 @@ class InverseScaling(RateSchedule):
         return self.learning_rate / (updates + 1.0) ** self.power
 
 
-@dataclass(frozen=True)
 class Cosine(RateSchedule):
     """Half a cosine wave from `learning_rate` down to `lowest`, update by update; then it stays there, or restarts.
 
@@ -179,7 +173,6 @@ class Cosine(RateSchedule):
         return self.lowest + (self.learning_rate - self.lowest) / 2 * (1 + np.cos(math.pi * part))
 
 
-@dataclass(frozen=True)
 class OneCycle(RateSchedule):
     """Up from a low rate to `learning_rate` and down to a much lower one, by half cosine waves, update by update.
 
@@ -227,7 +220,6 @@ class OneCycle(RateSchedule):
         return np.where(updates <= peak, rise, fall)
 
 
-@dataclass(frozen=True)
 class WarmUp(RateSchedule):
     """Up in a straight line, update by update, to the first rate of another schedule, which then begins.
 
@@ -288,7 +280,6 @@ class PlateauState(NamedTuple):
     waited: int = 0  # epochs without a better loss
 
 
-@dataclass(frozen=True)
 class ReduceOnPlateau(RateSchedule):
     """Multiply the rate by `factor` when the loss of training has not become better for more than `patience` epochs.
 
@@ -330,7 +321,6 @@ class ReduceOnPlateau(RateSchedule):
         return PlateauState(state.reductions + 1, state.best, 0)
 
 
-@dataclass(frozen=True)
 class Called(RateSchedule):
     """The rates that a callable gives for epochs 0, 1, ..."""
 

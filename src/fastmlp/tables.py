@@ -8,19 +8,20 @@ import csv
 import io
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .kernels.records import Record
+
 DELIMITERS = "\t|;,"  # those least likely inside a cell first
 SNIFFED_RECORDS = 100
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Record):
     """The cells of a CSV file by column, all text, none of the columns unnamed.
 
     Attributes

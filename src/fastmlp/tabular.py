@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .kernels.records import Record
 from .tables import Table, listed
 
 Task = Literal["classification", "regression"]
@@ -22,8 +23,7 @@ MAX_TEXTS = 100  # values of a text feature; beyond that a column is a name or a
 MAX_WHOLE_NUMBER_CLASSES = 20
 
 
-@dataclass(frozen=True)
-class NumberColumn:
+class NumberColumn(Record):
     """A column of numbers, standardized with the mean and standard deviation of the training rows."""
 
     name: str
@@ -70,8 +70,7 @@ class NumberColumn:
         return [f"{value:.10g}" for value in outputs[:, 0].astype(np.float64) * self.scale + self.mean]
 
 
-@dataclass(frozen=True)
-class TextColumn:
+class TextColumn(Record):
     """A column of texts, each of which is one of the values seen in training, or unknown."""
 
     name: str
@@ -195,8 +194,7 @@ def fit_amounts(table: Table, name: str, rows: NDArray[np.int64]) -> tuple[Numbe
     return column, column.encode(values)
 
 
-@dataclass(frozen=True)
-class Schema:
+class Schema(Record):
     """What a model knows of its table: the features in the order of the network's inputs, and the target."""
 
     features: tuple[Column, ...]

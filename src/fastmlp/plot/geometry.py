@@ -4,13 +4,13 @@ A unit is the distance between neighboring neurons of a layer; texts and margins
 many points a unit takes.
 """
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ..kernels.plan import Array
+from ..kernels.records import Record
 
 RADIUS = 0.38  # of a neuron, in units
 MARGIN = 8  # points around the picture and between its parts
@@ -20,8 +20,7 @@ LEADING = 1.35  # a line of text takes so many times its size
 SMALLEST, LARGEST = 5.0, 9.0  # points of texts
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(Record):
     """A layer as it is drawn: which neurons, at which heights, and where dots stand for others."""
 
     neurons: Array
@@ -44,8 +43,7 @@ def column(count: int, most: int) -> Column:
     return Column(neurons, most / 2 - places, most / 2 - first)
 
 
-@dataclass(frozen=True)
-class Geometry:
+class Geometry(Record):
     scale: float  # points in a unit
     font: float  # size of texts, in points
     x: Array  # of each layer, in units

@@ -4,17 +4,17 @@ scikit-learn's gradient is that of the sum over outputs, where ours is of the me
 outputs for squared errors, sums for the rest, and for Poisson's the deviance, which differs by what no weight changes.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from ..kernels.functions import Function
 from ..kernels.losses import divisor
 from ..kernels.plan import Array
+from ..kernels.records import Record
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Record):
     """Targets, and what the sum of their losses is divided by, beside the number of samples; None: as fastmlp does."""
 
     values: Array
