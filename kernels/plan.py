@@ -148,7 +148,8 @@ class Plan:
     def release(self, *words: int) -> None:
         """Let go of the arrays that these words lead to."""
         for word in words:
-            if self._arrays.pop(word, None) is not None:
+            if word in self._arrays:
+                del self._arrays[word]
                 self.words[word] = 0
 
     def arrays(self) -> list[Array]:
@@ -474,7 +475,7 @@ def scratch(count: int, dtype: str) -> Array:
 def readable(values: Array) -> Array:
     """The array itself if kernels can read it where it lies, else a plain copy."""
     if lies_readable(values):
-        return values.view(np.uint8) if values.dtype == np.bool_ else values
+        return values.view(np.uint8) if values.dtype.kind == "b" else values
     native = values.dtype.newbyteorder("=")
     return np.array(values, native if native in READABLE else np.float64, order="C")
 

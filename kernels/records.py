@@ -1,6 +1,7 @@
 """Records: classes of fields that stay as they were made."""
 
 from dataclasses import Field, FrozenInstanceError, dataclass, field, fields
+from operator import attrgetter
 from typing import Any, ClassVar, dataclass_transform
 
 
@@ -13,10 +14,15 @@ class Record:
     """
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    _compared: "ClassVar[attrgetter[Any]]"
+    _hashed: "ClassVar[attrgetter[Any]]"
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         dataclass(eq=False, repr=False)(cls)
+        every = fields(cls)
+        cls._compared = attrgetter("__class__", *(f.name for f in every if f.compare))
+        cls._hashed = attrgetter("__class__", *(f.name for f in every if (f.compare if f.hash is None else f.hash)))
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in vars(self) or name not in self.__dataclass_fields__:  # __init__ sets each once
@@ -27,14 +33,12 @@ class Record:
         raise FrozenInstanceError(f"cannot delete field {name!r}")
 
     def __eq__(self, other: object) -> bool:
-        if other.__class__ is not self.__class__:
+        if not isinstance(other, Record) or type(other) is not type(self):
             return NotImplemented
-        compared = [f.name for f in fields(self) if f.compare]
-        return all(getattr(self, name) == getattr(other, name) for name in compared)
+        return bool(self._compared(self) == other._compared(other))
 
     def __hash__(self) -> int:
-        hashed = [f.name for f in fields(self) if (f.compare if f.hash is None else f.hash)]
-        return hash(tuple(getattr(self, name) for name in hashed))
+        return hash(self._hashed(self))
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)

@@ -147,8 +147,9 @@ def run(
             raise DivergenceError(epoch, float(work.losses[epoch]), at_update(schedule, reached + 1))
         if watch is not None and watch.stops():
             return
-        seconds = pace.seconds if pace else STRETCH
-        stretch = max(1, min(10 * stretch, int((last - step) * seconds / max(elapsed, 1e-9))))
+        if last < total:
+            seconds = pace.seconds if pace else STRETCH
+            stretch = max(1, min(10 * stretch, int((last - step) * seconds / max(elapsed, 1e-9))))
         step = last
     history.stopped = ALL_TRAINED
 
