@@ -122,9 +122,9 @@ cdef class Seats:
         self.gather_double = addresses["gather_float64", model.dtype]
         self.features, self.outputs = model.sizes[0], model.sizes[-1]
         # here, since it is imported after `plan.py`, which takes `data_address`
-        from .prediction import SHARED, multiplications
+        from .prediction import WORTH, multiplications
 
-        self.work, self.shared = multiplications(model), SHARED
+        self.work, self.shared = multiplications(model), 2 * WORTH
         self.number = np.NPY_FLOAT if model.dtype == "float32" else np.NPY_DOUBLE
 
     def shortcut(self, predictor, packed):
@@ -189,7 +189,7 @@ cdef class Seats:
         if seat == NULL:
             return None
         cdef int64_t *plan = seat.plan
-        cdef int64_t done
+        cdef int64_t well
         if out is not None and rows > plan[BATCH_SIZE] and overlap(x, y):  # outputs would replace samples still needed
             flag_give(&seat.taken)
             return None
@@ -198,13 +198,14 @@ cdef class Seats:
         plan[GATHER] = self.gather_float if number == np.NPY_FLOAT else self.gather_double
         if number == self.number and column == 1 << shift and (row & 4095 or rows == 1):  # may_stay
             plan[GATHER] = 0
+        cdef np.npy_intp pieces = 1 if rows <= plan[BATCH_SIZE] else (rows - 1) // plan[BATCH_SIZE] + 1
         if rows * self.work > LONG:
             with nogil:
-                done = self.entry(<intptr_t>plan, 0, rows)
+                well = self.entry(<intptr_t>plan, pieces, rows)
         else:
-            done = self.entry(<intptr_t>plan, 0, rows)
+            well = self.entry(<intptr_t>plan, pieces, rows)
         flag_give(&seat.taken)
-        return y if done == rows else None  # some number is not finite: the long way says which
+        return y if well else None  # some number is not finite: the long way says which
 
     cdef bint fits(self, out, int dimensions, np.npy_intp rows) noexcept:
         """Whether outputs can be written there."""

@@ -2,14 +2,17 @@
 
 from .layout import (
     ACTIVATIONS,
-    BATCH_SIZE,
     COLUMNS,
+    COUNTS,
+    DONE,
     FAN_IN,
     FAN_OUT,
     INPUTS,
     INPUTS_STRIDE,
     LAYERS,
     OUTPUT,
+    RANK,
+    SPOILED,
     STOP_AT_NONFINITE,
     STRIDE,
     TAKEN,
@@ -23,41 +26,81 @@ from .network import forward_from_sums, forward_row_from_sums, forward_sparse, g
 from .normalized import place_of_sums
 from .packing import copy_rows
 from .samples import load_samples
-from .simd import at, fetch_add, flush_subnormals, integers, reals, restore_subnormals, stay_apart
+from .simd import (
+    at,
+    fetch,
+    fetch_add,
+    flush_subnormals,
+    integers,
+    pause,
+    quotient,
+    reals,
+    restore_subnormals,
+    stay_apart,
+)
 from .sparse import load_sparse, sparse_finite
 
+LINGER = (
+    8000  # moments, some hundred microseconds, to wait for others' last pieces: longer than to go to sleep and wake
+)
 
-def predict(plan, first, last):
-    """Outputs of samples first ... last - 1; returns the sample before which it stopped.
+MANNERS = 200  # moments, some microseconds, for which others let rank 0 go first
 
-    That is `last`, or less when STOP_AT_NONFINITE is set and a sample of the next batch is not finite.
+
+def predict(plan, pieces, rows):
+    """Outputs of samples 0 ... rows - 1, dealt out evenly to so many pieces, of which none is larger than a batch.
+
+    Threads that share them call it at the same time, each with a plan of its own and the same COUNTS. Returns 1, or 0
+    if it stopped, as STOP_AT_NONFINITE is set and a sample is not finite: then there is no more for anybody.
     """
     state = flush_subnormals()
-    while first < last and predict_batch(plan, first, last):
-        first = min(last, first + plan[BATCH_SIZE])
-    restore_subnormals(state)
-    return first
-
-
-def predict_together(plan, _, last):
-    """The same for batches that no other thread has taken.
-
-    Threads call it at the same time, each with a plan of its own; TAKEN is one number for all. Returns 1, or 0 if it
-    stopped: then there are no more batches for anybody.
-    """
-    state, taken = flush_subnormals(), integers(plan[TAKEN])
-    going, first = True, fetch_add(taken, 0, plan[BATCH_SIZE])
-    while going and first < last:
-        going = predict_batch(plan, first, last)
-        first = fetch_add(taken, 0, plan[BATCH_SIZE] if going else last)
+    going = predict_alone(plan, pieces, rows) if plan[COUNTS] == 0 else predict_together(plan, pieces, rows)
     restore_subnormals(state)
     return 1 if going else 0
 
 
-def predict_batch(plan, first, last):
-    """Outputs of a batch, which ends before `last`, unless a sample is not finite; whether all are."""
+def predict_alone(plan, pieces, rows):
+    piece = 0
+    while piece < pieces and predict_piece(plan, piece, pieces, rows):
+        piece += 1
+    return piece == pieces
+
+
+def predict_together(plan, pieces, rows):
+    """Pieces that no other thread has taken. All wait a while until others have done theirs too.
+
+    Rank 0 leaves first: it would sleep if another held Python's lock.
+    """
+    counts = integers(plan[COUNTS])
+    piece = fetch_add(counts, TAKEN, 1)
+    while piece < pieces:
+        done = 1
+        if not predict_piece(plan, piece, pieces, rows):
+            fetch_add(counts, SPOILED, 1)
+            done += max(0, pieces - fetch_add(counts, TAKEN, pieces))  # those that nobody has taken
+        fetch_add(counts, DONE, done)
+        piece = fetch_add(counts, TAKEN, 1)
+    moments = 0
+    while moments < LINGER and fetch(counts, DONE) < pieces:
+        pause()
+        moments += 1
+    if plan[RANK] != 0:
+        for _ in range(MANNERS):
+            pause()
+    return fetch(counts, SPOILED) == 0
+
+
+def predict_piece(plan, piece, pieces, rows):
+    first, last = 0, rows
+    if pieces > 1:
+        first, last = quotient(piece * rows, pieces), quotient((piece + 1) * rows, pieces)
+    return predict_rows(plan, first, last - first)
+
+
+def predict_rows(plan, first, rows):
+    """Outputs of samples, at most a batch, unless one is not finite; whether all are."""
     stay_apart()
-    output, rows = layer_record(plan, plan[LAYERS] - 1), min(plan[BATCH_SIZE], last - first)
+    output = layer_record(plan, plan[LAYERS] - 1)
     columns = output[FAN_OUT]
     going = forward_if_finite(plan, first, rows)
     if going:

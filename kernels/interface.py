@@ -123,7 +123,6 @@ def _entries() -> list[Kernel]:
         "backward": network.backward_phase,
         "update": network.update_phase,
         "predict": inference.predict,
-        "predict_together": inference.predict_together,
         "evaluate": network.evaluate,
         "gradient": network.gradient,
         "run": steps.run,

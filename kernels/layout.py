@@ -61,7 +61,7 @@ from .simd import (
     WEIGHTS,  # address of float64[SAMPLES], weights of the samples, whose mean is 1; 0: they count alike
     # results
     OUTPUT,  # address of real[SAMPLES, outputs]
-    TAKEN,  # address of int64: how many samples have been taken by threads that predict together
+    COUNTS,  # address of where threads that predict together count pieces; 0: one predicts alone
     INPUT_GRADIENT,  # address of real[SAMPLES, features]; 0: not wanted
     LOSSES,  # address of float64[epochs]
     # parameters
@@ -139,6 +139,12 @@ OBJECTIONS = 16  # how many ranks found that training cannot go on
 SLEEPERS = 24  # how many sleep
 NAP = 25  # seconds and nanoseconds after which a sleeper looks around
 PLACES = 32
+
+# --- places where threads that predict together count, a cache line apart
+TAKEN = 0  # pieces that some thread has begun
+DONE = 8  # pieces that are done, or never will be
+SPOILED = 16  # pieces with samples that are not finite
+COUNTERS = 17
 
 # --- places of the numbers at REGULARIZATION; 0: not wanted
 (L1, L2, WEIGHT_DECAY, CLIP_VALUE, CLIP_NORM, MAX_NORM, AVERAGE_DECAY, ALPHA, WISHES) = range(9)

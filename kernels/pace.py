@@ -5,8 +5,10 @@ paid a second ago may take several times as long as one thread now. Most do so f
 """
 
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import lru_cache
 
 SHORT, LONG = 0.004, 0.01  # seconds of a stretch: to try another number of threads; to get on
 ENOUGH = 0.002  # seconds to judge by: helpers take some time to wake
@@ -126,6 +128,19 @@ class Pace:
         others = {self._numbers[max(0, at - 1)], *self._numbers[at + 1 : at + 2], 1} - {self._chosen}
         self._tries += 1
         return sorted(others)[self._tries % len(others)]
+
+
+def pace_of(kind: Hashable, most: int) -> Pace:
+    """What is known of works of this kind in this Python thread: many of them are too short to find out.
+
+    All of a kind have units of work that mean the same, and at most so many threads.
+    """
+    return _pace(kind, most, threading.get_ident())
+
+
+@lru_cache
+def _pace(kind: Hashable, most: int, thread: int) -> Pace:
+    return Pace(most)
 
 
 def _learn(now: float, paid: int) -> None:

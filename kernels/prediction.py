@@ -3,20 +3,21 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
 
 from . import layout
+from .pace import pace_of
 from .plan import Array, Library, Model, Plan, Predictor, lies_readable, readable, room
 from .sparse_rows import Samples, SparseRows
 from .threads import crew, most_threads
 
 CHUNK = 256  # rows at a time where the user sets no batch size
-LOOK = 1 << 22  # multiplications, some tens of microseconds: after them it is known how long the rest takes
-SHARED = 3 << 23  # multiplications, some hundred microseconds: of fewer, the rest is not worth a look
-WORTH = 0.0004  # seconds of work that are worth waking a helper for
+WORTH = 6 << 20  # multiplications, some fifty microseconds, that pay for a thread
+PIECES = 4  # for each thread: one that begins later takes fewer
+LEAST = 24  # rows of a piece that threads share: tiles of fewer rows than half a full one's may round in another way
 OVERHEAD = 50  # multiplications: what a row, or a sparse value, costs beside its own
 CONVERTED_AT_ONCE = 1 << 18  # numbers of a kind that kernels cannot read: they are copied part by part
 
@@ -39,7 +40,7 @@ class Workspace:
         if packed is not None:
             plan[layout.PACKED] = packed
         yield plan
-        plan.release(layout.PACKED, layout.X, layout.OUTPUT, layout.TAKEN)
+        plan.release(layout.PACKED, layout.X, layout.OUTPUT, layout.COUNTS)
         self._idle.append(plan)
 
 
@@ -66,6 +67,16 @@ def multiplications(model: Model, rows: int = 1, values: int | None = None) -> i
     if values is not None:
         count += values * (outputs + OVERHEAD) - rows * inputs * outputs
     return count * np.dtype(model.dtype).itemsize // 4
+
+
+def threads_for(work: int, most: int | None) -> int:
+    """How many threads share so many multiplications, at most `most`; None: as many as there are."""
+    return 1 if work < 2 * WORTH or most == 1 else min(work // WORTH, most or sys.maxsize, most_threads())
+
+
+def pieces_for(rows: int, threads: int) -> int:
+    """In how many pieces, all of the same size, threads take rows. How many does not change the bits."""
+    return max(-(-rows // CHUNK), min(PIECES * threads if threads > 1 else 1, rows // LEAST))
 
 
 class Prediction:
@@ -104,31 +115,32 @@ class Prediction:
             return self._run_copies(X, output, allow_nan)
         rows = len(X)
         work = multiplications(self.model, rows, int(X.starts[-1] - X.starts[0]) if isinstance(X, SparseRows) else None)
-        first, seconds = 0, 0.0 if self.threads == 1 or work < SHARED else np.inf
+        threads = threads_for(work, self.threads)
+        if threads > 1:
+            return self._run_together(threads, work, X, output, allow_nan)
         with self._plan(X, output, allow_nan) as plan:
-            if seconds > 0.0 and CHUNK * work < SHARED * rows:  # else a single chunk is worth it
-                first, began = CHUNK * max(1, rows * LOOK // (work * CHUNK)), time.perf_counter()
-                if plan.call("predict", 0, first) < first:
-                    return False
-                seconds = (time.perf_counter() - began) / first * (rows - first)
-            if seconds < WORTH:
-                return plan.call("predict", first, rows) == rows
-            threads = min(self.threads or sys.maxsize, most_threads(), -(-(rows - first) // CHUNK), 1 + seconds / WORTH)
-            return self._run_together(int(threads), plan, X, output, allow_nan, first)
+            return bool(plan.call("predict", pieces_for(rows, 1), rows))
 
     def _run_together(
-        self, threads: int, plan: Plan, X: Samples, output: Array, allow_nan: bool, first: int
+        self, threads: int, work: int, X: Samples, output: Array, allow_nan: bool
     ) -> bool:  # fmt: skip
-        """The same from a sample on, by this thread, with its plan, and those that help it."""
-        taken = np.array([first], np.int64)
+        """The same by this thread and those that help it, if that pays."""
+        rows, counts = len(X), np.zeros(layout.COUNTERS, np.int64)
+        pace = pace_of((self.model, work.bit_length()), threads)
+        with crew(pace.threads) as team:
+            pieces = pieces_for(rows, team.size)
 
-        def work(rank: int) -> int:
-            with nullcontext(plan) if rank == 0 else self._plan(X, output, allow_nan) as own:
-                own[layout.TAKEN] = taken
-                return own.call("predict_together", 0, len(X))
+            def predict(rank: int) -> None:
+                with self._plan(X, output, allow_nan) as plan:
+                    plan[layout.COUNTS], plan[layout.RANK] = counts, rank
+                    plan.call("predict", pieces, rows)
 
-        with crew(threads) as team:
-            return all(team.run(work))
+            began = time.perf_counter()
+            team.run(predict, done=lambda: bool(counts[layout.DONE] == pieces))
+            well = not counts[layout.SPOILED]
+            if well:
+                pace.told(team.size, work, time.perf_counter() - began)
+        return well
 
     def _run_copies(self, X: Array, output: Array, allow_nan: bool) -> bool:
         """The same for samples that kernels cannot read where they lie."""

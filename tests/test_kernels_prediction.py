@@ -14,9 +14,15 @@ def small(dtype, samples=ROWS):
     return case((3, 4, 2), "tanh", "identity", "mean_squared_error", dtype, samples)
 
 
-@pytest.mark.parametrize(("row", "reached"), [(0, 0), (CHUNK - 1, 0), (CHUNK, CHUNK), (ROWS - 1, 2 * CHUNK)])
+PIECES = 3
+STARTS = [0, ROWS // 3, 2 * ROWS // 3, ROWS]
+
+
+@pytest.mark.parametrize(
+    ("row", "reached"), [(0, 0), (STARTS[1] - 1, 0), (STARTS[1], STARTS[1]), (ROWS - 1, STARTS[2])]
+)
 @pytest.mark.parametrize("source", ["float32", "float64"])
-def test_the_kernel_stops_before_the_chunk_that_is_not_finite(kernel_backend, dtype, source, row, reached):
+def test_the_kernel_stops_before_the_piece_that_is_not_finite(kernel_backend, dtype, source, row, reached):
     network = small(dtype)
     executor, X = network.executor(kernel_backend), network.X.astype(source)
     expected = executor.predict(X)
@@ -26,7 +32,7 @@ def test_the_kernel_stops_before_the_chunk_that_is_not_finite(kernel_backend, dt
         with executor.prediction().workspace.plan(executor.prediction().packed) as plan:
             plan.read_samples(X)
             plan[layout.OUTPUT], plan[layout.STOP_AT_NONFINITE] = output, stops
-            assert plan.call("predict", 0, ROWS) == last
+            assert plan.call("predict", PIECES, ROWS) == (last == ROWS)
         assert output[:last][np.arange(last) != row].tobytes() == expected[:last][np.arange(last) != row].tobytes()
         assert not output[last:].any()
 
@@ -58,41 +64,62 @@ def test_parameters_that_are_not_finite_are_not_taken_for_samples(kernel_backend
     assert np.isnan(output).all()
 
 
-def test_chunks_are_independent(kernel_backend, dtype):
-    """Whoever does them, in any order."""
+def test_threads_take_piece_by_piece(kernel_backend, dtype):
+    """Each what no other has taken; none, once a sample is not finite: what nobody will do counts as done."""
     network = small(dtype)
     current = network.executor(kernel_backend).prediction()
-    expected, output = np.empty((ROWS, 2), dtype), np.full((ROWS, 2), np.nan, dtype)
-    assert current.run(network.X, expected, allow_nan=False)
-    for first in (CHUNK, 2 * CHUNK, 0):
-        with current.workspace.plan(current.packed) as plan, current.workspace.plan(current.packed) as other:
-            assert other is not plan
-            plan.read_samples(network.X)
-            plan[layout.OUTPUT] = output
-            assert plan.call("predict", first, min(first + CHUNK, ROWS)) == min(first + CHUNK, ROWS)
-    assert output.tobytes() == expected.tobytes()
-
-
-def test_threads_take_chunk_by_chunk(kernel_backend, dtype):
-    """Each what no other has taken; none, once a sample is not finite."""
-    network = small(dtype)
-    current = network.executor(kernel_backend).prediction()
-    expected, output, taken = np.empty((ROWS, 2), dtype), np.full((ROWS, 2), np.nan, dtype), np.array([CHUNK], np.int64)
+    expected, output, counts = np.empty((ROWS, 2), dtype), np.full((ROWS, 2), np.nan, dtype), np.zeros(17, np.int64)
     assert current.run(network.X, expected, allow_nan=False)
     with current._plan(network.X, output, False) as plan, current._plan(network.X, output, False) as other:
-        plan[layout.TAKEN] = other[layout.TAKEN] = taken
-        taken += CHUNK  # somebody else does the second
-        assert plan.call("predict_together", 0, ROWS) == 1
-        assert taken[0] >= ROWS
-        assert np.isnan(output[: 2 * CHUNK]).all()
-        assert output[2 * CHUNK :].tobytes() == expected[2 * CHUNK :].tobytes()
-        assert other.call("predict_together", 0, ROWS) == 1  # nothing is left
-        assert np.isnan(output[: 2 * CHUNK]).all()
-        network.X[CHUNK, 1] = np.inf
-        taken[0] = CHUNK
-        assert plan.call("predict_together", 0, ROWS) == 0
-        assert taken[0] >= ROWS
-        assert np.isnan(output[: 2 * CHUNK]).all()
+        plan[layout.COUNTS] = other[layout.COUNTS] = counts
+        counts[layout.TAKEN], counts[layout.DONE] = 2, 2  # somebody else did the first two
+        assert plan.call("predict", PIECES, ROWS) == 1
+        assert counts[layout.DONE] == PIECES
+        assert np.isnan(output[: STARTS[2]]).all()
+        assert output[STARTS[2] :].tobytes() == expected[STARTS[2] :].tobytes()
+        assert other.call("predict", PIECES, ROWS) == 1  # nothing is left
+        assert np.isnan(output[: STARTS[2]]).all()
+        network.X[STARTS[1], 1] = np.inf
+        counts[:] = 0
+        counts[layout.TAKEN], counts[layout.DONE] = 1, 1
+        assert plan.call("predict", PIECES, ROWS) == 0
+        assert counts[[layout.DONE, layout.SPOILED]].tolist() == [PIECES, 1]
+        assert other.call("predict", PIECES, ROWS) == 0
+        assert counts[layout.DONE] == PIECES
+        assert np.isnan(output[: STARTS[2]]).all()
+
+
+def test_nobody_waits_for_ever_for_pieces_of_others(kernel_backend, dtype):
+    """One that takes long has another way to be waited for."""
+    network = small(dtype)
+    current = network.executor(kernel_backend).prediction()
+    output, counts = np.empty((ROWS, 2), dtype), np.zeros(17, np.int64)
+    with current._plan(network.X, output, False) as plan:
+        plan[layout.COUNTS] = counts
+        counts[layout.TAKEN] = 2  # by somebody who does not come back
+        for rank in (0, 1):
+            plan[layout.RANK] = rank
+            assert plan.call("predict", PIECES, ROWS) == 1
+        assert counts[layout.DONE] == 1
+
+
+@pytest.mark.parametrize("sizes", [(5, 3), (9, 1), (4, 20, 2), (3, 33, 1)])
+def test_pieces_change_no_bits(fast_backend, dtype, sizes):
+    """Nor would they with tiles that are cut otherwise, as long as none is short: then sums are made in parts."""
+    assert CHUNK >= 2 * prediction.LEAST
+    network = case(sizes, "tanh", "identity", "mean_squared_error", dtype, 600)
+    current = network.executor(fast_backend).prediction()
+    for rows in [*range(1, 20), *range(47, 60), 71, 72, 73, 100, 255, 256, 257, 258, 300, 511, 513, 600]:
+        outputs = []
+        for threads in range(1, 7):
+            pieces = prediction.pieces_for(rows, threads)
+            assert pieces * CHUNK >= rows
+            assert pieces == 1 or rows // pieces >= prediction.LEAST
+            output = np.full((rows, sizes[-1]), np.nan, dtype)
+            with current._plan(network.X, output, False) as plan:
+                assert plan.call("predict", pieces, rows) == 1
+            outputs.append(output.tobytes())
+        assert len(set(outputs)) == 1
 
 
 def test_plans_are_used_again_and_hold_nothing_meanwhile(kernel_backend, dtype):

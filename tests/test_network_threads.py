@@ -7,7 +7,7 @@ import pytest
 
 import fastmlp
 from fastmlp import guide, training
-from fastmlp.kernels import prediction, threads
+from fastmlp.kernels import pace, prediction, threads
 from fastmlp.kernels.pace import Pace
 from fastmlp.kernels.plan import Rank
 
@@ -16,7 +16,7 @@ from fastmlp.kernels.plan import Rank
 def two_cpus(monkeypatch):
     """Whatever machine this is, and whatever was found to pay on it."""
     monkeypatch.setenv("FASTMLP_NUM_THREADS", "2")
-    monkeypatch.setattr(training, "_pace", lambda model, batch_size, threads, thread: AlwaysAll(threads))
+    monkeypatch.setattr(pace, "_pace", lambda kind, most, thread: AlwaysAll(most))
 
 
 class AlwaysAll(Pace):
@@ -34,7 +34,12 @@ class AlwaysAll(Pace):
 def sizes(monkeypatch):
     """The sizes of all teams that worked."""
     seen, run = [], threads.Team.run
-    monkeypatch.setattr(threads.Team, "run", lambda team, *rest: seen.append(team.size) or run(team, *rest))
+
+    def noted(team, *rest, **options):
+        seen.append(team.size)
+        return run(team, *rest, **options)
+
+    monkeypatch.setattr(threads.Team, "run", noted)
     return seen
 
 
@@ -87,11 +92,12 @@ def test_training_gives_the_same_bits(fast_backend, dtype, sizes, monkeypatch):
     assert results[0] == results[1] == results[2]
 
 
-def test_predictions_give_the_same_bits(fast_backend, dtype, sizes, monkeypatch):
-    share_all_predictions(monkeypatch)
-    X, _ = data(2000)
+@pytest.mark.parametrize("rows", [48, 100, 257, 1999])
+def test_predictions_give_the_same_bits(fast_backend, dtype, sizes, monkeypatch, rows):
+    monkeypatch.setattr(prediction, "WORTH", 1)
+    X, _ = data(rows)
     who = network(fast_backend, dtype=dtype, threads=1)
-    expected, out = who.predict(X).tobytes(), np.empty((2000, 3), dtype)
+    expected, out = who.predict(X).tobytes(), np.empty((rows, 3), dtype)
     assert sizes == []
     for number in (2, None):
         sizes.clear()
@@ -100,26 +106,48 @@ def test_predictions_give_the_same_bits(fast_backend, dtype, sizes, monkeypatch)
         assert sizes[0] == 2
 
 
-def share_all_predictions(monkeypatch):
-    """After a chunk, however long the rest takes."""
-    for name, value in {"SHARED": 1 << 20, "LOOK": 1, "WORTH": 1e-9}.items():
-        monkeypatch.setattr(prediction, name, value)
-
-
-def test_large_predictions_are_shared(fast_backend, sizes, monkeypatch):
-    X, _ = data(2000)
-    rows = np.resize(X, (-(-prediction.SHARED // 28_000) + 1, 40))
+def test_large_predictions_are_shared(fast_backend, sizes):
     who = network(fast_backend)
-    monkeypatch.setattr(prediction, "WORTH", 3600.0)
-    who.predict(rows)
-    assert sizes == []  # the rest was not worth it
-    monkeypatch.setattr(prediction, "WORTH", 1e-9)
-    who.predict(rows)
+    rows = 2 * prediction.WORTH // prediction.multiplications(who._model) + 1
+    X = np.resize(data(2000)[0], (rows, 40))
+    who.predict(X[:-1])
+    assert sizes == []
+    who.predict(X)
     assert sizes == [2]
-    spoiled = rows.copy()
-    spoiled[-1, 3] = np.nan
-    with pytest.raises(ValueError, match=rf"X must be finite, got nan at X\[{len(rows) - 1}, 3\]"):
-        who.predict(spoiled)
+    for spoiled in (0, rows // 2, rows - 1):
+        wrong = X.copy()
+        wrong[spoiled, 3] = np.nan
+        with pytest.raises(ValueError, match=rf"X must be finite, got nan at X\[{spoiled}, 3\]"):
+            who.predict(wrong)
+    assert sizes == [2] * 4
+
+
+def test_predictions_are_for_as_many_threads_as_pay(fast_backend, sizes, monkeypatch):
+    """What they learn is of works of one kind and size, and what ended early teaches nothing."""
+    made, told = {}, []
+
+    class Told(AlwaysAll):
+        def told(self, threads, work, seconds):
+            assert seconds > 0
+            told.append((threads, work))
+            self.threads = 1  # from now on
+
+    monkeypatch.setattr(pace, "_pace", lambda kind, most, thread: made.setdefault(kind, Told(most)))
+    who = network(fast_backend)
+    work = prediction.multiplications(who._model)
+    X = np.resize(data(2000)[0], (4 * prediction.WORTH // work, 40))
+    wrong = X.copy()
+    wrong[-1, 0] = np.inf
+    with pytest.raises(ValueError, match="X must be finite"):
+        who.predict(wrong)
+    assert told == []
+    for _ in range(2):
+        who.predict(X)
+    assert sizes == [2, 2, 1]
+    assert told == [(2, len(X) * work), (1, len(X) * work)]
+    who.predict(np.resize(X, (2 * len(X), 40)))
+    assert sizes == [2, 2, 1, 2]
+    assert len(made) == 2
 
 
 @pytest.mark.parametrize(

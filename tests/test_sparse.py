@@ -18,7 +18,7 @@ from test_kernels_memory import poison
 from test_memory import peak
 
 import fastmlp
-from fastmlp.kernels import prediction, threads
+from fastmlp.kernels import pace, prediction, threads
 from fastmlp.kernels.backends import Backend
 from fastmlp.kernels.executor import CHUNK
 from fastmlp.kernels.interpreted import Interpreted
@@ -303,9 +303,15 @@ def test_threads_predict_the_same(sparse, fast_backend, monkeypatch):
     predictions = [made(fast_backend.name, sizes=(2000, 20, 2)) for _ in range(2)]
     predictions[0].threads = 1
     teams, run = [], threads.Team.run
-    monkeypatch.setattr(threads.Team, "run", lambda team, *rest: teams.append(team.size) or run(team, *rest))
-    monkeypatch.setattr(prediction, "SHARED", 1 << 20)
-    monkeypatch.setattr(prediction, "WORTH", 1e-9)
+
+    def noted(team, *rest, **options):
+        teams.append(team.size)
+        return run(team, *rest, **options)
+
+    monkeypatch.setattr(threads.Team, "run", noted)
+    monkeypatch.setattr(prediction, "WORTH", 1)
+    monkeypatch.setattr(pace, "_lesson", (-pace.MEMORY, 2))
+    monkeypatch.setattr(pace, "_pace", lambda kind, most, thread: pace.Pace(most))  # one that has learned nothing
     expected = predictions[0].predict(X)
     assert teams == []
     assert predictions[1].predict(X).tobytes() == expected.tobytes()

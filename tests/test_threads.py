@@ -285,6 +285,39 @@ def test_errors_are_raised_when_all_have_ended(failing, raised):
         assert together(team) == [0, 1, 2]
 
 
+def test_helpers_with_nothing_left_to_do_are_not_waited_for():
+    """Not even begun, or not ended: the crew may go, and the next one has them again."""
+    begun, go_on, ended = threading.Event(), threading.Event(), []
+
+    def work(rank):
+        if rank > 0:
+            begun.set()
+            assert go_on.wait(PATIENCE)
+            ended.append(rank)
+        return rank
+
+    with crew(2) as team:
+        helper = team._helpers[0]
+        assert team.run(work, done=lambda: begun.wait(PATIENCE)) == [0]
+        assert team.run(lambda rank: rank, done=lambda: True) == [0]  # which waits in line
+        assert ended == []
+        threading.Timer(0.05, go_on.set).start()
+        assert team.run(lambda rank: rank, done=lambda: False) == [0, 1]
+        assert ended == [1]
+    with crew(2) as team:
+        assert team._helpers == [helper]
+        assert together(team) == [0, 1]
+
+
+def test_an_error_is_raised_whatever_is_done():
+    def work(rank):
+        if rank == 0:
+            raise Planted(rank)
+
+    with crew(2) as team, pytest.raises(Planted):
+        team.run(work, done=lambda: True)
+
+
 def test_release_is_not_called_without_an_error():
     called = []
     with crew(2) as team:

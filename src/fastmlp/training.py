@@ -2,13 +2,11 @@
 
 import dataclasses
 import sys
-import threading
 import time
-from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from .history import History
-from .kernels.pace import Pace
+from .kernels.pace import Pace, pace_of
 from .kernels.plan import Model
 from .kernels.threads import most_threads
 from .kernels.training import Schedule, Training
@@ -82,17 +80,9 @@ def threads_for(operations: float, most: int | None) -> int:
 
 
 def pace_for(model: Model, batch_size: int, operations: int, most: int | None = None) -> Pace | None:
-    """What is known of trainings of this kind in this Python thread: many a training is too short to find out.
-
-    A step is of so many `operations`, and at most `most` threads may share it. None: one has to do it.
-    """
+    """Of steps of so many `operations`, which at most `most` threads may share. None: one has to do them."""
     threads = threads_for(operations, most)
-    return _pace(model, batch_size, threads, threading.get_ident()) if threads > 1 else None
-
-
-@lru_cache
-def _pace(model: Model, batch_size: int, threads: int, thread: int) -> Pace:
-    return Pace(threads)
+    return pace_of((model, batch_size), threads) if threads > 1 else None
 
 
 def run(
