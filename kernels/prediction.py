@@ -69,9 +69,11 @@ def multiplications(model: Model, rows: int = 1, values: int | None = None) -> i
     return count * np.dtype(model.dtype).itemsize // 4
 
 
-def threads_for(work: int, most: int | None) -> int:
-    """How many threads share so many multiplications, at most `most`; None: as many as there are."""
-    return 1 if work < 2 * WORTH or most == 1 else min(work // WORTH, most or sys.maxsize, most_threads())
+def threads_for(rows: int, work: int, most: int | None) -> int:
+    """How many threads share rows with so many multiplications, at most `most`; None: as many as there are."""
+    if work < 2 * WORTH or rows < 2 * LEAST or most == 1:
+        return 1
+    return min(work // WORTH, rows // LEAST, most or sys.maxsize, most_threads())
 
 
 def pieces_for(rows: int, threads: int) -> int:
@@ -115,7 +117,7 @@ class Prediction:
             return self._run_copies(X, output, allow_nan)
         rows = len(X)
         work = multiplications(self.model, rows, int(X.starts[-1] - X.starts[0]) if isinstance(X, SparseRows) else None)
-        threads = threads_for(work, self.threads)
+        threads = threads_for(rows, work, self.threads)
         if threads > 1:
             return self._run_together(threads, work, X, output, allow_nan)
         with self._plan(X, output, allow_nan) as plan:
@@ -134,6 +136,7 @@ class Prediction:
                 with self._plan(X, output, allow_nan) as plan:
                     plan[layout.COUNTS], plan[layout.RANK] = counts, rank
                     plan.call("predict", pieces, rows)
+                    plan[layout.RANK] = 0
 
             began = time.perf_counter()
             team.run(predict, done=lambda: bool(counts[layout.DONE] == pieces))

@@ -122,6 +122,16 @@ def test_large_predictions_are_shared(fast_backend, sizes):
     assert sizes == [2] * 4
 
 
+def test_few_rows_are_for_one_thread(fast_backend, sizes, monkeypatch):
+    """However wide the network: pieces of theirs would be too short."""
+    monkeypatch.setattr(prediction, "WORTH", 1)
+    who = network(fast_backend)
+    for rows in (1, 2 * prediction.LEAST - 1):
+        who.predict(data(rows)[0])
+    assert sizes == []
+    assert prediction.threads_for(10**6, 10**12, 7) == min(7, threads.most_threads())
+
+
 def test_predictions_are_for_as_many_threads_as_pay(fast_backend, sizes, monkeypatch):
     """What they learn is of works of one kind and size, and what ended early teaches nothing."""
     made, told = {}, []
