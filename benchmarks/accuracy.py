@@ -56,6 +56,7 @@ def functions(dtype: str) -> Iterator[tuple[str, str, Callable[..., None]]]:
     fused = vocabulary(dtype, host_level())
     plain = fused | {
         "polynomial": partial(polynomial, flags=()),
+        "multiply_add": njit(simd.multiply_add, error_model="numpy"),
         "flush_subnormals": njit(simd.flush_subnormals),
         "restore_subnormals": njit(simd.restore_subnormals),
     }

@@ -1,6 +1,6 @@
 """Exponential, logarithm, tanh, error function, cosine: formulas without branches, tables and library calls.
 
-exp, expm1 and tanh write x = n ln 2 + r with a whole n and |r| <= ln 2 / 2, and log the reverse: x = 2^n (1 + f) with
+exp and expm1 write x = n ln 2 + r with a whole n and |r| <= ln 2 / 2, and log the reverse: x = 2^n (1 + f) with
 1/sqrt 2 <= 1 + f < sqrt 2. Adding 1.5 * 2^23 (float64: 2^52), where neighboring floats lie 1 apart, rounds to a whole
 number and leaves it in the lowest bits. ln 2 comes in two parts, the first with so few bits that its product with n is
 exact (W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980).
@@ -19,7 +19,7 @@ polynomials are minimax in the relative error, by Remez's algorithm (python benc
 
 from math import factorial, pi
 
-from .simd import Constant, Polynomial, absolute, copy_sign, from_bits, real, select, to_bits
+from .simd import Constant, Polynomial, absolute, copy_sign, from_bits, multiply_add, real, select, to_bits
 
 FRACTION_BITS = Constant(float32=23, float64=52)
 SMALLEST = Constant(float32=2.0**-126, float64=2.0**-1022)  # normal number
@@ -68,11 +68,6 @@ def octaves(x):
     return split(x, select(t < LAST_EXPONENT, t, LAST_EXPONENT))
 
 
-def expm1_of_rest(r):
-    """e^r - 1 for small r."""
-    return r + r * r * EXP_REMAINDER(r)
-
-
 def exp(x):
     """e^x."""
     power, r = octaves(x)
@@ -82,7 +77,7 @@ def exp(x):
 def expm1(x):
     """e^x - 1, accurate near 0 too."""
     power, r = octaves(x)
-    return copy_sign(power * expm1_of_rest(r) - (real(1) - power), x)
+    return copy_sign(power * (r + r * r * EXP_REMAINDER(r)) - (real(1) - power), x)
 
 
 def sigmoid(x):
@@ -93,13 +88,34 @@ def sigmoid(x):
     return real(1) / ((power * EXPM1_OF_REST(r) + real(1)) + power)
 
 
+# (s - (1 - e^-2s) / 2) / s^2 on [-ln 2 / 4, ln 2 / 4], degree 4 and 9: the half has a relative error of 1.8e-8 and
+# 2.2e-17, coefficients rounded
+HALF_OF_DECAY = Polynomial(
+    float32=[0.04442405301, -0.133864755, 0.3333376057, -0.666661737, 0.999999963],
+    float64=[
+        -2.565336578963312972e-5, 1.414464663670346401e-4, -7.05469817034938578e-4, 3.174592589031655055e-3,
+        -0.01269841261282581472, 0.04444444458322888837, -0.1333333333343647536, 0.3333333333325912694,
+        -0.666666666666662544, 1.00000000000000111,
+    ],
+)  # fmt: skip
+HALF_LN2 = Constant(float32=0.34657359027997264, float64=0.34657359027997264)
+
+
 def tanh(x):
-    """(1 - e^-2|x|) / (1 + e^-2|x|). Even rounded, one is at most 1 and the other at least 1: no result exceeds 1."""
-    y = absolute(x) * real(-2)
-    y = select(y < real(-40), real(-40), y)  # where tanh has long been 1
-    power, r = split(y, y * LOG2_E + ZERO_EXPONENT)
-    e = power * expm1_of_rest(r)
-    return copy_sign(((real(1) - power) - e) / ((real(1) + power) + e), x)
+    """(1/2 - e^-2|x| / 2) / (1/2 + e^-2|x| / 2). Even rounded, one is not above 1/2 and the other not below.
+
+    With |x| = s - n ln 2 / 2 and h = (1 - e^-2s) / 2, e^-2|x| / 2 is 2^n / 2 - 2^n h. Beside 1/2, what ln 2 lacks in
+    one part is nothing.
+    """
+    y = absolute(x)
+    y = select(y > real(20), real(20), y)  # where tanh has long been 1
+    t = y * (real(-2) * LOG2_E) + ZERO_EXPONENT
+    n = t - ZERO_EXPONENT
+    power, s = from_bits(to_bits(t) << int(FRACTION_BITS)), y + n * HALF_LN2
+    h = s - s * s * HALF_OF_DECAY(s)
+    less = multiply_add(power, h, multiply_add(power, real(-0.5), real(0.5)))
+    more = multiply_add(-power, h, multiply_add(power, real(0.5), real(0.5)))
+    return copy_sign(less / more, x)
 
 
 STRAIGHT = Constant(float32=1e-4, float64=1e-8)  # below it, sinh x is x

@@ -2,6 +2,7 @@
 
 from .layout import (
     ACTIVATIONS,
+    BACKWARDS,
     COLUMNS,
     COUNTS,
     DONE,
@@ -125,6 +126,7 @@ def forward_if_finite(plan, sample, rows):
         samples = at(reals(plan[X]), sample * stride)
     by_row = rows == 1 and goes_by_row(plan)
     if by_row:
+        plan[BACKWARDS] = 1 - plan[BACKWARDS]  # what the row before has read last may still be in a near cache
         sums_of_row(plan, 0, samples)
     else:
         sums_of_layer(plan, 0, samples, stride, 0, rows)

@@ -27,8 +27,8 @@ def vocabulary(dtype: str, level: Level) -> dict[str, Any]:
     return {
         **shape,
         "real": np.dtype(dtype).type, "double": np.float64, "polynomial": polynomial, "select": select, "sqrt": sqrt,
-        "absolute": absolute, "copy_sign": copy_sign, "maximum": maximum, "accumulate": accumulate, "to_bits": to_bits,
-        "from_bits": from_bits(number), "quotient": quotient,
+        "multiply_add": multiply_add, "absolute": absolute, "copy_sign": copy_sign, "maximum": maximum,
+        "accumulate": accumulate, "to_bits": to_bits, "from_bits": from_bits(number), "quotient": quotient,
         "reals": pointer(number), "doubles": pointer(types.float64),
         "integers": pointer(types.int64), "at": at, "call": call(types.void),
         "call_for_vectors": call(types.UniTuple(vector, 2)), "first_lane": first_lane,
@@ -64,11 +64,17 @@ def polynomial(coefficients, flags=CONTRACT):
             power = arguments[0]
             zero = constant(power.type, 0.0)
             terms = [constant(power.type, float(c)) if c else zero for c in coefficients[::-1]]
+
+            def sum_of(low, high):
+                product = builder.fmul(high, power, flags=flags)
+                return product if low is zero else builder.fadd(product, low, flags=flags)
+
             while len(terms) > 1:
+                if len(terms) == 3:
+                    terms[1:] = [sum_of(*terms[1:])]
                 pairs = zip(terms[::2], terms[1::2], strict=False)
                 rest = terms[len(terms) & ~1 :]
-                products = [(low, builder.fmul(high, power, flags=flags)) for low, high in pairs]
-                terms = [high if low is zero else builder.fadd(high, low, flags=flags) for low, high in products] + rest
+                terms = [sum_of(low, high) for low, high in pairs] + rest
                 power = builder.fmul(power, power, flags=flags)
             return terms[0]
 
@@ -117,6 +123,13 @@ def _llvm(name):
 @intrinsic
 def sqrt(typingctx, x):
     return x(x), _llvm("llvm.sqrt")
+
+
+@intrinsic
+def multiply_add(typingctx, a, b, c):
+    # llvm.fma would call libm where the CPU has no such instruction
+    number = next((v for v in (a, b, c) if isinstance(v, Vector)), a)
+    return number(number, number, number), _llvm("llvm.fmuladd")
 
 
 @intrinsic

@@ -61,6 +61,7 @@ from .simd import (
     WEIGHTS,  # address of float64[SAMPLES], weights of the samples, whose mean is 1; 0: they count alike
     # results
     OUTPUT,  # address of real[SAMPLES, outputs]
+    BACKWARDS,  # 1: panels of weights meet a single row from the last one on
     COUNTS,  # address of where threads that predict together count pieces; 0: one predicts alone
     INPUT_GRADIENT,  # address of real[SAMPLES, features]; 0: not wanted
     LOSSES,  # address of float64[epochs]
@@ -130,7 +131,7 @@ from .simd import (
     SYSTEM_CALL,  # address of the function by which a thread that waits leaves its CPU to others; 0: there is none
     FUTEX,  # the number of Linux's system call of this name, which is its first argument; 0: it takes none
     HEADER,  # words in a header
-) = range(89)
+) = range(90)
 
 # --- places where ranks meet, a cache line apart
 ARRIVALS = 0  # how often a rank has come to a meeting

@@ -34,14 +34,17 @@ def multiply_row(depth, a, a_column, b, b_row, width, c, start, scale):
         tile(PANEL_VECTORS, 1, depth, a, 0, a_column, b, b_row, c, 0, start, 0, scale)
 
 
-def weighted_sums_of_row(a, weights, inputs, width, z):
+def weighted_sums_of_row(a, weights, inputs, width, backwards, z):
+    """Panel by panel, from the last one on if `backwards`."""
     if width == LANES and inputs <= LANES:  # a loop over depth that is too short to be cut into parts
         sums = load(weights, 0)
         for k in range(inputs):
             sums = sums + a[k] * load(weights, (1 + k) * LANES)
         store(z, 0, sums)
     else:
-        for column in range(0, width, PANEL):
+        last = quotient(width - 1, PANEL) * PANEL
+        for done in range(0, width, PANEL):
+            column = last - done if backwards else done
             w = panel_width(column, width)
             biases = at(weights, column * (1 + inputs))
             multiply_row(inputs, a, 1, at(biases, w), w, w, at(z, column), biases, real(1))

@@ -6,6 +6,7 @@ from .layout import (
     ACTIVATION_SETTINGS,
     ACTIVATIONS,
     BACKWARD,
+    BACKWARDS,
     BATCH_SIZE,
     COLUMNS,
     CONSTANTS,
@@ -177,7 +178,7 @@ def sums_of_row(plan, l, a):
     if layer[SINGLE] != 0:
         weighted_sums_of_single(1, a, 0, weights, layer[FAN_IN], z, 0)
     else:
-        weighted_sums_of_row(a, weights, layer[FAN_IN], layer[WIDTH], z)
+        weighted_sums_of_row(a, weights, layer[FAN_IN], layer[WIDTH], plan[BACKWARDS] != 0, z)
 
 
 def activate_row(plan, l):

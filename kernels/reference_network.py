@@ -34,8 +34,9 @@ def formulas(dtype: str) -> dict[str, Any]:
         "at": simd.at, "stay_apart": simd.stay_apart, "LANES": 1, "spread": lambda x: x,
         "load": Pointer.__getitem__, "store": Pointer.__setitem__,
         "lanes_below": lambda n: n > 0, "sum_lanes": lambda v: v, "largest_lane": lambda v: v,
-        "absolute": np.abs, "copy_sign": np.copysign, "maximum": np.maximum, "accumulate": np.add,
-        "quotient": simd.quotient, "polynomial": simd.polynomial, "to_reals": lambda v: v.astype(number),
+        "multiply_add": simd.multiply_add, "absolute": np.abs, "copy_sign": np.copysign, "maximum": np.maximum,
+        "accumulate": np.add, "quotient": simd.quotient, "polynomial": simd.polynomial,
+        "to_reals": lambda v: v.astype(number),
     }  # fmt: skip
     namespace = specialize(dtype, vocabulary)
     namespace |= {

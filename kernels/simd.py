@@ -49,13 +49,16 @@ def polynomial(coefficients):
     """The function that evaluates these coefficients, highest power first: terms in pairs, then pairs of pairs.
 
     G. Estrin, "Organization of computer systems: the fixed plus variable structure computer", 1960. Horner's rule needs
-    fewer operations, but each waits for the one before. Zeros are not added.
+    fewer operations, but each waits for the one before; with three terms, they wait as long either way. Zeros are not
+    added.
     """
 
     def evaluate(x):
         zero = 0.0
         terms = [c if c else zero for c in coefficients[::-1]]
         while len(terms) > 1:
+            if len(terms) == 3:
+                terms[1:] = [terms[2] * x if terms[1] is zero else terms[2] * x + terms[1]]
             pairs = zip(terms[::2], terms[1::2], strict=False)
             rest = terms[len(terms) & ~1 :]
             terms = [high * x if low is zero else high * x + low for low, high in pairs] + rest
@@ -86,6 +89,11 @@ def select(condition, a, b):
 def sqrt(x):
     """The correctly rounded square root."""
     return np.sqrt(x)
+
+
+def multiply_add(a, b, c):
+    """a b + c, rounded once where the CPU can."""
+    return a * b + c
 
 
 def absolute(x):

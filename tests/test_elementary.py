@@ -42,7 +42,8 @@ def scalar_functions(dtype):
 
 def _clones(dtype, vocabulary, changed):
     number = np.dtype(dtype).type
-    namespace = {"real": number, "absolute": np.abs, "copy_sign": np.copysign, **vocabulary}
+    namespace = {"real": number, "absolute": np.abs, "copy_sign": np.copysign, "multiply_add": simd.multiply_add}
+    namespace |= vocabulary
     for name, value in {**vars(elementary), **changed}.items():
         if isinstance(value, simd.Constant):
             namespace[name] = number(getattr(value, dtype))
@@ -158,12 +159,14 @@ def test_errors_are_within_bounds(form, name):
 @pytest.mark.parametrize(
     ("constant", "planted", "victims"),
     [
-        ("EXP_REMAINDER", 1e-5, ["exp", "expm1", "tanh", "erfc", "sinh", "cosh"]),
+        ("EXP_REMAINDER", 1e-5, ["exp", "expm1", "erfc", "sinh", "cosh"]),
+        ("HALF_OF_DECAY", 1e-5, ["tanh"]),
         ("EXPM1_OF_REST", 1e-5, ["sigmoid"]),
         ("ERFC", 1e-5, ["erfc"]),
         ("ERF", 1e-5, ["erf"]),
         ("LOG_QUOTIENT", 1e-3, ["log", "log1p"]),
         ("LN2_LOW", 1.0, ["exp", "expm1", "sigmoid", "log"]),
+        ("HALF_LN2", 1e-5, ["tanh"]),
     ],
 )
 def test_a_wrong_coefficient_is_caught(dtype, constant, planted, victims):

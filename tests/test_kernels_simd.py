@@ -60,6 +60,7 @@ PROGRAMS = {  # what is computed from two numbers
     "copy_sign": lambda a, b: copy_sign(a, b),  # noqa: F821
     "maximum": lambda a, b: maximum(a, b),  # noqa: F821
     "accumulate": lambda a, b: accumulate(a, b),  # noqa: F821
+    "multiply_add": lambda a, b: multiply_add(a, b, a),  # noqa: F821
     "select": lambda a, b: select(a <= b, a, b),  # noqa: F821
     "to_bits": lambda a, b: to_bits(a),  # noqa: F821
     "from_bits": lambda a, b: from_bits(to_bits(a) + 1),  # noqa: F821
