@@ -55,7 +55,12 @@ def predict(plan, pieces, rows):
     if it stopped, as STOP_AT_NONFINITE is set and a sample is not finite: then there is no more for anybody.
     """
     state = flush_subnormals()
-    going = predict_alone(plan, pieces, rows) if plan[COUNTS] == 0 else predict_together(plan, pieces, rows)
+    if plan[COUNTS] != 0:
+        going = predict_together(plan, pieces, rows)
+    elif pieces > 1:
+        going = predict_alone(plan, pieces, rows)
+    else:
+        going = predict_rows(plan, 0, rows)
     restore_subnormals(state)
     return 1 if going else 0
 
@@ -92,9 +97,7 @@ def predict_together(plan, pieces, rows):
 
 
 def predict_piece(plan, piece, pieces, rows):
-    first, last = 0, rows
-    if pieces > 1:
-        first, last = quotient(piece * rows, pieces), quotient((piece + 1) * rows, pieces)
+    first, last = quotient(piece * rows, pieces), quotient((piece + 1) * rows, pieces)
     return predict_rows(plan, first, last - first)
 
 

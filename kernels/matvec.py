@@ -41,13 +41,17 @@ def weighted_sums_of_row(a, weights, inputs, width, backwards, z):
         for k in range(inputs):
             sums = sums + a[k] * load(weights, (1 + k) * LANES)
         store(z, 0, sums)
+    elif width <= PANEL:
+        panel_sums_of_row(a, weights, inputs, width, z)
     else:
         last = quotient(width - 1, PANEL) * PANEL
         for done in range(0, width, PANEL):
             column = last - done if backwards else done
-            w = panel_width(column, width)
-            biases = at(weights, column * (1 + inputs))
-            multiply_row(inputs, a, 1, at(biases, w), w, w, at(z, column), biases, real(1))
+            panel_sums_of_row(a, at(weights, column * (1 + inputs)), inputs, panel_width(column, width), at(z, column))
+
+
+def panel_sums_of_row(a, panel, inputs, width, z):
+    multiply_row(inputs, a, 1, at(panel, width), width, width, z, panel, real(1))
 
 
 def panel_gradient_of_row(a, delta, width, first, last, gradient):
