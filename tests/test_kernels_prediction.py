@@ -1,6 +1,7 @@
 """What predicts from parameters that stay: the kernel, chunk by chunk, and the plans that it works in."""
 
 import numpy as np
+import oracle
 import pytest
 from cases import case
 
@@ -120,6 +121,25 @@ def test_pieces_change_no_bits(fast_backend, dtype, sizes):
                 assert plan.call("predict", pieces, rows) == 1
             outputs.append(output.tobytes())
         assert len(set(outputs)) == 1
+
+
+@pytest.mark.parametrize("sizes", [(5, 3), (4, 150, 2), (3, 40, 170, 1)])
+def test_single_rows_read_weights_to_and_fro(kernel_backend, dtype, sizes):
+    """Panels have sums of their own: it changes no bits from which end they are read."""
+    network = case(sizes, "tanh", "identity", "mean_squared_error", dtype, 3)
+    current = network.executor(kernel_backend).prediction()
+    truth = oracle.predict(sizes, network.model.activations, network.parameters, network.X)
+    for row, expected in zip(network.X, truth, strict=True):
+        outputs, directions = [], []
+        for _ in range(2):
+            output = np.full((1, sizes[-1]), np.nan, dtype)
+            with current._plan(row[np.newaxis], output, False) as plan:
+                assert plan.call("predict", 1, 1) == 1
+                directions.append(plan.words[layout.BACKWARDS])
+            outputs.append(output.tobytes())
+            np.testing.assert_allclose(output[0], expected, rtol=1e-5, atol=1e-6)
+        assert outputs[0] == outputs[1]
+        assert sorted(directions) == [0, 1]
 
 
 def test_plans_are_used_again_and_hold_nothing_meanwhile(kernel_backend, dtype):
