@@ -5,7 +5,7 @@ from typing import Any
 
 from .elementary import erfc, exp, expm1, log1p, sigmoid, tanh
 from .functions import Variant
-from .records import Record
+from .records import Record, frozen
 from .simd import (
     LANES,
     Constant,
@@ -305,6 +305,7 @@ def chain_scalar(of, delta, rows, columns, stride, settings):
             delta[k] = delta[k] * real(element(double(of[k])))  # noqa: F821
 
 
+@frozen
 class ActivationRow(Record):
     """A row of the table.
 

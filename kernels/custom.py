@@ -21,7 +21,7 @@ from .errors import require, shortened
 from .functions import Function
 from .interface import ACTIVATION, ACTIVATION_OF_VECTOR, LOSS, LOSS_OF_VECTOR, Kernel
 from .losses import LOSSES, LossRow, elementwise_loss, scalar_loss, with_loss_derivative
-from .records import Record
+from .records import Record, frozen
 
 # where derivatives are checked, away from round numbers, at which there may be kinks
 POINTS = [-29.3, -11.7, *np.linspace(-6.07, 6.11, 42).tolist(), 12.1, 28.9]
@@ -60,6 +60,7 @@ class Captured(Function):
         return self
 
 
+@frozen
 class Activation(Captured, Record):
     """An activation function of your own.
 
@@ -144,6 +145,7 @@ class Activation(Captured, Record):
         return f"Activation({self.name!r})"
 
 
+@frozen
 class Loss(Captured, Record):
     """A loss function of your own: the mean of `value` over samples and outputs.
 

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from .errors import require
+from .records import frozen
 from .settings import FRACTION, NOT_NEGATIVE, RULES, Settings, setting, to_float
 
 
+@frozen
 class Disturbance(Settings):
     """Arguments of `NeuralNetwork.train`, where they are explained."""
 

@@ -3,6 +3,7 @@
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
+from .records import frozen
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Function:
         return True
 
 
+@frozen
 class Variant(Settings, Function):
     """A row of a table with other numbers than the defaults."""
 

@@ -4,10 +4,12 @@ from .layout import (
     ACTIVATIONS,
     BACKWARDS,
     COLUMNS,
+    COMPLETE,
     COUNTS,
     DONE,
     FAN_IN,
     FAN_OUT,
+    FINITE,
     INPUTS,
     INPUTS_STRIDE,
     LAYERS,
@@ -41,28 +43,27 @@ from .simd import (
 )
 from .sparse import load_sparse, sparse_finite
 
-LINGER = (
-    8000  # moments, some hundred microseconds, to wait for others' last pieces: longer than to go to sleep and wake
-)
-
+# Moments, some hundred microseconds, to wait for pieces that others have begun: to sleep and wake costs half of it.
+LINGER = 8000
 MANNERS = 200  # moments, some microseconds, for which others let rank 0 go first
 
 
 def predict(plan, pieces, rows):
     """Outputs of samples 0 ... rows - 1, dealt out evenly to so many pieces, of which none is larger than a batch.
 
-    Threads that share them call it at the same time, each with a plan of its own and the same COUNTS. Returns 1, or 0
-    if it stopped, as STOP_AT_NONFINITE is set and a sample is not finite: then there is no more for anybody.
+    Threads that share them call it at the same time, each with a plan of its own and the same COUNTS. Returns FINITE,
+    unless it stopped, as STOP_AT_NONFINITE is set and a sample is not finite: then there is no more for anybody. And
+    COMPLETE, if it knows that no thread has anything left to do.
     """
     state = flush_subnormals()
     if plan[COUNTS] != 0:
-        going = predict_together(plan, pieces, rows)
+        answer = predict_together(plan, pieces, rows)
     elif pieces > 1:
-        going = predict_alone(plan, pieces, rows)
+        answer = FINITE if predict_alone(plan, pieces, rows) else 0
     else:
-        going = predict_rows(plan, 0, rows)
+        answer = FINITE if predict_rows(plan, 0, rows) else 0
     restore_subnormals(state)
-    return 1 if going else 0
+    return answer
 
 
 def predict_alone(plan, pieces, rows):
@@ -86,14 +87,14 @@ def predict_together(plan, pieces, rows):
             done += max(0, pieces - fetch_add(counts, TAKEN, pieces))  # those that nobody has taken
         fetch_add(counts, DONE, done)
         piece = fetch_add(counts, TAKEN, 1)
-    moments = 0
-    while moments < LINGER and fetch(counts, DONE) < pieces:
+    moments, done = 0, fetch(counts, DONE)
+    while moments < LINGER and done < pieces:
         pause()
-        moments += 1
+        moments, done = moments + 1, fetch(counts, DONE)
     if plan[RANK] != 0:
         for _ in range(MANNERS):
             pause()
-    return fetch(counts, SPOILED) == 0
+    return (FINITE if fetch(counts, SPOILED) == 0 else 0) + (COMPLETE if done == pieces else 0)
 
 
 def predict_piece(plan, piece, pieces, rows):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .plan import Array
-from .records import Record
+from .records import Record, frozen
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -48,6 +48,7 @@ def zeros(generator: Generator, inputs: int, outputs: int) -> Array:
     return np.zeros((inputs, outputs))
 
 
+@frozen
 class Initializer(Record):
     """A row of the table."""
 

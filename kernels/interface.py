@@ -49,7 +49,7 @@ from . import (
 from .activations import ACTIVATIONS
 from .losses import LOSSES
 from .optimizer_formulas import FORMULAS
-from .records import Record
+from .records import Record, frozen
 
 MODULES = (
     elementary,
@@ -91,6 +91,7 @@ COLUMN_DTYPES = "int32", "int64"
 """Number types of the columns of sparse samples."""
 
 
+@frozen
 class Kernel(Record):
     """A row of the table."""
 

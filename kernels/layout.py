@@ -147,6 +147,9 @@ DONE = 8  # pieces that are done, or never will be
 SPOILED = 16  # pieces with samples that are not finite
 COUNTERS = 17
 
+# --- what `predict` returns, added up
+FINITE, COMPLETE = 1, 2  # all samples that were seen are finite; all threads' pieces are done
+
 # --- places of the numbers at REGULARIZATION; 0: not wanted
 (L1, L2, WEIGHT_DECAY, CLIP_VALUE, CLIP_NORM, MAX_NORM, AVERAGE_DECAY, ALPHA, WISHES) = range(9)
 

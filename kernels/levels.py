@@ -1,8 +1,9 @@
 """CPU levels: what a kernel is compiled for. Tiles follow the registers: sums, a row of b, and a broadcast must fit."""
 
-from .records import Record
+from .records import Record, frozen
 
 
+@frozen
 class Level(Record):
     """One row of the table below."""
 

@@ -6,7 +6,7 @@ from typing import Any
 from .activations import relu, softmax_of_row
 from .elementary import SMALLEST, exp, expm1, log, log1p, sigmoid, tanh
 from .functions import Function, Variant, numbers_of, row_of
-from .records import Record
+from .records import Record, frozen
 from .simd import (
     LANES,
     absolute,
@@ -268,6 +268,7 @@ def scalar_loss(output, target, delta, losses, rows, columns, stride, scale, set
         losses[i] = loss
 
 
+@frozen
 class LossRow(Record):
     """A row of the table.
 

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 
 from .functions import Function, Variant, numbers_of, row_of
 from .layout import BY_BATCH, BY_SAMPLE
-from .records import Record
+from .records import Record, frozen
 from .settings import POSITIVE, SHARE, setting
 
 Normalizations = tuple[str | Function | None, ...]  # one for each layer, or none at all
 
 
+@frozen
 class LayerNormalization(Variant):
     """Each sample's weighted sums of a layer get mean 0 and variance 1, then a gain and a bias for each neuron.
 
@@ -42,6 +43,7 @@ class LayerNormalization(Variant):
     epsilon: float = setting(1e-5, POSITIVE)
 
 
+@frozen
 class BatchNormalization(Variant):
     """In training, each neuron's weighted sums over the batch get mean 0 and variance 1, then a gain and a bias.
 
@@ -81,6 +83,7 @@ class BatchNormalization(Variant):
     momentum: float = setting(0.1, SHARE)
 
 
+@frozen
 class Normalization(Record):
     """A row of the table."""
 

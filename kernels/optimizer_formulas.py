@@ -9,7 +9,7 @@ depends on state and number alone: training can be resumed anywhere.
 from collections.abc import Callable
 
 from .elementary import SMALLEST, exp, expm1
-from .records import Record
+from .records import Record, frozen
 from .simd import LANES, at, double, load, maximum, real, select, sqrt, store
 
 
@@ -277,6 +277,7 @@ def rprop(parameters, gradient, state, slot, count, settings):
         store(parameters, i, load(parameters, i) - s * step)
 
 
+@frozen
 class Formula(Record):
     """A row of the table."""
 

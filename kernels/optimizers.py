@@ -6,12 +6,14 @@ from typing import ClassVar
 
 from .errors import require
 from .optimizer_formulas import FORMULAS, Formula
+from .records import frozen
 from .settings import ABOVE_ONE, FLAG, FRACTION, INNER_FRACTION, NOT_NEGATIVE, POSITIVE, RULES, Settings, setting
 
 UP_TO_ONE = "from 0 to 1"
 RULES[UP_TO_ONE] = lambda v: 0 <= v <= 1
 
 
+@frozen
 class Optimizer(Settings):
     """What all optimizers share."""
 
@@ -39,6 +41,7 @@ def log(beta: float) -> float:
     return math.log(beta) if beta > 0 else -math.inf
 
 
+@frozen
 class SGD(Optimizer):
     """Gradient descent on minibatches: w -= learning_rate * gradient, or with momentum.
 
@@ -87,6 +90,7 @@ class SGD(Optimizer):
         return FORMULAS["nesterov" if self.nesterov else "momentum"]
 
 
+@frozen
 class Adam(Optimizer):
     """Adaptive moment estimation.
 
@@ -119,6 +123,7 @@ class Adam(Optimizer):
         return [*super().settings(), log(self.beta1), log(self.beta2)]
 
 
+@frozen
 class AdamW(Adam):
     """Adam with decoupled weight decay: before each step, w -= learning_rate * weight_decay * w.
 
@@ -148,6 +153,7 @@ class AdamW(Adam):
     weight_decay: float = setting(0.01, NOT_NEGATIVE)
 
 
+@frozen
 class NAdam(Optimizer):
     """Adam with Nesterov's momentum, which grows in the course of training.
 
@@ -181,6 +187,7 @@ class NAdam(Optimizer):
         return [*super().settings(), self.momentum_decay * math.log(0.96)]
 
 
+@frozen
 class RAdam(Optimizer):
     """Adam whose first steps are of plain momentum, until the second moment has seen enough to be divided by.
 
@@ -209,6 +216,7 @@ class RAdam(Optimizer):
     epsilon: float = setting(1e-8, POSITIVE)
 
 
+@frozen
 class RMSprop(Optimizer):
     """The gradient over the root of a running mean of its square.
 
@@ -245,6 +253,7 @@ class RMSprop(Optimizer):
         return FORMULAS["rmsprop_momentum" if self.momentum > 0 else "rmsprop"]
 
 
+@frozen
 class Adagrad(Optimizer):
     """The gradient over the root of the sum of all its squares so far.
 
@@ -271,6 +280,7 @@ class Adagrad(Optimizer):
     epsilon: float = setting(1e-10, POSITIVE)
 
 
+@frozen
 class Adadelta(Optimizer):
     """Steps as large as those before, relative to the gradients before.
 
@@ -300,6 +310,7 @@ class Adadelta(Optimizer):
     epsilon: float = setting(1e-6, POSITIVE)
 
 
+@frozen
 class Lion(Optimizer):
     """The sign of a mean of gradients: every parameter moves by the learning rate, or not at all where that is zero.
 
@@ -331,6 +342,7 @@ class Lion(Optimizer):
     weight_decay: float = setting(0.0, NOT_NEGATIVE)
 
 
+@frozen
 class Rprop(Optimizer):
     """Steps that grow while the gradient keeps its sign and shrink when it turns. For all samples in one batch.
 
@@ -376,6 +388,7 @@ class Rprop(Optimizer):
 # --- as scikit-learn has them, for its users: not to be asked for by name
 
 
+@frozen
 class ClassicalSGD(Optimizer):
     """Momentum that keeps its speed when the rate changes; without momentum it is `SGD`."""
 
@@ -392,6 +405,7 @@ class ClassicalSGD(Optimizer):
         return FORMULAS["classical_nesterov" if self.nesterov else "classical_momentum"]
 
 
+@frozen
 class AdamCorrectedByRate(Adam):
     """Adam whose epsilon is added to the root of the second moment before that is corrected."""
 

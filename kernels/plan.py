@@ -17,7 +17,7 @@ from .levels import LEVELS
 from .losses import LOSSES, divisor, target_columns
 from .normalization import Normalizations, kind_of, settings_of, vector_counts, without_batches
 from .optimizers import Optimizer
-from .records import Record
+from .records import Record, frozen
 from .sparse_rows import Samples, SparseRows
 from .specialize import tile_shape
 
@@ -41,6 +41,7 @@ NO_SETTINGS = np.zeros(1)  # for functions that do not look there
 Predictor = TypeVar("Predictor", bound=Callable[..., Array])
 
 
+@frozen
 class Model(Record):
     """What a network is, apart from its numbers."""
 
@@ -151,6 +152,11 @@ class Plan:
             if word in self._arrays:
                 del self._arrays[word]
                 self.words[word] = 0
+
+    def leave(self, *words: int) -> None:
+        """Leave it to somebody else to keep the arrays alive that these words lead to."""
+        for word in words:
+            self._arrays.pop(word, None)
 
     def arrays(self) -> list[Array]:
         """All memory that the plan's addresses lead to."""

@@ -4,7 +4,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -33,13 +35,20 @@ class Workspace:
     @contextmanager
     def plan(self, packed: Array | None = None) -> Iterator[Plan]:
         """A plan that no other thread has meanwhile, for these parameters."""
+        plan = self.take(packed)
+        yield plan
+        self.give_back(plan)
+
+    def take(self, packed: Array | None = None) -> Plan:
         try:
             plan = self._idle.pop()
         except IndexError:
             plan = new_plan(self.library, self.model)
         if packed is not None:
             plan[layout.PACKED] = packed
-        yield plan
+        return plan
+
+    def give_back(self, plan: Plan) -> None:
         plan.release(layout.PACKED, layout.X, layout.OUTPUT, layout.COUNTS)
         self._idle.append(plan)
 
@@ -115,35 +124,48 @@ class Prediction:
         """
         if not isinstance(X, SparseRows) and not lies_readable(X):
             return self._run_copies(X, output, allow_nan)
+        if isinstance(X, SparseRows) and not lies_readable(X.values):
+            X = replace(X, values=readable(X.values))
         rows = len(X)
         work = multiplications(self.model, rows, int(X.starts[-1] - X.starts[0]) if isinstance(X, SparseRows) else None)
         threads = threads_for(rows, work, self.threads)
         if threads > 1:
             return self._run_together(threads, work, X, output, allow_nan)
-        with self._plan(X, output, allow_nan) as plan:
-            return bool(plan.call("predict", pieces_for(rows, 1), rows))
+        plan = self._plan(X, output, allow_nan)
+        finite = plan.call("predict", pieces_for(rows, 1), rows) == layout.FINITE
+        self._give_back(plan)
+        return finite
 
-    def _run_together(
-        self, threads: int, work: int, X: Samples, output: Array, allow_nan: bool
-    ) -> bool:  # fmt: skip
+    def _run_together(self, threads: int, work: int, X: Samples, output: Array, allow_nan: bool) -> bool:
         """The same by this thread and those that help it, if that pays."""
         rows, counts = len(X), np.zeros(layout.COUNTERS, np.int64)
+        arrays: list[Any] = [X, output]  # only as long as they are needed: whoever begins later finds none
         pace = pace_of((self.model, work.bit_length()), threads)
         with crew(pace.threads) as team:
             pieces = pieces_for(rows, team.size)
 
-            def predict(rank: int) -> None:
-                with self._plan(X, output, allow_nan) as plan:
-                    plan[layout.COUNTS], plan[layout.RANK] = counts, rank
-                    plan.call("predict", pieces, rows)
-                    plan[layout.RANK] = 0
+            def predict(rank: int) -> int:
+                mine = arrays[:]
+                if not mine:
+                    return 0
+                plan = self._plan(*mine, allow_nan)
+                mine.clear()
+                plan[layout.COUNTS], plan[layout.RANK] = counts, rank
+                plan.leave(layout.X, layout.COLUMNS, layout.STARTS, layout.OUTPUT)  # to rank 0, who may end sooner
+                answer = plan.call("predict", pieces, rows)
+                plan[layout.X] = plan[layout.OUTPUT] = plan[layout.RANK] = 0
+                self._give_back(plan)
+                return answer
 
             began = time.perf_counter()
-            team.run(predict, done=lambda: bool(counts[layout.DONE] == pieces))
-            well = not counts[layout.SPOILED]
-            if well:
+            try:
+                team.run(predict, done=lambda answer: bool(answer & layout.COMPLETE))
+            finally:
+                arrays.clear()
+            finite = not counts[layout.SPOILED]
+            if finite:
                 pace.told(team.size, work, time.perf_counter() - began)
-        return well
+        return finite
 
     def _run_copies(self, X: Array, output: Array, allow_nan: bool) -> bool:
         """The same for samples that kernels cannot read where they lie."""
@@ -152,23 +174,21 @@ class Prediction:
             parts = ((readable(X[i : i + rows]), output[i : i + rows]) for i in range(0, len(X), rows))
             return all(self.run(part, place, allow_nan) for part, place in parts)
 
-    @contextmanager
-    def _plan(self, X: Samples, output: Array, allow_nan: bool) -> Iterator[Plan]:
+    def _plan(self, X: Samples, output: Array, allow_nan: bool) -> Plan:
         """A plan that no other thread has, to predict these samples."""
         if isinstance(X, SparseRows):  # its size depends on the samples
             rows = min(len(X), CHUNK)
             plan = Plan(self.workspace.library, self.model, rows, nonzeros=room(X, rows))
             plan[layout.PACKED] = self.packed
-            self._fill(plan, X, output, allow_nan)
-            yield plan
         else:
-            with self.workspace.plan(self.packed) as plan:
-                self._fill(plan, X, output, allow_nan)
-                yield plan
-
-    def _fill(self, plan: Plan, X: Samples, output: Array, allow_nan: bool) -> None:
+            plan = self.workspace.take(self.packed)
         plan[layout.STOP_AT_NONFINITE] = not allow_nan
         plan.read_samples(X)
         if not isinstance(X, SparseRows) and may_stay(X, self.model):
             plan[layout.X_GATHER] = 0
         plan[layout.OUTPUT] = output
+        return plan
+
+    def _give_back(self, plan: Plan) -> None:
+        if plan.nonzeros is None:
+            self.workspace.give_back(plan)

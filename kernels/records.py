@@ -1,31 +1,22 @@
-"""Records: classes of fields that stay as they were made."""
+"""Records: frozen dataclasses that are made quickly."""
 
 from dataclasses import Field, FrozenInstanceError, dataclass, field, fields
 from operator import attrgetter
-from typing import Any, ClassVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+Class = TypeVar("Class", bound=type["Record"])
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 class Record:
-    """Classes below are frozen dataclasses, and compared, hashed and shown as these are.
-
-    Only `__init__` is written for each of them, all else stands here once: `@dataclass(frozen=True)` would compile nine
-    functions for each class, in which the import of the package spent a third of its time.
-    """
+    """What classes decorated with `frozen` are made from, which are compared, hashed and shown by their fields."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     _compared: "ClassVar[attrgetter[Any]]"
     _hashed: "ClassVar[attrgetter[Any]]"
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        dataclass(eq=False, repr=False)(cls)
-        every = fields(cls)
-        cls._compared = attrgetter("__class__", *(f.name for f in every if f.compare))
-        cls._hashed = attrgetter("__class__", *(f.name for f in every if (f.compare if f.hash is None else f.hash)))
-
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in vars(self) or name not in self.__dataclass_fields__:  # __init__ sets each once
+        known = name in self.__dataclass_fields__
+        if name in vars(self) if known else "_compared" in type(self).__dict__:  # __init__ sets each field once
             raise FrozenInstanceError(f"cannot assign to field {name!r}")
         object.__setattr__(self, name, value)
 
@@ -43,3 +34,17 @@ class Record:
     def __repr__(self) -> str:
         shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)
         return f"{type(self).__qualname__}({shown})"
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def frozen(cls: Class) -> Class:
+    """Make a frozen dataclass of a subclass of Record.
+
+    Only `__init__` is written for it, all else stands in Record: `@dataclass(frozen=True)` would compile nine functions
+    for each class, which took a third of the time that importing the package does.
+    """
+    dataclass(eq=False, repr=False)(cls)
+    every = fields(cls)
+    cls._compared = attrgetter("__class__", *(f.name for f in every if f.compare))
+    cls._hashed = attrgetter("__class__", *(f.name for f in every if (f.compare if f.hash is None else f.hash)))
+    return cls

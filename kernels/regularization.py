@@ -8,6 +8,7 @@ import numpy as np
 
 from . import layout
 from .errors import require
+from .records import frozen
 from .settings import NOT_NEGATIVE, POSITIVE, RULES, Settings, setting, to_float
 
 OPTIONAL = f"None or {POSITIVE}"
@@ -15,6 +16,7 @@ DECAY = "None or above 0 and below 1"
 RULES[OPTIONAL], RULES[DECAY] = RULES[POSITIVE], lambda v: 0 < v < 1
 
 
+@frozen
 class Regularization(Settings):
     """Arguments of `NeuralNetwork.train`, where they are explained."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .errors import require
-from .records import Record
+from .records import Record, frozen
 
 POSITIVE, NOT_NEGATIVE = "a finite number above 0", "a finite number from 0 on"
 FRACTION, INNER_FRACTION, ABOVE_ONE = "at least 0 and below 1", "above 0 and below 1", "a finite number above 1"
@@ -54,6 +54,7 @@ def setting(default: Any, rule: str) -> Any:
     return field(default=default, metadata={"rule": rule})
 
 
+@frozen
 class Settings(Record):
     """Checks its fields when it is made; None passes where it is the default."""
 

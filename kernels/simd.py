@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .records import Record
+from .records import Record, frozen
 
 LANES = 0  # numbers in a vector register
 TILE_ROWS = 0  # most rows of a tile
@@ -30,6 +30,7 @@ NEIGHBORS = 2  # rows that share a mask of columns: the fewer, the more is zero 
 WORD_BITS = 64  # bits of an integer
 
 
+@frozen
 class Constant(Record):
     """A number that differs between float32 and float64; a kernel sees the one of its `real`."""
 

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from .records import Record
+from .records import Record, frozen
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
+@frozen
 class SparseRows(Record):
     """Rows with values in some columns: those of row i lie from starts[i] to starts[i + 1] - 1. All else is zero.
 

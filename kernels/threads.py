@@ -181,7 +181,7 @@ class Team:
         self,
         work: Callable[[int], Result],
         release: Callable[[], object] | None = None,
-        done: Callable[[], bool] | None = None,
+        done: Callable[[Result], bool] | None = None,
     ) -> list[Result]:
         """Call `work(rank)` for all ranks from 0 to `size` - 1 at the same time; the results, by rank.
 
@@ -191,8 +191,8 @@ class Team:
         something fails, by whoever sees it, maybe more than once. Has to make ranks return that wait for another: it
         may never come, as an interrupt can hit this thread before its work has begun.
 
-        done: asked when rank 0 has ended well: whether nothing is left for others to do. Then they are not waited for,
-        as they may not even have begun, and rank 0's result is the only one.
+        done: whether rank 0's result says that nothing is left for others to do. Then they are not waited for, as they
+        may not even have begun, and it is the only result. `work` must not keep what may end sooner than they do.
         """
         if not self._helpers:
             return [work(0)]
@@ -219,7 +219,7 @@ class Team:
             for rank, helper in enumerate(self._helpers, 1):
                 helper.tasks.put(partial(task, rank))
             task(0)
-            if done is not None and 0 in outcomes and done():
+            if done is not None and 0 in outcomes and done(outcomes[0]):
                 return [outcomes[0]]
             for _ in range(self.size):
                 try:

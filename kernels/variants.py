@@ -6,11 +6,13 @@ import numpy as np
 
 from .errors import require
 from .functions import Variant
+from .records import frozen
 from .settings import FRACTION, INNER_FRACTION, NOT_NEGATIVE, POSITIVE, RULES, setting, to_float
 
 # --- activations
 
 
+@frozen
 class LeakyReLU(Variant):
     """The activation "leaky_relu": z above 0, and negative_slope * z below.
 
@@ -34,6 +36,7 @@ class LeakyReLU(Variant):
     negative_slope: float = setting(0.01, POSITIVE)
 
 
+@frozen
 class ELU(Variant):
     """The activation "elu": z above 0, and alpha * (e^z - 1) below.
 
@@ -61,6 +64,7 @@ class ELU(Variant):
 # --- losses
 
 
+@frozen
 class Huber(Variant):
     """The loss "huber": d^2 / 2 where d = |a - y| is at most delta, and delta * (d - delta / 2) beyond.
 
@@ -86,6 +90,7 @@ class Huber(Variant):
     delta: float = setting(1.0, POSITIVE)
 
 
+@frozen
 class Quantile(Variant):
     """The loss "quantile", also called pinball loss: outputs become quantiles of the targets.
 
@@ -126,6 +131,7 @@ class Quantile(Variant):
         return [len(self.quantiles), *self.quantiles]
 
 
+@frozen
 class CategoricalCrossEntropy(Variant):
     """The loss "categorical_cross_entropy", with targets that are smoothed.
 
@@ -151,6 +157,7 @@ class CategoricalCrossEntropy(Variant):
     label_smoothing: float = setting(0.0, FRACTION)
 
 
+@frozen
 class Focal(Variant):
     """The loss "focal": binary cross-entropy in which examples that are right already count less.
 
@@ -181,6 +188,7 @@ class Focal(Variant):
     alpha: float = setting(0.25, INNER_FRACTION)
 
 
+@frozen
 class CategoricalFocal(Variant):
     """The loss "categorical_focal": categorical cross-entropy in which samples that are right already count less.
 

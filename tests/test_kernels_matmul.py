@@ -123,10 +123,11 @@ def test_products_of_a_single_row(namespace, dtype):
         a, delta = matrix(generator, 1, inputs, dtype), np.zeros((1, width), dtype)
         delta[:, :outputs] = matrix(generator, 1, outputs, dtype)
 
-        z = np.full(width + 1, np.nan, dtype)
-        namespace["weighted_sums_of_row"](spread(a, inputs), Pointer(packed), inputs, width, Pointer(z))
-        np.testing.assert_array_equal(z[:outputs], (a @ weights + biases)[0])
-        assert not z[outputs:width].any()
+        for backwards in (False, True):
+            z = np.full(width + 1, np.nan, dtype)
+            namespace["weighted_sums_of_row"](spread(a, inputs), Pointer(packed), inputs, width, backwards, Pointer(z))
+            np.testing.assert_array_equal(z[:outputs], (a @ weights + biases)[0])
+            assert not z[outputs:width].any()
 
         below_width = -(-inputs // lanes) * lanes
         below = np.full(below_width + 1, np.nan, dtype)

@@ -69,39 +69,40 @@ def test_threads_take_piece_by_piece(kernel_backend, dtype):
     """Each what no other has taken; none, once a sample is not finite: what nobody will do counts as done."""
     network = small(dtype)
     current = network.executor(kernel_backend).prediction()
-    expected, output, counts = np.empty((ROWS, 2), dtype), np.full((ROWS, 2), np.nan, dtype), np.zeros(17, np.int64)
+    counts = np.zeros(layout.COUNTERS, np.int64)
+    expected, output = np.empty((ROWS, 2), dtype), np.full((ROWS, 2), np.nan, dtype)
     assert current.run(network.X, expected, allow_nan=False)
-    with current._plan(network.X, output, False) as plan, current._plan(network.X, output, False) as other:
-        plan[layout.COUNTS] = other[layout.COUNTS] = counts
-        counts[layout.TAKEN], counts[layout.DONE] = 2, 2  # somebody else did the first two
-        assert plan.call("predict", PIECES, ROWS) == 1
-        assert counts[layout.DONE] == PIECES
-        assert np.isnan(output[: STARTS[2]]).all()
-        assert output[STARTS[2] :].tobytes() == expected[STARTS[2] :].tobytes()
-        assert other.call("predict", PIECES, ROWS) == 1  # nothing is left
-        assert np.isnan(output[: STARTS[2]]).all()
-        network.X[STARTS[1], 1] = np.inf
-        counts[:] = 0
-        counts[layout.TAKEN], counts[layout.DONE] = 1, 1
-        assert plan.call("predict", PIECES, ROWS) == 0
-        assert counts[[layout.DONE, layout.SPOILED]].tolist() == [PIECES, 1]
-        assert other.call("predict", PIECES, ROWS) == 0
-        assert counts[layout.DONE] == PIECES
-        assert np.isnan(output[: STARTS[2]]).all()
+    plan, other = current._plan(network.X, output, False), current._plan(network.X, output, False)
+    plan[layout.COUNTS] = other[layout.COUNTS] = counts
+    counts[layout.TAKEN], counts[layout.DONE] = 2, 2  # somebody else did the first two
+    assert plan.call("predict", PIECES, ROWS) == layout.FINITE + layout.COMPLETE
+    assert counts[layout.DONE] == PIECES
+    assert np.isnan(output[: STARTS[2]]).all()
+    assert output[STARTS[2] :].tobytes() == expected[STARTS[2] :].tobytes()
+    assert other.call("predict", PIECES, ROWS) == layout.FINITE + layout.COMPLETE  # nothing is left
+    assert np.isnan(output[: STARTS[2]]).all()
+    network.X[STARTS[1], 1] = np.inf
+    counts[:] = 0
+    counts[layout.TAKEN], counts[layout.DONE] = 1, 1
+    assert plan.call("predict", PIECES, ROWS) == layout.COMPLETE
+    assert counts[[layout.DONE, layout.SPOILED]].tolist() == [PIECES, 1]
+    assert other.call("predict", PIECES, ROWS) == layout.COMPLETE
+    assert counts[layout.DONE] == PIECES
+    assert np.isnan(output[: STARTS[2]]).all()
 
 
 def test_nobody_waits_for_ever_for_pieces_of_others(kernel_backend, dtype):
     """One that takes long has another way to be waited for."""
     network = small(dtype)
     current = network.executor(kernel_backend).prediction()
-    output, counts = np.empty((ROWS, 2), dtype), np.zeros(17, np.int64)
-    with current._plan(network.X, output, False) as plan:
-        plan[layout.COUNTS] = counts
-        counts[layout.TAKEN] = 2  # by somebody who does not come back
-        for rank in (0, 1):
-            plan[layout.RANK] = rank
-            assert plan.call("predict", PIECES, ROWS) == 1
-        assert counts[layout.DONE] == 1
+    output, counts = np.empty((ROWS, 2), dtype), np.zeros(layout.COUNTERS, np.int64)
+    plan = current._plan(network.X, output, False)
+    plan[layout.COUNTS] = counts
+    counts[layout.TAKEN] = 2  # by somebody who does not come back
+    for rank in (0, 1):
+        plan[layout.RANK] = rank
+        assert plan.call("predict", PIECES, ROWS) == layout.FINITE
+    assert counts[layout.DONE] == 1
 
 
 @pytest.mark.parametrize("sizes", [(5, 3), (9, 1), (4, 20, 2), (3, 33, 1)])
@@ -117,8 +118,8 @@ def test_pieces_change_no_bits(fast_backend, dtype, sizes):
             assert pieces * CHUNK >= rows
             assert pieces == 1 or rows // pieces >= prediction.LEAST
             output = np.full((rows, sizes[-1]), np.nan, dtype)
-            with current._plan(network.X, output, False) as plan:
-                assert plan.call("predict", pieces, rows) == 1
+            plan = current._plan(network.X, output, False)
+            assert plan.call("predict", pieces, rows) == 1
             outputs.append(output.tobytes())
         assert len(set(outputs)) == 1
 
@@ -133,9 +134,10 @@ def test_single_rows_read_weights_to_and_fro(kernel_backend, dtype, sizes):
         outputs, directions = [], []
         for _ in range(2):
             output = np.full((1, sizes[-1]), np.nan, dtype)
-            with current._plan(row[np.newaxis], output, False) as plan:
-                assert plan.call("predict", 1, 1) == 1
-                directions.append(plan.words[layout.BACKWARDS])
+            plan = current._plan(row[np.newaxis], output, False)
+            assert plan.call("predict", 1, 1) == 1
+            directions.append(plan.words[layout.BACKWARDS])
+            current._give_back(plan)
             outputs.append(output.tobytes())
             np.testing.assert_allclose(output[0], expected, rtol=1e-5, atol=1e-6)
         assert outputs[0] == outputs[1]

@@ -266,7 +266,7 @@ def test_helpers_really_work(kernel_backend, monkeypatch):
     """The path of two ranks is taken, not that of one."""
     used = []
     run = threads.Team.run
-    monkeypatch.setattr(threads.Team, "run", lambda team, *rest: used.append(team.size) or run(team, *rest))
+    monkeypatch.setattr(threads.Team, "run", lambda team, *rest, **o: used.append(team.size) or run(team, *rest, **o))
     network = case((3, 40, 2), "tanh", "identity", "mean_squared_error", "float32", 64)
     train(kernel_backend, network, Schedule(SGD(0.01), 32, 1), [2])
     assert used == [2]

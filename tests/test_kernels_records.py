@@ -8,9 +8,11 @@ from functools import cached_property
 
 import pytest
 
-from fastmlp.kernels.records import Record
+from fastmlp import SGD
+from fastmlp.kernels.records import Record, frozen
 
 
+@frozen
 class Row(Record):
     """A record with one field of each kind."""
 
@@ -25,6 +27,7 @@ class Row(Record):
         return 2 * self.size
 
 
+@frozen
 class Longer(Row):
     """It has one more."""
 
@@ -97,3 +100,28 @@ def test_copies_are_equal():
         assert again == record
         assert again.doubled == 10
     assert replace(record, size=6).doubled == 12
+
+
+class Doubled(SGD):
+    """One with an `__init__`, and an attribute that is no field."""
+
+    note: str  # no field either
+
+    def __init__(self, rate):
+        super().__init__(learning_rate=2 * rate)
+        self.note = "twice"
+
+
+class Again(Doubled):
+    pass
+
+
+def test_users_may_derive_classes():
+    for each in (Doubled(0.1), Again(0.1)):
+        assert (each.learning_rate, each.note) == (0.2, "twice")
+        each.note = "thrice"
+        assert each.note == "thrice"
+        with pytest.raises(FrozenInstanceError, match="cannot assign to field 'learning_rate'"):
+            each.learning_rate = 1.0
+    assert Doubled(0.1) != SGD(0.2)
+    assert Doubled(0.1) == Doubled(0.1)

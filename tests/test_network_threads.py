@@ -122,6 +122,20 @@ def test_large_predictions_are_shared(fast_backend, sizes):
     assert sizes == [2] * 4
 
 
+def test_nobody_holds_samples_or_outputs_any_more(fast_backend, sizes):
+    """Nor does a helper that comes too late: it finds nothing, and the next one is as good as new."""
+    who = network(fast_backend, dtype="float32")
+    rows = 4 * prediction.WORTH // prediction.multiplications(who._model)
+    samples = np.float32(np.resize(data(2000)[0], (rows, 40)))
+    expected = who.predict(samples).tobytes()
+    for _ in range(20):
+        X, out = samples.copy(), np.empty((rows, 3), np.float32)
+        assert who.predictor()(X, out=out).tobytes() == expected
+        X.resize((1, 40))  # which NumPy refuses while others refer to it
+        out.resize((1, 3))
+    assert set(sizes) == {2}
+
+
 def test_few_rows_are_for_one_thread(fast_backend, sizes, monkeypatch):
     """However wide the network: pieces of theirs would be too short."""
     monkeypatch.setattr(prediction, "WORTH", 1)

@@ -298,11 +298,11 @@ def test_helpers_with_nothing_left_to_do_are_not_waited_for():
 
     with crew(2) as team:
         helper = team._helpers[0]
-        assert team.run(work, done=lambda: begun.wait(PATIENCE)) == [0]
-        assert team.run(lambda rank: rank, done=lambda: True) == [0]  # which waits in line
+        assert team.run(work, done=lambda result: begun.wait(PATIENCE)) == [0]
+        assert team.run(lambda rank: rank, done=lambda result: result == 0) == [0]  # which waits in line
         assert ended == []
         threading.Timer(0.05, go_on.set).start()
-        assert team.run(lambda rank: rank, done=lambda: False) == [0, 1]
+        assert team.run(lambda rank: rank, done=lambda result: False) == [0, 1]
         assert ended == [1]
     with crew(2) as team:
         assert team._helpers == [helper]
@@ -315,7 +315,7 @@ def test_an_error_is_raised_whatever_is_done():
             raise Planted(rank)
 
     with crew(2) as team, pytest.raises(Planted):
-        team.run(work, done=lambda: True)
+        team.run(work, done=lambda result: True)
 
 
 def test_release_is_not_called_without_an_error():

@@ -10,6 +10,7 @@ import numpy as np
 from .history import History
 from .kernels.folding import parts
 from .kernels.plan import Array, Model
+from .kernels.records import frozen
 from .kernels.settings import FROM_1, NOT_NEGATIVE, Settings, setting
 from .kernels.sparse_rows import Samples
 from .training import ALL_TRAINED, Watch
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .watching import Watcher
 
 
+@frozen
 class LBFGS(Settings):
     """Quasi-Newton steps with a line search, on all samples at once: for small tables and exact fits. Needs SciPy.
 

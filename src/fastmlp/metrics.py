@@ -10,7 +10,7 @@ from .kernels.errors import one_of, require, shortened
 from .kernels.functions import Function, name_of, numbers_of, row_of
 from .kernels.losses import LOSSES
 from .kernels.plan import Array
-from .kernels.records import Record
+from .kernels.records import Record, frozen
 
 MetricFunction = Callable[[Array, Array], Any]
 
@@ -53,6 +53,7 @@ def answers(y: Array, outputs: Array) -> tuple[Array, Array]:
     return (y, outputs.argmax(axis=1)) if y.ndim == 1 else (y > 0.5, outputs > 0.5)
 
 
+@frozen
 class Metric(Record):
     """A row of the table, or one made of a user's function."""
 

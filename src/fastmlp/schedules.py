@@ -13,6 +13,7 @@ import numpy as np
 
 from .kernels.errors import require, shortened
 from .kernels.plan import Array
+from .kernels.records import frozen
 from .kernels.settings import (
     ABOVE_ONE,
     FLAG,
@@ -33,6 +34,7 @@ RULES[GROWTH] = lambda v: 1 <= v < math.inf
 RULES[SHARE] = lambda v: 0 < v <= 1
 
 
+@frozen
 class RateSchedule(Settings):
     """What all schedules share. Epochs are counted from 0, and as the optimizer's updates make them."""
 
@@ -52,6 +54,7 @@ class RateSchedule(Settings):
         """Refuse what would give no rates for the epochs that begin at this update, whose number counts from 0."""
 
 
+@frozen
 class StepDecay(RateSchedule):
     """learning_rate * factor^k in the k-th stretch of `every` epochs.
 
@@ -79,6 +82,7 @@ class StepDecay(RateSchedule):
         return self.learning_rate * self.factor ** (updates // steps_per_epoch // self.every)
 
 
+@frozen
 class ExponentialDecay(RateSchedule):
     """learning_rate * factor^epoch.
 
@@ -103,6 +107,7 @@ class ExponentialDecay(RateSchedule):
         return self.learning_rate * self.factor ** (updates // steps_per_epoch).astype(np.float64)
 
 
+@frozen
 class InverseScaling(RateSchedule):
     """learning_rate / t^power at update t = 1, 2, ...
 
@@ -126,6 +131,7 @@ class InverseScaling(RateSchedule):
         return self.learning_rate / (updates + 1.0) ** self.power
 
 
+@frozen
 class Cosine(RateSchedule):
     """Half a cosine wave from `learning_rate` down to `lowest`, update by update; then it stays there, or restarts.
 
@@ -173,6 +179,7 @@ class Cosine(RateSchedule):
         return self.lowest + (self.learning_rate - self.lowest) / 2 * (1 + np.cos(math.pi * part))
 
 
+@frozen
 class OneCycle(RateSchedule):
     """Up from a low rate to `learning_rate` and down to a much lower one, by half cosine waves, update by update.
 
@@ -220,6 +227,7 @@ class OneCycle(RateSchedule):
         return np.where(updates <= peak, rise, fall)
 
 
+@frozen
 class WarmUp(RateSchedule):
     """Up in a straight line, update by update, to the first rate of another schedule, which then begins.
 
@@ -280,6 +288,7 @@ class PlateauState(NamedTuple):
     waited: int = 0  # epochs without a better loss
 
 
+@frozen
 class ReduceOnPlateau(RateSchedule):
     """Multiply the rate by `factor` when the loss of training has not become better for more than `patience` epochs.
 
@@ -321,6 +330,7 @@ class ReduceOnPlateau(RateSchedule):
         return PlateauState(state.reductions + 1, state.best, 0)
 
 
+@frozen
 class Called(RateSchedule):
     """The rates that a callable gives for epochs 0, 1, ..."""
 

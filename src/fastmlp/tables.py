@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernels.records import Record
+from .kernels.records import Record, frozen
 
 DELIMITERS = "\t|;,"  # those least likely inside a cell first
 SNIFFED_RECORDS = 100
 
 
+@frozen
 class Table(Record):
     """The cells of a CSV file by column, all text, none of the columns unnamed.
 

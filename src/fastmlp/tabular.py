@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernels.records import Record
+from .kernels.records import Record, frozen
 from .tables import Table, listed
 
 Task = Literal["classification", "regression"]
@@ -23,6 +23,7 @@ MAX_TEXTS = 100  # values of a text feature; beyond that a column is a name or a
 MAX_WHOLE_NUMBER_CLASSES = 20
 
 
+@frozen
 class NumberColumn(Record):
     """A column of numbers, standardized with the mean and standard deviation of the training rows."""
 
@@ -70,6 +71,7 @@ class NumberColumn(Record):
         return [f"{value:.10g}" for value in outputs[:, 0].astype(np.float64) * self.scale + self.mean]
 
 
+@frozen
 class TextColumn(Record):
     """A column of texts, each of which is one of the values seen in training, or unknown."""
 
@@ -194,6 +196,7 @@ def fit_amounts(table: Table, name: str, rows: NDArray[np.int64]) -> tuple[Numbe
     return column, column.encode(values)
 
 
+@frozen
 class Schema(Record):
     """What a model knows of its table: the features in the order of the network's inputs, and the target."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels.plan import Array
-from ..kernels.records import Record
+from ..kernels.records import Record, frozen
 
 RADIUS = 0.38  # of a neuron, in units
 MARGIN = 8  # points around the picture and between its parts
@@ -20,6 +20,7 @@ LEADING = 1.35  # a line of text takes so many times its size
 SMALLEST, LARGEST = 5.0, 9.0  # points of texts
 
 
+@frozen
 class Column(Record):
     """A layer as it is drawn: which neurons, at which heights, and where dots stand for others."""
 
@@ -43,6 +44,7 @@ def column(count: int, most: int) -> Column:
     return Column(neurons, most / 2 - places, most / 2 - first)
 
 
+@frozen
 class Geometry(Record):
     scale: float  # points in a unit
     font: float  # size of texts, in points

@@ -11,9 +11,10 @@ import numpy as np
 from ..kernels.functions import Function
 from ..kernels.losses import divisor
 from ..kernels.plan import Array
-from ..kernels.records import Record
+from ..kernels.records import Record, frozen
 
 
+@frozen
 class Target(Record):
     """Targets, and what the sum of their losses is divided by, beside the number of samples; None: as fastmlp does."""
 
