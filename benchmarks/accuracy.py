@@ -236,6 +236,10 @@ def expm1_quotient(r: Any) -> Any:
     return mpmath.expm1(r) / r if r else mpf(1)
 
 
+def decay_quotient(s: Any) -> Any:
+    return -mpmath.expm1(-2 * s) / (2 * s) if s else mpf(1)
+
+
 def log_quotient(z: Any) -> Any:
     s = mpmath.sqrt(z)
     return (2 * mpmath.atanh(s) - 2 * s) / s**3 if z else mpf(2) / 3
@@ -247,12 +251,16 @@ def scaled_erfc(t: Any) -> Any:
 
 
 def print_coefficients() -> None:
-    """Of the polynomials in elementary.py. The last of (e^r - 1) / r is 1 when rounded, and left out there."""
+    """Of the polynomials in elementary.py. The last of (e^r - 1) / r and (1 - e^-2s) / 2 s is 1 when rounded, and left out."""
     mpmath.mp.dps = 60
     ln2 = mpmath.log(2)
     ends = {dtype: mpf(getattr(elementary.END, dtype)) for dtype in BOUND}
     for title, f, used_polynomial, left_out, low, highest in (
         ("(e^r - 1) / r", expm1_quotient, elementary.EXP_REMAINDER, [mpf(1)], -ln2 / 2, dict.fromkeys(BOUND, ln2)),
+        (
+            "(1 - e^-2s) / 2 s", decay_quotient, elementary.HALF_OF_DECAY, [mpf(1)], -ln2 / 4,
+            dict.fromkeys(BOUND, ln2 / 4),
+        ),
         (
             "(2 artanh(s) - 2 s) / s^3", log_quotient, elementary.LOG_QUOTIENT, [], mpf(0),
             dict.fromkeys(BOUND, (3 - 2 * mpmath.sqrt(2)) ** 2),

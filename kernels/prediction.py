@@ -148,7 +148,7 @@ class Prediction:
                 mine = arrays[:]
                 if not mine:
                     return 0
-                plan = self._plan(*mine, allow_nan)
+                plan = self._plan(mine[0], mine[1], allow_nan)
                 mine.clear()
                 plan[layout.COUNTS], plan[layout.RANK] = counts, rank
                 plan.leave(layout.X, layout.COLUMNS, layout.STARTS, layout.OUTPUT)  # to rank 0, who may end sooner
