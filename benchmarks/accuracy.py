@@ -251,7 +251,7 @@ def scaled_erfc(t: Any) -> Any:
 
 
 def print_coefficients() -> None:
-    """Of the polynomials in elementary.py. The last of (e^r - 1) / r and (1 - e^-2s) / 2 s is 1 when rounded, and left out."""
+    """Of the polynomials in elementary.py. The last ones of e^r and e^-2s are 1 when rounded, and left out there."""
     mpmath.mp.dps = 60
     ln2 = mpmath.log(2)
     ends = {dtype: mpf(getattr(elementary.END, dtype)) for dtype in BOUND}
