@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -140,18 +141,18 @@ class Prediction:
         """The same by this thread and those that help it, if that pays."""
         rows, counts = len(X), np.zeros(layout.COUNTERS, np.int64)
         arrays: list[Any] = [X, output]  # only as long as they are needed: whoever begins later finds none
+        held = Lock()  # while somebody refers to them beside this thread
         pace = pace_of((self.model, work.bit_length()), threads)
         with crew(pace.threads) as team:
             pieces = pieces_for(rows, team.size)
 
             def predict(rank: int) -> int:
-                mine = arrays[:]
-                if not mine:
-                    return 0
-                plan = self._plan(mine[0], mine[1], allow_nan)
-                mine.clear()
+                with held:
+                    if not arrays:
+                        return 0
+                    plan = self._plan(arrays[0], arrays[1], allow_nan)
+                    plan.leave(layout.X, layout.COLUMNS, layout.STARTS, layout.OUTPUT)  # to rank 0, who may end sooner
                 plan[layout.COUNTS], plan[layout.RANK] = counts, rank
-                plan.leave(layout.X, layout.COLUMNS, layout.STARTS, layout.OUTPUT)  # to rank 0, who may end sooner
                 answer = plan.call("predict", pieces, rows)
                 plan[layout.X] = plan[layout.OUTPUT] = plan[layout.RANK] = 0
                 self._give_back(plan)
@@ -161,7 +162,8 @@ class Prediction:
             try:
                 team.run(predict, done=lambda answer: bool(answer & layout.COMPLETE))
             finally:
-                arrays.clear()
+                with held:
+                    arrays.clear()
             finite = not counts[layout.SPOILED]
             if finite:
                 pace.told(team.size, work, time.perf_counter() - began)
