@@ -80,6 +80,7 @@ def call(intptr_t address, int64_t plan, int64_t first, int64_t last):
 # thread that is busy in Python takes it meanwhile.
 cdef double LONG = 1 << 22
 
+cdef int NOTE = layout.NOTE
 cdef int PACKED = layout.PACKED, OUTPUT = layout.OUTPUT, BATCH_SIZE = layout.BATCH_SIZE
 cdef int SAMPLES = layout.X, ROW = layout.X_ROW, COLUMN = layout.X_COLUMN, GATHER = layout.X_GATHER
 
@@ -97,6 +98,9 @@ cdef enum:
 cdef struct Seat:
     Flag taken
     int64_t *plan  # NULL: nobody was here yet
+    PyObject *notes  # what the plan has: see `notes.py`
+    double *note
+    int note_count
 
 
 @cython.final
@@ -153,6 +157,8 @@ cdef class Seats:
         try:
             plan = self.new_plan()
             self.plans.append(plan)
+            seat.notes, seat.note_count = <PyObject *>plan.notes, len(plan.notes.memory)
+            seat.note = <double *><intptr_t>data_address(plan.notes.memory)
             seat.plan = <int64_t *><intptr_t>plan.address
         except BaseException:
             flag_give(&seat.taken)
@@ -204,6 +210,13 @@ cdef class Seats:
                 well = self.entry(<intptr_t>plan, pieces, rows)
         else:
             well = self.entry(<intptr_t>plan, pieces, rows)
+        cdef int i
+        for i in range(seat.note_count):
+            if seat.note[NOTE * i] != 0:
+                try:
+                    (<object>seat.notes).raise_any()
+                finally:
+                    flag_give(&seat.taken)
         flag_give(&seat.taken)
         return y if well else None  # some number is not finite: the long way says which
 

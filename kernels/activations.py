@@ -291,18 +291,18 @@ WITH_DERIVATIVE = {  # by whether the derivative is one of weighted sums, and wh
 }
 
 
-def apply_scalar(z, a, rows, columns, stride, settings):
-    """`apply` for functions of users that are no formulas, of float64."""
+def apply_scalar(z, a, rows, columns, stride, note):
+    """`apply` for functions of users that are no formulas, of float64, under a guard: see `notes.py`."""
     for i in range(rows):
         for j in range(columns):
-            a[i * stride + j] = real(element(double(z[i * stride + j])))  # noqa: F821
+            a[i * stride + j] = real(element(double(z[i * stride + j]), note))  # noqa: F821
 
 
-def chain_scalar(of, delta, rows, columns, stride, settings):
+def chain_scalar(of, delta, rows, columns, stride, note):
     for i in range(rows):
         for j in range(columns):
             k = i * stride + j
-            delta[k] = delta[k] * real(element(double(of[k])))  # noqa: F821
+            delta[k] = delta[k] * real(element(double(of[k]), note))  # noqa: F821
 
 
 @frozen

@@ -8,17 +8,15 @@ tried. Linux lets threads choose.
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
-from threading import get_native_id
 from typing import Any, NamedTuple
 
 
 class Place(NamedTuple):
-    """A thread, by the system's number, the CPU that it is on, and all others that it might be on."""
+    """The CPU that a thread is on, and all others that it might be on."""
 
-    thread: int
     cpu: int
     others: frozenset[int]
 
@@ -29,7 +27,7 @@ def place_of_caller(threads: int) -> Place | None:
         with suppress(OSError):
             cpus, cpu = os.sched_getaffinity(0), _sched_getcpu()()
             if cpu in cpus and len(cpus) >= threads:
-                return Place(get_native_id(), cpu, frozenset(cpus - {cpu}))
+                return Place(cpu, frozenset(cpus - {cpu}))
     return None
 
 
@@ -50,26 +48,6 @@ def _allow(cpus: frozenset[int], threads: Iterable[int]) -> None:
             for thread in threads:
                 if os.sched_getaffinity(thread) != cpus:
                     os.sched_setaffinity(thread, cpus)
-
-
-@contextmanager
-def bound(place: Place | None) -> Iterator[None]:
-    """Keep the thread in its place meanwhile.
-
-    This is for a helper to do: an interrupt, which only the main thread gets, cannot keep it from undoing it. Who binds
-    the thread to other CPUs meanwhile has his way.
-    """
-    if sys.platform != "linux" or place is None:
-        yield
-        return
-    with suppress(OSError):
-        os.sched_setaffinity(place.thread, {place.cpu})
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            if os.sched_getaffinity(place.thread) == {place.cpu}:
-                os.sched_setaffinity(place.thread, {place.cpu, *place.others})
 
 
 @cache

@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from .compilation import callback, levels, unfinished
 from .interface import KERNELS, fingerprint
 from .levels import LEVELS, Level
 from .object_symbols import undefined_symbols
+from .threads import group_folders, usable_cpus
 
 ENVIRONMENT = {
     "NUMBA_OPT": "0", "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_DISABLE_INTEL_SVML": "1",
@@ -33,6 +35,9 @@ ENVIRONMENT = {
 ALLOWED = {"memset", "memcpy", "memmove", "_fltused", "bzero", "__bzero"}
 """Symbols that an object may leave undefined: C's, Microsoft's mark of floating point, Apple's names for memset to 0.
 Others are asserts, exceptions, libm, Python: a mistake in a kernel."""
+
+MEMORY = 800 << 20
+"""Bytes that a process which compiles an object takes."""
 
 ROWS = list(KERNELS)
 DTYPES = ("float32", "float64")
@@ -136,6 +141,32 @@ def header(built: list[Level]) -> str:
     )
 
 
+def processes(objects: int) -> int:
+    """How many may compile so many objects at the same time: as many as there are CPUs, and memory, for this one."""
+    named = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", "")
+    most = int(named) if named.isdecimal() and int(named) else usable_cpus()
+    return max(1, min(most, objects, free_memory() // MEMORY))
+
+
+def free_memory(root: str = "/sys/fs/cgroup", process: str = "/proc") -> int:
+    """Bytes that are free on Linux, for this process's control groups too; elsewhere, as many as anybody wants."""
+    free = [sys.maxsize]
+    with suppress(OSError, KeyError):
+        free.append(1024 * numbers_of(f"{process}/meminfo")["MemAvailable:"])
+    for folder in group_folders(root, f"{process}/self/cgroup"):
+        for limit in ("memory.max", "memory.high"):
+            with suppress(OSError, ValueError, KeyError):  # the topmost has no such file; "max" is no number
+                held = int(Path(folder, "memory.current").read_text())
+                cached = numbers_of(f"{folder}/memory.stat")["inactive_file"]  # which the kernel gives back
+                free.append(int(Path(folder, limit).read_text()) - held + cached)
+    return min(free)
+
+
+def numbers_of(file: str) -> dict[str, int]:
+    """Those of a file with a name and a number on each line."""
+    return {name: int(number) for name, number, *_ in map(str.split, Path(file).read_text().splitlines())}
+
+
 def initialize() -> None:
     """Prepare a process that builds."""
     llvm.initialize_all_targets()
@@ -164,7 +195,7 @@ def main() -> None:
     for name in [name for name in os.environ if name.startswith("NUMBA_")]:
         del os.environ[name]
     os.environ.update(ENVIRONMENT)  # of the processes that are started now
-    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), initialize, max_tasks_per_child=1) as pool:
+    with ProcessPoolExecutor(processes(len(objects)), get_context("spawn"), initialize, max_tasks_per_child=1) as pool:
         built_objects = pool.map(build, *zip(*objects, strict=True), [arguments.triple] * len(objects))
         for file, data in zip(files, built_objects, strict=True):
             file.write_bytes(data)

@@ -1,6 +1,7 @@
 """The backends: who computes. Chosen by argument, by FASTMLP_BACKEND, or else the fastest that is there."""
 
 import os
+import warnings
 from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -8,7 +9,9 @@ from typing import TYPE_CHECKING
 from .errors import one_of, require
 from .executor import Executor
 from .levels import LEVELS, Level
+from .numba_required import require_numba
 from .plan import Array, Library, Model
+from .settings import to_text
 
 if TYPE_CHECKING:
     from .reference import ReferenceExecutor
@@ -49,12 +52,27 @@ def backend(name: str | None = None) -> Backend:
         If the name or the level asked for is unknown.
     RuntimeError
         If the backend or the level asked for is not to be had on this machine.
+    ImportError
+        If it needs Numba, and that cannot be imported.
     """
     source = "backend" if name is not None else "FASTMLP_BACKEND"
     if name is None:
-        name = os.environ.get("FASTMLP_BACKEND") or ("compiled" if extension_exists() else "jit")
-    require(isinstance(name, str) and name in BACKENDS, source, one_of(BACKENDS), name)
-    return _backend(name, level_cap())
+        name = os.environ.get("FASTMLP_BACKEND") or fastest()
+    chosen = to_text(name)
+    require(chosen in BACKENDS, source, one_of(BACKENDS), name)
+    return _backend(str(chosen), level_cap())
+
+
+def fastest() -> str:
+    """The fastest backend that is there. Without extension and compiler that is NumPy, with a warning."""
+    if extension_exists():
+        return "compiled"
+    try:
+        require_numba("backend 'jit'")
+    except (ImportError, RuntimeError) as error:
+        warnings.warn(f"fastmlp computes by NumPy, which is slow: {error}", RuntimeWarning, stacklevel=2)
+        return "reference"
+    return "jit"
 
 
 def level_cap() -> str | None:
@@ -84,6 +102,7 @@ def _backend(name: str, cap: str | None) -> Backend:
 
         return Backend(name, Compiled(_capped(host_level(), cap)))
     if name == "jit":
+        require_numba("backend 'jit'")
         from .jit import Jit, host_level
 
         return Backend(name, Jit(_capped(host_level(), cap)))

@@ -93,3 +93,15 @@ def _token(value: Any) -> Any:
     if type(value) in (list, tuple):
         return type(value), *map(_token, value)
     return id(value)
+
+
+def uses(function: Any, names: Iterable[str], done: set[CodeType] | None = None) -> bool:
+    """Whether a function, or one that it calls, mentions one of these names."""
+    function, done = plain(function), set() if done is None else done
+    if not isinstance(function, FunctionType) or function.__code__ in done:
+        return False
+    done.add(function.__code__)
+    mentioned = set(_names(function.__code__))
+    cells = [cell.cell_contents for cell in function.__closure__ or () if not _is_empty(cell)]
+    others = [*(function.__globals__.get(name) for name in mentioned), *cells]
+    return not mentioned.isdisjoint(names) or any(uses(other, names, done) for other in others)

@@ -1,8 +1,10 @@
 """How Numba compiles a kernel. Both compilers, `jit.py` and `ahead_of_time.py`, take everything from here."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -15,6 +17,8 @@ from .capture import copied
 from .interface import SOURCE_DTYPES, Kernel
 from .intrinsics import vocabulary
 from .levels import LEVELS, Level
+from .notes import guarded
+from .numba_required import require_numba
 from .specialize import bind, clone, specialize, tile_shape
 from .tracing import in_vectors
 from .vector_type import Vector
@@ -66,10 +70,11 @@ class Callback(CFunc):  # type: ignore[misc]
 
 def callback(kernel: Kernel, dtype: str, level: Level, version: str = "") -> Callback:
     """A kernel as a C function, not compiled yet. Its symbol says what it is, and `version` what else it depends on."""
+    require_numba("an activation or loss of your own" if kernel.foreign else "backend 'jit'")  # settings may change
     names = namespace(dtype, level)
     formulas = in_vectors(kernel, dtype) if kernel.foreign else None
     if formulas is None:
-        function = bind(kernel, names, foreign)
+        function = bind(kernel, names, lambda function: foreign(function, len(kernel.points[0])))
     else:
         function = bind(formulas, names, lambda formula: njit(**WITHIN)(clone(formula, names)))
     function.__qualname__ = f"{kernel.name}_{suffix(dtype, level)}{version}"
@@ -78,9 +83,41 @@ def callback(kernel: Kernel, dtype: str, level: Level, version: str = "") -> Cal
     return compiled
 
 
-def foreign(function: Any) -> Any:
-    """A function of a user, with the functions that it calls."""
-    return copied(function, wrap=njit(error_model="numpy"))
+def foreign(function: Any, count: int) -> Any:
+    """A function of a user of so many numbers, with the functions that it calls, under a guard: see `notes.py`.
+
+    Raises
+    ------
+    TypeError
+        If Numba cannot compile it, or it does not return a number.
+    """
+    compiled = copied(function, wrap=njit(error_model="numpy", boundscheck=True))
+    try:
+        compiled.compile((types.float64,) * count)
+    except Exception as error:  # whatever goes wrong in Numba
+        raise TypeError(refusal(function, error)) from error
+    (found,) = compiled.nopython_signatures
+    if not isinstance(found.return_type, types.Integer | types.Float | types.Boolean):
+        raise TypeError(f"{function.__name__} must return a number, got Numba's type {found.return_type}")
+    return njit(**WITHIN)(guarded(compiled, count))
+
+
+def refusal(function: FunctionType, error: Exception) -> str:
+    """What Numba says about a function, as one sentence with the line that it is about."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # colors
+    lines = [line.strip() for line in text.splitlines() if line.strip() and "mode pipeline (step:" not in line]
+    said = lines[0] if lines else type(error).__name__
+    call = next((line for line in lines if line.startswith(">>> ")), None)
+    if call and said.startswith("No implementation of function"):
+        said = f"Numba has no implementation of {call[4:]}"
+    causes = re.findall(r"implementation raised a specific error:\s*(\w+: [^\n]*)\n?\s*([^\n]*)", text)
+    if causes:
+        first, second = causes[-1]
+        said += f": {second if 'mode pipeline (step:' in first else first.partition(': ')[2]}"
+    code = function.__code__
+    place = re.findall(rf'{re.escape(Path(code.co_filename).name)}(?:", line |:| \()(\d+)', text)
+    where = f"{code.co_filename}, line {place[-1] if place else code.co_firstlineno}"
+    return f"activations and losses must be functions that Numba compiles, got {function.__name__} ({where}): {said}"
 
 
 @cache

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from . import _compiled
 from .interface import Kernel, fingerprint
 from .levels import LEVELS, Level
+from .numba_required import require_numba
 from .plan import Model, Plan, Rank
 from .threads import system_call
 
@@ -29,7 +30,8 @@ class Compiled:
     def address(self, kernel: str | Kernel, dtype: str) -> int:
         if isinstance(kernel, str):
             return self._addresses[kernel, dtype]
-        from .jit import custom_address  # which needs Numba
+        require_numba("an activation or loss of your own")
+        from .jit import custom_address
 
         return custom_address(kernel, dtype, LEVELS[self.level])
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from opcode import opmap
 from types import FunctionType
 from typing import Any, Self
 
@@ -22,6 +23,7 @@ from .functions import Function
 from .interface import ACTIVATION, ACTIVATION_OF_VECTOR, LOSS, LOSS_OF_VECTOR, Kernel
 from .losses import LOSSES, LossRow, elementwise_loss, scalar_loss, with_loss_derivative
 from .records import Record, frozen
+from .settings import to_text
 
 # where derivatives are checked, away from round numbers, at which there may be kinks
 POINTS = [-29.3, -11.7, *np.linspace(-6.07, 6.11, 42).tolist(), 12.1, 28.9]
@@ -67,9 +69,13 @@ class Activation(Captured, Record):
     The functions are given one float and return one. Numba compiles them when they are first used: they may branch,
     call functions of `math` and others that are like them, and refer to numbers. The values of names are those at the
     creation of the object, in the functions that they call too; pickle refers to functions by name, and reading what it
-    wrote is another creation. Division by zero and overflow give infinity or NaN; the backend "reference" runs them in
-    Python, and takes infinity for a result whenever something overflows on the way, and NaN where Python raises
-    something else.
+    wrote is another creation. Division by zero and overflow give infinity or NaN, and so does what is outside of the
+    domain of a function of `math`; where the backends "reference" and "interpreted" run them in Python, which raises
+    OverflowError, ZeroDivisionError or ValueError there, this counts as infinity or NaN.
+
+    All other exceptions, by `raise`, `assert` or an index outside of an array, reach the caller of `predict`, `train`
+    and so on. No array is returned then, and a network in training is at its last finished step; or at the last epoch,
+    without the optimizer's state, if it was a derivative that raised.
 
     Formulas are as fast as fastmlp's own. They are made of + - * /, whole and half powers, abs, min, max, comparisons
     and what depends on them, and of exp, expm1, log, log1p, sqrt, tanh, sinh, cosh, erf, erfc, fabs and copysign, of
@@ -117,6 +123,12 @@ class Activation(Captured, Record):
         self._capture(forward=self.forward, derivative=self.derivative)
         object.__setattr__(self, "name", _free_name(self.name, self.forward, ACTIVATIONS))
         _check_derivative("forward", self.forward, self.derivative, [{"z": z} for z in POINTS])
+
+    arguments = 1
+
+    @property
+    def functions(self) -> tuple[Callable[..., float], ...]:
+        return self.forward, self.derivative
 
     def row(self, table: Any) -> ActivationRow:
         return ActivationRow(self.name, self.forward, self.derivative, "", "", of_sums=True, foreign=True)
@@ -190,6 +202,12 @@ class Loss(Captured, Record):
         points = [{"output": output, "target": target} for target in TARGETS for output in OUTPUTS]
         _check_derivative("value", self.value, self.derivative, points)
 
+    arguments = 2
+
+    @property
+    def functions(self) -> tuple[Callable[..., float], ...]:
+        return self.value, self.derivative
+
     def row(self, table: Any) -> LossRow:
         return LossRow(self.name, self.value, self.derivative, "identity", "", foreign=True)
 
@@ -213,17 +231,26 @@ class Loss(Captured, Record):
 
 
 def plainly(function: Any) -> Callable[..., float]:
-    """A function of a user as Python runs it; where that raises, infinity or NaN."""
+    """A function of a user as Python runs it, with infinity or NaN where arithmetic raises an exception."""
 
     def call(*numbers: Any) -> float:
         try:
             return math.ldexp(function(*map(float, numbers)), 0)  # a float, or TypeError: `float` would read texts
-        except OverflowError:
-            return math.inf
-        except (ValueError, ZeroDivisionError):  # outside of the function's domain
-            return math.nan
+        except (OverflowError, ValueError, ZeroDivisionError) as error:
+            if is_raised(error):
+                raise
+            return math.inf if isinstance(error, OverflowError) else math.nan  # NaN: outside of the domain
 
     return call
+
+
+def is_raised(error: Exception) -> bool:
+    """Whether an exception comes from a statement, `raise` or `assert`, and not from an operation."""
+    innermost = error.__traceback__
+    assert innermost is not None
+    while innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    return innermost.tb_frame.f_code.co_code[innermost.tb_lasti] == opmap["RAISE_VARARGS"]
 
 
 def _free_name(name: Any, function: Any, table: Any) -> str:
@@ -231,18 +258,22 @@ def _free_name(name: Any, function: Any, table: Any) -> str:
     if name is None:
         name = function.__name__ if function.__name__.isidentifier() else "custom"
     rule = "an identifier that is none of fastmlp's own names"
-    require(isinstance(name, str) and name.isidentifier() and name not in table, "name", rule, name)
-    return str(name)
+    text = to_text(name)
+    require(text is not None and text.isidentifier() and text not in table, "name", rule, name)
+    return str(text)
 
 
 def _check_derivative(argument: str, function: Any, derivative: Any, points: list[dict[str, float]]) -> None:
     """The first of the numbers at a point is the one that the derivative is with respect to."""
-    compared = 0
+    compared, raised = 0, None
     for point in points:
         x, *others = point.values()
         try:
             slope, got, tolerance = _slopes(plainly(function), plainly(derivative), x, others)
         except Exception as error:
+            if is_raised(error) or isinstance(error, LookupError):  # outside of the domain that the user defines
+                raised = error
+                continue
             names = " and ".join(point)
             raise TypeError(
                 f"{argument} and derivative must be functions of {names} that return a number, got {error!r}"
@@ -254,7 +285,8 @@ def _check_derivative(argument: str, function: Any, derivative: Any, points: lis
                 f"derivative must be that of {argument}, got {got:.8g} at {where}, where differences give {slope:.8g}"
             )
     rule = "finite and smooth at some of the points at which its derivative is checked"
-    require(compared > 0, argument, rule, function)
+    if not compared:
+        raise ValueError(f"{argument} must be {rule}, got {shortened(function)}") from raised
 
 
 def _slopes(f: Any, df: Any, x: float, others: list[float]) -> tuple[float, float, float]:

@@ -1,7 +1,8 @@
 """What an activation or a loss is, beside a name: a row of a table with settings, or a function of the user's."""
 
+from collections.abc import Callable
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .records import frozen
 from .settings import Settings
@@ -14,6 +15,12 @@ class Function:
     """An activation or a loss that is more than a name of a table."""
 
     name: str
+    arguments: ClassVar[int] = 0  # numbers that functions of a user take
+
+    @property
+    def functions(self) -> tuple[Callable[..., float], ...]:
+        """Those of a user, which may raise exceptions: see `notes.py`."""
+        return ()
 
     def row(self, table: Any) -> Any:
         """Its row."""

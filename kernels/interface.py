@@ -134,6 +134,7 @@ def _entries() -> list[Kernel]:
 def _gathers() -> list[Kernel]:
     rows = [Kernel(f"gather_{dtype}", samples.gather, (dtype, *_GATHER)) for dtype in SOURCE_DTYPES]
     rows.append(Kernel("gather_float16", samples.gather_halves, ("int16", *_GATHER)))
+    rows.append(Kernel("gather_bool", samples.gather_booleans, ("uint8", *_GATHER)))
     for dtype in COLUMN_DTYPES:
         rows.append(Kernel(f"gather_columns_{dtype}", sparse.gather_columns, (dtype, *["integer"] * 4)))
     return [*rows, Kernel("gather_labels", samples.gather_labels, ("int64", *_GATHER))]

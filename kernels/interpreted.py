@@ -10,6 +10,7 @@ from . import simd
 from .custom import plainly
 from .interface import KERNELS, SOURCE_DTYPES, Kernel
 from .levels import Level
+from .notes import guarded
 from .plan import Model, Plan, Rank
 from .specialize import bind, clone, plain_vocabulary, specialize, tile_shape
 from .tracing import in_vectors
@@ -52,7 +53,7 @@ def _address(kernel: Kernel, dtype: str, level: Level) -> int:
     namespace = _namespace(dtype, level)
     formulas = in_vectors(kernel, dtype) if kernel.foreign else None
     if formulas is None:
-        function = bind(kernel, namespace, plainly)
+        function = bind(kernel, namespace, lambda f: guarded(plainly(f), len(kernel.points[0])))
     else:
         function = bind(formulas, namespace, lambda f: clone(f, namespace))
     pointers = {"plan": namespace["integers"], **{source: partial(simd.pointer, source) for source in SOURCE_DTYPES}}

@@ -1,20 +1,23 @@
-"""The kernels compiled just in time by Numba, for the CPU at hand, and kept in Numba's cache."""
+"""The kernels compiled just in time by Numba, for the CPU at hand, and kept in files: see `jit_cache.py`."""
 
 import ctypes
 import hashlib
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
 
+from .capture import uses
 from .compilation import callback, levels
 from .interface import KERNELS, Kernel
+from .jit_cache import KernelCache
 from .levels import Level
 from .plan import Model, Plan, Rank
 from .threads import system_call
+
+UNCHECKED = ("flat", "as_strided")  # by which Numba's compiled code reaches memory without a check of bounds
 
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 
@@ -51,10 +54,8 @@ def host_features() -> set[str]:
 
 @cache
 def _compiled(name: str, dtype: str, level: Level) -> int:
-    # Numba's cache looks at this function's code alone: the name of its file carries everything else
     compiled = callback(KERNELS[name], dtype, level, version=f"_{_fingerprint()}")
-    with suppress(RuntimeError):  # nowhere to write
-        compiled.enable_caching()
+    compiled._cache = KernelCache(compiled.__qualname__)
     compiled.compile()
     _kept.append(compiled)
     address: int = compiled.address
@@ -64,15 +65,14 @@ def _compiled(name: str, dtype: str, level: Level) -> int:
 @cache
 def custom_address(kernel: Kernel, dtype: str, level: Level) -> int:
     """Of a kernel with functions of users. It is compiled anew in each process: they may depend on anything."""
+    for function in kernel.foreign.values():
+        if uses(function, UNCHECKED):
+            raise TypeError(
+                f"activations and losses must be functions whose indices can be checked, got {function.__name__} with "
+                f"{' or '.join(UNCHECKED)}: array[i] is checked"
+            )
     compiled = callback(kernel, dtype, level, version=f"_{len(_kept)}")
-    try:
-        compiled.compile()
-    except Exception as error:  # whatever goes wrong in Numba
-        names = " and ".join(function.__name__ for function in kernel.foreign.values())
-        reason = " ".join(str(error).split("\n")[:2])
-        raise TypeError(
-            f"activations and losses must be functions that Numba compiles, got {names}: {reason}"
-        ) from error
+    compiled.compile()
     _kept.append(compiled)
     address: int = compiled.address
     return address

@@ -147,6 +147,9 @@ DONE = 8  # pieces that are done, or never will be
 SPOILED = 16  # pieces with samples that are not finite
 COUNTERS = 17
 
+# --- a note of an exception of a user's function: float64, of which a plan has a row for each such function
+NOTE = 3  # whether there is one, and up to two arguments; of several threads that write it, any wins
+
 # --- what `predict` returns, added up
 FINITE, COMPLETE = 1, 2  # all samples that were seen are finite; all threads' pieces are done
 

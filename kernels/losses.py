@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .activations import relu, softmax_of_row
-from .elementary import SMALLEST, exp, expm1, log, log1p, sigmoid, tanh
+from .elementary import NAN, SMALLEST, exp, expm1, log, log1p, sigmoid, tanh
 from .functions import Function, Variant, numbers_of, row_of
 from .records import Record, frozen
 from .simd import (
@@ -256,16 +256,19 @@ def with_loss_derivative_set(output, target, factor, settings):
     return value(output, target, settings), factor * derivative(output, target, settings)  # noqa: F821
 
 
-def scalar_loss(output, target, delta, losses, rows, columns, stride, scale, settings):
-    """The same for functions of users that are no formulas, of float64."""
+def scalar_loss(output, target, delta, losses, rows, columns, stride, scale, note):
+    """The same for functions of users that are no formulas, of float64, under a guard: see `notes.py`.
+
+    Where the derivative raises, there is no loss: no step is made by it.
+    """
     for i in range(rows):
         o, y, d = at(output, i * stride), at(target, i * stride), at(delta, i * stride)
         clear_row(d, columns)
         loss = 0.0
         for j in range(columns):
-            loss = loss + double(value(double(o[j]), double(y[j])))  # noqa: F821
-            d[j] = real(scale * derivative(double(o[j]), double(y[j])))  # noqa: F821
-        losses[i] = loss
+            loss = loss + double(value(double(o[j]), double(y[j]), note))  # noqa: F821
+            d[j] = real(scale * derivative(double(o[j]), double(y[j]), note))  # noqa: F821
+        losses[i] = loss if note[0] == 0.0 else double(NAN)
 
 
 @frozen

@@ -49,15 +49,18 @@ class BatchNormalization(Variant):
 
     Elsewhere, and in frozen layers, running averages of the batches' means and variances are in the place of these: the
     layer then computes what one without normalization does, with other weights and biases, and just as fast. Samples
-    count by their weights, and variances are mean squares: sums are divided by the number of samples, n, not by n - 1.
+    count by their weights. A batch is divided by the root of its mean square; running averages take the unbiased
+    estimate, which is n / (n - 1) times as much for n samples that count alike.
+
+    No batch may be of one sample, which has no variance: choose `batch_size` such that none is left for the last one.
 
     Parameters
     ----------
     epsilon : float, default 1e-5
         Added to the variance.
     momentum : float, default 0.1
-        The share of a new batch in the running averages. A batch of which one sample alone has weight, and so no
-        variance, has none; nor does it train what is below.
+        The share of a new batch in the running averages. A batch in which one sample has all weight, or nearly all, has
+        none; nor does it train what is below.
 
     Raises
     ------
@@ -67,15 +70,17 @@ class BatchNormalization(Variant):
     References
     ----------
     S. Ioffe, C. Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate
-    shift", ICML 2015.
+    shift", ICML 2015, algorithms 1 and 2.
 
     Examples
     --------
     >>> import fastmlp
-    >>> network = fastmlp.NeuralNetwork([1, 2, 1], normalization=fastmlp.BatchNormalization(momentum=1), seed=0)
-    >>> history = network.train([[0], [1], [2], [3]], [0, 1, 2, 3], epochs=1, learning_rate=1e-9, batch_size=4)
-    >>> bool(network.evaluate([[0], [1], [2], [3]], [0, 1, 2, 3]) - history.loss[0] < 1e-6)
-    True
+    >>> normalization = fastmlp.BatchNormalization(momentum=1)
+    >>> network = fastmlp.NeuralNetwork([1, 1, 1], normalization=normalization, dtype="float64", seed=0)
+    >>> network.layers[0].weights = [[1]]
+    >>> history = network.train([[0], [1], [2]], [0, 0, 0], epochs=1, learning_rate=1e-9, batch_size=3)
+    >>> network.layers[0].running_means.tolist(), network.layers[0].running_variances.tolist()
+    ([1.0], [1.0])
     """
 
     name = "batch"

@@ -1,8 +1,9 @@
 """Normalized layers: between weighted sums z and activation, y = gain x + bias, where x = (z - mean) / deviation.
 
 The deviation is sqrt(variance + epsilon). BY_SAMPLE, mean and variance are those of a sample's neurons. BY_BATCH they
-are those of a neuron in the batch, where a sample has a share p, 1 / samples if none is weighted; running averages
-follow them, and are in their place where a layer is frozen. With g = gain dLoss/dy, dLoss/dz is
+are those of a neuron in the batch, where a sample has a share p, 1 / samples if none is weighted. Running averages
+follow the mean and the unbiased variance, and are in their place where a layer is frozen (Ioffe and Szegedy 2015,
+algorithm 2). With g = gain dLoss/dy, dLoss/dz is
 
     by sample   (g - mean(g) - x mean(g x)) / deviation
     by batch    (g - p sum(g) - p x sum(g x)) / deviation
@@ -58,6 +59,8 @@ from .simd import (
     sum_lanes,
 )
 from .weighting import weight_of
+
+MOST_CORRECTION = 10**6  # beyond it, one sample has nearly all weight, and what the others add is lost in rounding
 
 
 def place_of_sums(plan, l, first):
@@ -184,16 +187,20 @@ def rows_of_batch(plan):
     return min(plan[BATCH_SIZE], plan[SAMPLES] - plan[POSITION])
 
 
-def rows_with_weight(plan):
-    """How many rows of the batch have any."""
+def correction(plan):
+    """What the batch's variance is multiplied by to be an unbiased estimate: 1 / (1 - sum p^2); 0 if there is none.
+
+    That is n / (n - 1) for n samples that count alike. If one sample has all weight, or nearly, there is no variance.
+    """
     rows = rows_of_batch(plan)
     if plan[WEIGHTS] == 0:
-        return rows
-    count = 0
+        return rows / (rows - 1.0) if rows > 1 else 0.0
+    total = pairs = 0.0
     for i in range(rows):
-        if weight_of(plan, plan[POSITION] + i) > 0.0:
-            count += 1
-    return count
+        weight = weight_of(plan, plan[POSITION] + i)
+        pairs = pairs + weight * total  # sum of w_i w_j for i < j, where total^2 - sum w^2 would cancel
+        total = total + weight
+    return total * total / (2.0 * pairs) if total * total < MOST_CORRECTION * 2.0 * pairs else 0.0
 
 
 def uses_batch(plan, l):
@@ -225,7 +232,9 @@ def meet_forward(plan, l):
     epsilon, momentum = real(settings[0]), real(settings[1])
     rows, shares = rows_of_batch(plan), reals(plan[BATCH_STATISTICS])
     of_batch = uses_batch(plan, l)
-    keeping = of_batch and plan[RANK] == 0 and rows_with_weight(plan) > 1
+    factor = 0.0
+    if of_batch and plan[RANK] == 0:
+        factor = correction(plan)
     if of_batch:
         meet(plan)  # whoever waits in vain is told so at the end of the step
     for j in range(0, width, LANES):
@@ -234,9 +243,9 @@ def meet_forward(plan, l):
             z = at(reals(record[SUMS]), j)
             of_rows = mean_of_column(rows, shares, z, stride)
             squares = variance_of_column(rows, shares, z, stride, of_rows)
-            if keeping:
+            if factor > 0.0:
                 store(running, j, mean + momentum * (of_rows - mean))
-                store(running, width + j, variance + momentum * (squares - variance))
+                store(running, width + j, variance + momentum * (real(factor) * squares - variance))
             mean, variance = of_rows, squares
         store(means, j, mean)
         store(means, width + j, real(1) / sqrt(variance + epsilon))

@@ -16,6 +16,7 @@ from .interface import SOURCE_DTYPES, Kernel
 from .levels import LEVELS
 from .losses import LOSSES, divisor, target_columns
 from .normalization import Normalizations, kind_of, settings_of, vector_counts, without_batches
+from .notes import Notes
 from .optimizers import Optimizer
 from .records import Record, frozen
 from .sparse_rows import Samples, SparseRows
@@ -32,7 +33,7 @@ except ImportError:
 
 
 Array = np.ndarray[Any, np.dtype[Any]]
-READABLE = {np.dtype(name): "uint8" if name == "bool" else name for name in (*SOURCE_DTYPES, "float16", "bool")}
+READABLE = {np.dtype(name): name for name in (*SOURCE_DTYPES, "float16", "bool")}
 """How kernels name the number types, in this machine's byte order, that they read where they lie."""
 
 NUMBERS = {name: np.dtype(name) for name in ("float32", "float64", "int64")}  # names are slow to look up in NumPy
@@ -123,6 +124,7 @@ class Plan:
         self._arrays: dict[int | str, Array] = {}  # by the word that leads there, or by name where layers' records do
         self._kept: list[Array] = []  # what layers' records lead to
         self._others: list[Rank] = []
+        self.notes = Notes([*model.activations, loss])
         starts = range(layout.HEADER, len(self.words), layout.RECORD)
         self._records = [self.words[start : start + layout.RECORD] for start in starts]
         self[layout.LAYERS] = layers
@@ -170,7 +172,11 @@ class Plan:
         return [values.reshape(-1, stride)[:rows, :neurons].copy() for values, stride, neurons in layers]
 
     def call(self, kernel: str, first: int, last: int) -> int:
-        return self.library.call(kernel, self, first, last)
+        """Run an entry of the interface; what functions of users raised in it is raised."""
+        answer = self.library.call(kernel, self, first, last)
+        if self.notes:
+            self.notes.raise_any()
+        return answer
 
     def read_samples(self, X: Samples) -> None:
         """Take samples from X, (n, features), as it lies in memory."""
@@ -343,8 +349,10 @@ class Plan:
         return data_address(self._kept[-1])
 
     def _lay_out_settings(self) -> None:
+        if self.notes:
+            self._kept.append(self.notes.memory)
         numbers = [numbers_of(ACTIVATIONS, activation) for activation in self.model.activations]
-        if not any(numbers):
+        if not any(numbers) and not self.notes:
             self._kept.append(NO_SETTINGS)
             for record in self._records:
                 record[layout.ACTIVATION_SETTINGS] = data_address(NO_SETTINGS)
@@ -354,6 +362,9 @@ class Plan:
         starts = accumulate(map(len, numbers), initial=0)
         for record, start in zip(self._records, starts, strict=False):
             record[layout.ACTIVATION_SETTINGS] = data_address(settings) + start * settings.itemsize
+        for record, activation in zip(self._records, self.model.activations, strict=True):
+            if (note := self.notes.of(activation)) is not None:
+                record[layout.ACTIVATION_SETTINGS] = data_address(note)
 
     def _rows_of_layers(self, records: Iterable[Any], word: int, batch_size: int) -> Array:
         """Room for a row of every layer's outputs for each sample; this word of each record gets its address."""
@@ -378,7 +389,8 @@ class Plan:
                 record[layout.WEIGHTED_SUMS] = self._keep(batch_size * record[layout.STRIDE])
         self[layout.LOSS] = self.library.address(kernel_of("loss", loss), model.dtype)
         numbers = numbers_of(LOSSES, loss)
-        self[layout.LOSS_SETTINGS] = np.array(numbers) if numbers else NO_SETTINGS
+        note = self.notes.of(loss)
+        self[layout.LOSS_SETTINGS] = note if note is not None else np.array(numbers) if numbers else NO_SETTINGS
         self[layout.TARGET_COLUMNS] = target_columns(loss, model.sizes[-1])
         self[layout.VALUE_DIVISOR] = self[layout.DELTA_DIVISOR] = divisor(loss, model.sizes[-1])
         self[layout.TARGETS] = self._scratch(batch_size * last[layout.STRIDE])
@@ -481,7 +493,7 @@ def scratch(count: int, dtype: str) -> Array:
 def readable(values: Array) -> Array:
     """The array itself if kernels can read it where it lies, else a plain copy."""
     if lies_readable(values):
-        return values.view(np.uint8) if values.dtype.kind == "b" else values
+        return values
     native = values.dtype.newbyteorder("=")
     return np.array(values, native if native in READABLE else np.float64, order="C")
 

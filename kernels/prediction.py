@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import layout
+from .functions import Function
 from .pace import pace_of
 from .plan import Array, Library, Model, Plan, Predictor, lies_readable, readable, room
 from .sparse_rows import Samples, SparseRows
@@ -32,6 +33,8 @@ class Workspace:
         self.library, self.model = library, model
         self._idle: list[Plan] = []
         self.seats = library.seats(partial(new_plan, library, model), model)
+        # then what helpers note counts too
+        self.calls_users = any(isinstance(f, Function) and bool(f.functions) for f in model.activations)
 
     @contextmanager
     def plan(self, packed: Array | None = None) -> Iterator[Plan]:
@@ -160,7 +163,8 @@ class Prediction:
 
             began = time.perf_counter()
             try:
-                team.run(predict, done=lambda answer: bool(answer & layout.COMPLETE))
+                done = None if self.workspace.calls_users else lambda answer: bool(answer & layout.COMPLETE)
+                team.run(predict, done=done)
             finally:
                 with held:
                     arrays.clear()

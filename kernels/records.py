@@ -23,6 +23,10 @@ class Record:
     def __delattr__(self, name: str) -> None:
         raise FrozenInstanceError(f"cannot delete field {name!r}")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of one moment: another thread may be keeping a property that it has computed while this one copies."""
+        return vars(self).copy()
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Record) or type(other) is not type(self):
             return NotImplemented

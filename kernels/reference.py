@@ -5,16 +5,19 @@ What kernels do beyond formulas (tiles, panels, padding, plans, threads) has no 
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from threading import RLock
 from typing import Any
 
 import numpy as np
 
 from .disturbance import Disturbance, drops
 from .disturbed import PLACE_OF_INPUTS, PLACE_OF_LAYERS, PLACE_OF_NOISE
+from .executor import require_numbers
 from .folding import fold, parts, trained_parts, unfold_gradient
 from .functions import row_of
 from .losses import LOSSES, divisor
 from .normalization import settings_of
+from .normalized import MOST_CORRECTION
 from .plan import Array, Model, Predictor
 from .random import WORD
 from .reference_network import (
@@ -88,14 +91,16 @@ class ReferenceExecutor:
     """What `executor.Executor` does."""
 
     def __init__(self, model: Model, parameters: Array) -> None:
-        self.model, self.parameters = model, parameters
+        require_numbers("parameters", parameters, (model.parameter_count,), model.dtype)
+        self.model, self.parameters, self.lock = model, parameters, RLock()
         self.loss = row_of(LOSSES, model.loss)
 
     def changed(self) -> None:
         """Nothing is kept."""
 
     def prediction(self, threads: int | None = None) -> "ReferencePrediction":
-        return ReferencePrediction(self.model.folded, fold(self.model, self.parameters).copy())
+        with self.lock:
+            return ReferencePrediction(self.model.folded, fold(self.model, self.parameters).copy())
 
     def predict(self, X: Samples) -> Array:
         output = np.empty((len(X), self.model.sizes[-1]), self.model.dtype)
@@ -120,21 +125,26 @@ class ReferenceExecutor:
 
     def _gradients(self, X: Samples, y: Array, weights: Array | None = None) -> tuple[float, Array, Array]:
         with np.errstate(all="ignore"):
-            model, parameters = self.model.folded, fold(self.model, self.parameters)
+            model, (parameters, unfolded) = self.model.folded, self._copies()
             done = forward(model, parameters, self.rows(X), self.loss.on_logits)
             divisor = len(X) * self.loss_divisor()
             output, source = done.activations[-1], done.sources[-1]
             total, delta = loss_and_delta(model, output, source, self.targets(y), divisor, weights)
             gradient, inputs = backpropagate(model, parameters, done, delta)
-            return total / divisor, unfold_gradient(self.model, self.parameters, gradient), inputs
+            return total / divisor, unfold_gradient(self.model, unfolded, gradient), inputs
 
     def backward(self, X: Array, output_gradient: Array) -> tuple[Array, Array]:
         with np.errstate(all="ignore"):
-            model, parameters = self.model.folded, fold(self.model, self.parameters)
+            model, (parameters, unfolded) = self.model.folded, self._copies()
             done = forward(model, parameters, self.rows(X))
             delta = through_activation(model, -1, done.sources[-1], output_gradient.astype(model.dtype))
             gradient, inputs = backpropagate(model, parameters, done, delta)
-            return unfold_gradient(self.model, self.parameters, gradient), inputs
+            return unfold_gradient(self.model, unfolded, gradient), inputs
+
+    def _copies(self) -> tuple[Array, Array]:
+        """The parameters of this moment, folded and as they are."""
+        with self.lock:
+            return fold(self.model, self.parameters).copy(), self.parameters.copy()
 
     def training(
         self,
@@ -200,6 +210,7 @@ class ReferenceTraining:
         self._executor, self._X, self._y, self._schedule = executor, X, executor.targets(y), schedule
         self._weights = weights
         self._canonical_state, self._state, self._parameters = state, state.copy(), executor.parameters.copy()
+        self._ended_well, self._stopped = self._parameters.copy(), False
         self._order = np.arange(len(X))
         self.steps_per_epoch = -(-len(X) // schedule.batch_size)
         self.losses = np.zeros(schedule.epochs)
@@ -213,6 +224,7 @@ class ReferenceTraining:
         with np.errstate(all="ignore"):
             for step in range(first_step, last_step):
                 if not self._step(step):
+                    self._stopped = True
                     break
                 self.steps_done = step + 1
         return self.steps_done
@@ -231,8 +243,7 @@ class ReferenceTraining:
         divisor, weights = self._executor.loss_divisor(), None if self._weights is None else self._weights[rows]
         frozen = lambda l: schedule.regularization.factor(l) == 0  # noqa: E731
         done = forward(model, self._parameters, X, logits, masks, shares_of(len(rows), weights, model.dtype), frozen)
-        if len(rows) > 1 if weights is None else np.count_nonzero(weights) > 1:
-            self._follow(done, frozen)
+        self._follow(done, frozen, np.ones(len(rows)) if weights is None else weights)
         mean_weight = 1.0 if weights is None or len(rows) == len(self._X) else float(weights.mean())
         samples = len(rows) * (schedule.delta_divisor or divisor)
         output, source = done.activations[-1], done.sources[-1]
@@ -257,7 +268,7 @@ class ReferenceTraining:
         if batch == self.steps_per_epoch - 1:
             if schedule.stop_at_nonfinite and not np.isfinite(self._parameters).all():
                 return False
-            self._executor.parameters[...] = self._parameters
+            self._ended_well[...] = self._parameters
             if schedule.trail:
                 self.trail[epoch] = self._parameters
         return True
@@ -276,15 +287,19 @@ class ReferenceTraining:
             shuffle = formulas(self._executor.model.dtype)["shuffle"]
             shuffle(schedule.shuffle_key, schedule.first_epoch + epoch, self._order, len(self._order))
 
-    def _follow(self, done: Pass, frozen: Callable[[int], bool]) -> None:
-        """Running means and variances go towards those of the batch."""
-        model = self._executor.model
+    def _follow(self, done: Pass, frozen: Callable[[int], bool], weights: Array) -> None:
+        """Running means and variances go towards the batch's mean and its unbiased variance, if there is one."""
+        model, total = self._executor.model, weights.sum()
+        pairs = 2 * weights @ (np.cumsum(weights) - weights)
+        if not total**2 < MOST_CORRECTION * pairs:
+            return
+        correction = total**2 / pairs
         for l, (_, _, *rest) in enumerate(parts(model, self._parameters)):
             normalized = done.normalized[l]
             if normalized and len(rest) == 3 and not frozen(l):
                 momentum = rest[1].dtype.type(settings_of(model.normalizations[l])[1])
                 rest[1] += momentum * (normalized.mean - rest[1])
-                rest[2] += momentum * (normalized.variance - rest[2])
+                rest[2] += momentum * (rest[2].dtype.type(correction) * normalized.variance - rest[2])
 
     def _update(self, part: slice, gradient: Array, update_number: int, factor: float = 1.0) -> None:
         optimizer = self._schedule.optimizer
@@ -355,7 +370,8 @@ class ReferenceTraining:
                 delta = through_activation(model, l - 1, done.sources[l - 1], delta)
 
     def collect(self) -> bool:
-        if self._schedule.stop_at_nonfinite and not np.isfinite(self._parameters).all():
+        if self._stopped or (self._schedule.stop_at_nonfinite and not np.isfinite(self._parameters).all()):
+            self._executor.parameters[...] = self._ended_well
             return False
         self._executor.parameters[...] = self._parameters
         self._canonical_state[...] = self._state
@@ -364,7 +380,7 @@ class ReferenceTraining:
         return True
 
     def restart(self) -> None:
-        self._parameters[...] = self._executor.parameters
+        self._parameters[...] = self._ended_well[...] = self._executor.parameters
 
     def close(self) -> None:
         """Nothing is kept."""

@@ -44,6 +44,7 @@ from .simd import (
     real,
     reals,
     select,
+    spread,
     stay_apart,
     store,
     to_bits,
@@ -95,15 +96,27 @@ def half(n):
     return select(n < real(0), -magnitude, magnitude)
 
 
+def gather_booleans(source, row_stride, column_stride, order_address, first, rows, columns, target, stride):
+    """The same for booleans, given as bytes: all but 0 are true, as in NumPy. A view of other data has any bytes."""
+    gather(source, row_stride, column_stride, order_address, first, rows, columns, target, stride)
+    for i in range(rows):
+        for j in range(0, columns, LANES):
+            number = load(target, i * stride + j)
+            store(target, i * stride + j, select(number > real(0), spread(real(1)), spread(real(0))))
+
+
 def gather_labels(source, row_stride, column_stride, order_address, first, rows, columns, target, stride):
-    """Labels 0 ... columns - 1 as rows that are 1 in the label's column and 0 elsewhere."""
+    """Labels 0 ... columns - 1 as rows that are 1 in the label's column and 0 elsewhere.
+
+    No label leads out of its row, even if it was changed after it was checked.
+    """
     for i in range(rows):
         sample = first + i
         if order_address != 0:
             sample = integers(order_address)[sample]
         for j in range(columns):
             target[i * stride + j] = real(0)
-        target[i * stride + source[sample * row_stride]] = real(1)
+        target[i * stride + min(max(source[sample * row_stride] + 0, 0), columns - 1)] = real(1)
 
 
 def load_samples(plan, sample, first, rows):

@@ -34,6 +34,11 @@ def to_float(value: Any) -> float | None:
         return None
 
 
+def to_text(value: Any) -> str | None:
+    """A text as it is spelled, whatever an enumeration or another subclass of str says of itself; None for others."""
+    return str.__str__(value) if isinstance(value, str) else None
+
+
 def ruled(argument: str, value: Any, rule: str) -> Any:
     """The value, as a float, a flag or an integer, if it keeps the rule."""
     if rule == FLAG:

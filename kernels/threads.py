@@ -15,7 +15,7 @@ from functools import cache, partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from .affinity import bound, keep_off, let_in, place_of_caller
+from .affinity import keep_off, let_in, place_of_caller
 from .errors import require
 
 FAREWELL = 0.1  # seconds that helpers at work get at the interpreter's exit: a stretch of training takes about 0.02
@@ -24,7 +24,7 @@ PATIENCE = 0.0003  # seconds to wait for helpers before they may have this threa
 
 Result = TypeVar("Result")
 
-_lock = threading.Lock()  # for what follows
+_lock = threading.RLock()  # for what follows; a signal handler or a destructor may come back to it in the same thread
 _helpers: list["_Helper"] = []
 _teams: set["Team"] = set()  # those at work
 _over = False  # the interpreter ends
@@ -50,11 +50,16 @@ def most_threads() -> int:
     if named:
         require(_count(named) > 0, "FASTMLP_NUM_THREADS", "an integer from 1 on", named)
         return _limited(_count(named))
-    most = min(_cpus(), _quota())
+    most = usable_cpus()
     openmp = os.environ.get("OMP_NUM_THREADS")
     if openmp:  # one number, or one for each level of nesting
         most = min(most, _count(openmp.split(",")[0]) or most)
     return _limited(most)
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may use: by its affinity, and by its control groups' quota."""
+    return min(_cpus(), _quota())
 
 
 def _count(text: str) -> int:
@@ -81,17 +86,23 @@ def _quota() -> int:
 
 def _group_quota(root: str, membership: str) -> int:
     """CPUs' worth of time, rounded up, that Linux grants this process's control groups (version 2: `cpu.max`)."""
-    least = sys.maxsize  # without pathlib, which takes a tenth of the time that importing this package does
-    with suppress(OSError, StopIteration):  # another system; groups of version 1 only
+    least = sys.maxsize
+    for folder in group_folders(root, membership):
+        with suppress(OSError, ValueError):  # the topmost has no such file; "max" is no number
+            quota, period = map(int, _lines(f"{folder}/cpu.max")[0].split())
+            least = min(least, max(1, -(-quota // period)))
+    return least
+
+
+def group_folders(root: str, membership: str) -> list[str]:
+    """Those of this process's control groups, the topmost first; none on another system, or of version 1."""
+    folders: list[str] = []  # without pathlib, which takes a tenth of the time that importing this package does
+    with suppress(OSError, StopIteration):
         group = next(line[4:] for line in _lines(membership) if line.startswith("0::/"))
-        folders = [root]
+        folders.append(root)
         for name in filter(None, group.split("/")):
             folders.append(f"{folders[-1]}/{name}")
-        for folder in folders:
-            with suppress(OSError, ValueError):  # the topmost has no such file; "max" is no number
-                quota, period = map(int, _lines(f"{folder}/cpu.max")[0].split())
-                least = min(least, max(1, -(-quota // period)))
-    return least
+    return folders
 
 
 def _lines(path: str) -> list[str]:
@@ -187,9 +198,9 @@ class Team:
 
         Returns or raises when all have ended: an error of the lowest rank that has one, KeyboardInterrupt too.
 
-        release: given if ranks wait for each other; this thread then stays on its CPU meanwhile. Called whenever
-        something fails, by whoever sees it, maybe more than once. Has to make ranks return that wait for another: it
-        may never come, as an interrupt can hit this thread before its work has begun.
+        release: given if ranks wait for each other. Called whenever something fails, by whoever sees it, maybe more
+        than once. Has to make ranks return that wait for another: it may never come, as an interrupt can hit this
+        thread before its work has begun.
 
         done: whether rank 0's result says that nothing is left for others to do. Then they are not waited for, as they
         may not even have begun, and it is the only result. `work` must not keep what may end sooner than they do.
@@ -206,8 +217,7 @@ class Team:
 
         def task(rank: int) -> None:
             try:
-                with bound(place if rank == 1 and release else None):
-                    outcomes[rank] = work(rank)
+                outcomes[rank] = work(rank)
             except BaseException as error:
                 errors[rank] = error
                 if release:
@@ -291,7 +301,7 @@ def _forget() -> None:
         team._helpers.clear()
     _teams.clear()
     _helpers.clear()
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 def _retire() -> None:

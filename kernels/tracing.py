@@ -193,6 +193,11 @@ def _extreme_or_nan(function: Any, better: Any) -> Any:
     return call
 
 
+def _no_formula(*values: Any, **options: Any) -> Any:
+    """For what has effects beside its result."""
+    raise Untraceable
+
+
 NAMES = {
     "exp": "exp", "expm1": "expm1", "log": "log", "log1p": "log1p_anywhere", "tanh": "tanh", "sinh": "sinh",
     "cosh": "cosh", "sqrt": "sqrt", "fabs": "absolute", "copysign": "copy_sign",
@@ -202,7 +207,7 @@ STAND_INS = {
     **{getattr(math, name): _stand_in(getattr(math, name), ours) for name, ours in NAMES.items()},
     math.erf: _stand_in(math.erf, "erf"), math.erfc: _stand_in(math.erfc, "erfc"), math.pow: operator.pow,
     math.log: _logarithm,
-    max: _extreme(max, operator.gt), min: _extreme(min, operator.lt),
+    max: _extreme(max, operator.gt), min: _extreme(min, operator.lt), print: _no_formula,
 }  # fmt: skip
 MATH = SimpleNamespace(**{name: STAND_INS.get(f, f) if callable(f) else f for name, f in vars(math).items()})
 UFUNCS: dict[Any, Any] = {

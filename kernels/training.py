@@ -11,7 +11,7 @@ from .activations import ACTIVATIONS
 from .disturbance import UNDISTURBED, Disturbance, drops
 from .functions import row_of
 from .optimizers import Optimizer
-from .plan import Array, Library, Model, Plan
+from .plan import Array, Library, Model, Plan, data_address
 from .regularization import NOTHING, Regularization
 from .sparse_rows import Samples
 from .threads import crew
@@ -21,7 +21,7 @@ FAR = 1 << 23  # bytes of samples: caches near the CPU hold less
 MANY_FEATURES = 256  # of which it pays to look for those that are zero in two samples
 SEVERAL = 4  # samples in a batch for which it does
 KEPT = 1 << 25  # bytes of a plan that is kept between trainings
-MANY_EPOCHS = 1000  # whose losses take memory that counts
+MANY_EPOCHS = 1000  # whose losses take memory that counts: there is room for no more to begin with
 MOST_PARTS = 4  # of the second layer's sums, which as many ranks may share
 LEAST_PART = 12  # neurons: no less than a tile has rows, see `tiles.py`
 NEAR = 1 << 18  # bytes of a batch: the caches near the CPU have room for it beside other things
@@ -36,8 +36,8 @@ class Rates(Protocol):
     def wants_losses(self) -> bool:
         """Whether the rates of an epoch depend on the loss of the one before."""
 
-    def epoch_done(self, loss: float) -> None:
-        """Take the loss of an epoch."""
+    def see(self, losses: Array) -> None:
+        """Take the losses of all epochs of this training so far; those that are known already change nothing."""
 
     def __call__(self, first_update: int, count: int) -> Array:
         """The rates of so many updates, numbered from 1."""
@@ -71,7 +71,6 @@ class TrainingPlan(Plan):
         self,
         library: Library,
         model: Model,
-        parameters: Array,
         schedule: Schedule,
         batch_size: int,
         nonzeros: int | None,
@@ -79,9 +78,10 @@ class TrainingPlan(Plan):
         super().__init__(library, model, batch_size, model.loss, nonzeros)
         self._divisor = int(self.words[layout.DELTA_DIVISOR])
         self._optimizer = schedule.optimizer
-        self._parameters = self[layout.CANONICAL] = parameters
-        self._parameters_address = int(self.words[layout.CANONICAL])
-        self.trail = np.empty((0, len(parameters)), model.dtype)
+        self._parameters = np.empty(model.parameter_count, model.dtype)  # those of the last epoch that ended well
+        self._parameters_address = data_address(self._parameters)
+        self[layout.CANONICAL] = self._parameters
+        self.trail = np.empty((0, model.parameter_count), model.dtype)
         self._packed = self[layout.PACKED] = self.packed()
         slots = len(schedule.optimizer.slots)
         state = self[layout.STATE] = self.packed(slots)
@@ -112,24 +112,27 @@ class TrainingPlan(Plan):
         self,
         X: Samples,
         y: Array,
+        parameters: Array,
         state: Array,
         schedule: Schedule,
         average: Array | None = None,
         weights: Array | None = None,
     ) -> None:
-        """Read from these arrays; start from the parameters, and the optimizer's state, as they are now."""
+        """Read from these samples; start from copies of the parameters and of the optimizer's state."""
         self.read_samples(X)
         self.read_targets(y)
         if weights is not None or self.words[layout.WEIGHTS]:
             self.weigh_samples(weights)
         self._prefetch(schedule.batch_size)
         if self._masks is not None:
-            self._leave_out_zeros(self._masks, schedule)
-        self.losses = self[layout.LOSSES] = np.zeros(schedule.epochs)
-        if schedule.epochs > MANY_EPOCHS or schedule.trail or schedule.twister is not None:
+            self._leave_out_zeros(self._masks, schedule, parameters)
+        self.losses = self[layout.LOSSES] = np.zeros(min(schedule.epochs, MANY_EPOCHS))
+        if schedule.trail or schedule.twister is not None:
             self._is_small = None
         words = self.words
         words[layout.RANKS], words[layout.FIRST_LAYER_SHARED] = 1, 0  # whatever an interrupt left
+        if self.notes:
+            self.notes.clear()
         words[layout.SMALL] = self._small and weights is None
         words[layout.STEPS] = -(-len(X) // schedule.batch_size)
         words[layout.STEPS_DONE] = words[layout.STOPPED] = 0
@@ -154,9 +157,9 @@ class TrainingPlan(Plan):
             self._regularize(schedule, average)
         if schedule.disturbance is not UNDISTURBED or words[layout.DISTURBED]:
             self._disturb(schedule)
-        self.pack_parameters()
+        self.pack_parameters(parameters)
         if schedule.trail or len(self.trail):
-            self._arrays["parameters"] = self._parameters
+            self._arrays["parameters"] = self._parameters  # to which no word leads while there is a trail
             self.trail = np.empty((schedule.epochs if schedule.trail else 0, len(self._parameters)), self.model.dtype)
             words[layout.CANONICAL_STEP] = self.trail.strides[0] if schedule.trail else 0
             self[layout.CANONICAL] = self.trail if schedule.trail else self._parameters
@@ -192,9 +195,9 @@ class TrainingPlan(Plan):
         if parts > 1:
             self[layout.PARTS], self[layout.PARTIAL_SUMS] = parts, self._scratch(parts * batch_size * stride)
 
-    def _leave_out_zeros(self, masks: Array, schedule: Schedule) -> None:
+    def _leave_out_zeros(self, masks: Array, schedule: Schedule, parameters: Array) -> None:
         """Where nothing stops at NaN, what is not finite from the beginning is multiplied by all zeros."""
-        if schedule.stop_at_nonfinite or np.isfinite(self._parameters).all():
+        if schedule.stop_at_nonfinite or np.isfinite(parameters).all():
             self[layout.MASKS], self[layout.LARGE_DELTAS] = masks, np.zeros(1, np.int64)
         else:
             self.release(layout.MASKS)
@@ -205,9 +208,17 @@ class TrainingPlan(Plan):
             self._is_small = sum(array.nbytes for array in self.arrays()) < KEPT
         return self._is_small
 
-    def pack_parameters(self) -> None:
-        """Begin, or go on, from the parameters as they are."""
+    def pack_parameters(self, parameters: Array) -> None:
+        """Begin, or go on, from these."""
+        self._parameters[...] = parameters
         self.call("pack", self._parameters_address, self.words[layout.PACKED])
+
+    def make_room(self, epochs: int, of: int) -> None:
+        """Have room for the losses, and norms, of so many epochs, as there may be many more that never come."""
+        room, self._is_small = min(of, max(epochs, 2 * len(self.losses))), None
+        self.losses = self[layout.LOSSES] = lengthened(self.losses, room)
+        if self.gradient_norms is not None:
+            self[layout.NORMS] = lengthened(self.gradient_norms, room)
 
     def _regularize(self, schedule: Schedule, average: Array | None) -> None:
         wishes, words, size, self._is_small = schedule.regularization, self.words, self._packed.size, None
@@ -224,7 +235,7 @@ class TrainingPlan(Plan):
             if not words[layout.GRADIENT]:
                 self[layout.GRADIENT] = self.packed()
         if wishes.gradient_norms:
-            self[layout.NORMS] = np.zeros(schedule.epochs)
+            self[layout.NORMS] = np.zeros(len(self.losses))
         if average is not None:
             self[layout.AVERAGE] = self.packed()
             self.pack(average, self._arrays[layout.AVERAGE])
@@ -269,15 +280,33 @@ class TrainingPlan(Plan):
         self[layout.RATES], self.words[layout.RATES_FIRST] = rates, first_update
         self._changed_settings = True
 
-    def bring(self, state: Array, average: Array | None = None) -> bool:
-        """Bring parameters, state and running average to where the last step left them, if there they may be."""
+    def raise_noted(self) -> None:
+        """Raise what functions of users raised in the steps that ran last.
+
+        If that was on the way to a loss, no step was made by it, and there is nothing that may not be brought.
+        """
+        if self.notes and self.notes.any():
+            if np.isfinite(self._packed).all():
+                self.words[layout.STOPPED] = 0
+            self.notes.raise_any()
+
+    def bring(self, parameters: Array, state: Array, average: Array | None = None) -> bool:
+        """Bring parameters, state and running average to where the last step left them.
+
+        If that is at numbers that are not finite, the parameters are those of the last epoch that ended well, all else
+        stays as it is, and the answer is False. To be cut short and called again does no harm.
+        """
         words = self.words
-        if words[layout.STOPPED]:
+        words[layout.RANKS], words[layout.FIRST_LAYER_SHARED] = 1, 0  # or this thread would bring its share alone
+        within = words[layout.STEPS_DONE] % words[layout.STEPS] or len(self.trail)
+        spoiled = within and words[layout.STOP_AT_NONFINITE] and not np.isfinite(self._packed).all()
+        if words[layout.STOPPED] or spoiled:
+            parameters[...] = self._parameters
             return False
-        if words[layout.STEPS_DONE] % words[layout.STEPS] or len(self.trail):  # else an epoch's end has brought them
-            if words[layout.STOP_AT_NONFINITE] and not np.isfinite(self._packed).all():
-                return False
-            self.unpack(self._parameters, self._packed)
+        if within:
+            self.unpack(parameters, self._packed)
+        else:
+            parameters[...] = self._parameters
         for slot, packed in enumerate(self._packed_state):  # an iterator of no rows of an array takes a microsecond
             self.unpack(state[slot], packed)
         if average is not None:
@@ -285,26 +314,39 @@ class TrainingPlan(Plan):
         return True
 
 
+def lengthened(values: Array, count: int) -> Array:
+    """A copy with zeros at its end."""
+    longer = np.zeros(count, values.dtype)
+    longer[: len(values)] = values
+    return longer
+
+
 class Training:
     """One call of `train`, to be run in stretches of steps. What it reads must not change meanwhile.
 
-    changed: called when the parameters have been written to. done: takes the plan when it is closed.
+    What it writes, `parameters`, the optimizer's `state` and the running `average`, stays as it is until it is
+    collected. done: takes the plan when it is closed.
     """
 
     def __init__(
         self,
         plan: TrainingPlan,
+        parameters: Array,
         state: Array,
         schedule: Schedule,
-        changed: Callable[[], None],
         done: Callable[[TrainingPlan], None],
         average: Array | None = None,
     ) -> None:
-        self._plan, self._state, self._changed, self._done = plan, state, changed, done
-        self._schedule, self._average = schedule, average
-        self.losses, self.trail = plan.losses, plan.trail
-        self.gradient_norms = plan.gradient_norms
+        self._plan, self._parameters, self._state, self._average = plan, parameters, state, average
+        self._schedule, self._done, self._closed = schedule, done, False
+        self.trail = plan.trail
         self.steps_per_epoch = int(plan.words[layout.STEPS])
+        self._take_curves()
+
+    def _take_curves(self) -> None:
+        """Losses, and mean norms of gradients if they are wanted, of as many epochs as there is room for."""
+        self.losses, self.gradient_norms = self._plan.losses, self._plan.gradient_norms
+        self._room = len(self.losses) * self.steps_per_epoch  # in steps
 
     def run(self, first_step: int, last_step: int, threads: int | None = None) -> int:
         """Train; returns the step before which it stopped, less than `last_step` if numbers ceased to be finite.
@@ -313,19 +355,26 @@ class Training:
         too short a time for others to leave it a CPU.
         """
         plan, call, schedule = self._plan, self._plan.library.call, self._schedule
+        if last_step > self._room:
+            plan.make_room(-(-last_step // self.steps_per_epoch), schedule.epochs)
+            self._take_curves()
         if schedule.rates is not None:
             first = schedule.first_update + first_step + 1
             plan.rate(first, schedule.rates(first, last_step - first_step))
         if threads is None or (schedule.update_first and plan.model.normalizations):  # whose ranks meet otherwise
             self.threads = 1
-            return call("run", plan, first_step, last_step)
+            reached = call("run", plan, first_step, last_step)
+            plan.raise_noted()
+            return reached
         with crew(threads) as team:
             self.threads = team.size
             try:
                 ranks = plan.ranks(team.size)
-                return team.run(lambda rank: call("run", ranks[rank], first_step, last_step), plan.release_ranks)[0]
+                reached = team.run(lambda rank: call("run", ranks[rank], first_step, last_step), plan.release_ranks)[0]
             finally:
                 plan.ranks(1)
+        plan.raise_noted()
+        return reached
 
     @property
     def steps_done(self) -> int:
@@ -339,25 +388,20 @@ class Training:
         return self._plan.activations(min(words[layout.BATCH_SIZE], words[layout.SAMPLES] - first))
 
     def collect(self) -> bool:
-        """Bring parameters and optimizer state to where the last step left them.
-
-        If it stopped at numbers that are not finite, or these are such and it was to stop, nothing is moved, and the
-        answer is False.
-        """
-        self._changed()
-        return self._plan.bring(self._state, self._average)
+        """Bring parameters, state and average to where the last step left them: see `TrainingPlan.bring`."""
+        return self._plan.bring(self._parameters, self._state, self._average)
 
     def restart(self) -> None:
         """Go on, at an epoch's end, from parameters that were assigned meanwhile."""
-        self._plan.pack_parameters()
+        self._plan.pack_parameters(self._parameters)
 
     def close(self) -> None:
-        """Let go of all arrays; there is no more to come."""
-        plan = self._plan
-        del self._plan
+        """Let go of all arrays; there is no more to come. A second time does nothing."""
+        if self._closed:
+            return
+        self._closed, plan = True, self._plan
         plan.release(
             layout.X, layout.Y, layout.WEIGHTS, layout.COLUMNS, layout.STARTS, layout.RATES, layout.AVERAGE,
             layout.TWISTER,
         )  # fmt: skip
-        self._changed()
         self._done(plan)

@@ -2,7 +2,7 @@
 
     backend         each backend to be had here: a `fastmlp.kernels.backends.Backend`, with `.name` and `.level`
     kernel_backend  those that have kernels: all but the reference
-    fast_backend    those whose kernels went through a compiler: jit and, if the extension exists, compiled
+    fast_backend    those whose kernels went through a compiler: jit if Numba is there, compiled if the extension is
     level           each row of LEVELS, to be crossed by the interpreted backend: `Interpreted(level)`
     dtype           "float32", "float64"
     compiled_runs   a list that grows by one with every training that kernels, or the reference, do
@@ -15,6 +15,7 @@ compiled just in time only once.
 
 import os
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,17 @@ settings.register_profile("fastmlp", deadline=None, derandomize=True, database=N
 settings.load_profile("fastmlp")
 
 EXTENSION_REQUIRED = os.environ.get("FASTMLP_REQUIRE_EXTENSION") == "1"
-FAST = ["jit", "compiled"] if EXTENSION_REQUIRED or backends.extension_exists() else ["jit"]
+
+
+def has_numba():
+    """Whether it is there, and is not hidden by a test."""
+    try:
+        return find_spec("numba") is not None
+    except ImportError:
+        return False
+
+
+FAST = ["jit"] * has_numba() + ["compiled"] * (EXTENSION_REQUIRED or backends.extension_exists())
 
 
 def pytest_configure(config):

@@ -658,6 +658,8 @@ def train_normalized(
         vector, state = np.where(trained, moved, vector), np.where(trained, moved_state, state)
         for l, layer in enumerate(parts_of(sizes, normalizations, vector)):
             if layer[3] is not None and l not in frozen and len(rows) > 1:
-                for running, now in zip(layer[3:], statistics[l], strict=True):
+                mean, variance = statistics[l]
+                unbiased = variance / (1 - shares @ shares)  # n / (n - 1) for n that count alike
+                for running, now in zip(layer[3:], (mean, unbiased), strict=True):
                     running[:] = (1 - momentum) * running + momentum * now
     return vector, state, losses

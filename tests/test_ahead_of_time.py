@@ -91,6 +91,54 @@ def test_build_fails_and_names_the_kernel_that_needs_more_than_memset(tmp_path, 
         assert symbol in named[0]
 
 
+MACHINE = """
+import sys
+from kernels import ahead_of_time
+root, cpus = sys.argv[1], int(sys.argv[2])
+print(ahead_of_time.free_memory(root, root))
+ahead_of_time.usable_cpus = lambda: cpus
+ahead_of_time.free_memory = lambda found=ahead_of_time.free_memory(root, root): found
+print(ahead_of_time.processes(6))
+"""
+GB = 10**9
+
+
+@pytest.mark.parametrize(
+    ("cpus", "available", "group", "level", "expected"),
+    [
+        (4, 16 * GB, {}, "", 4),  # CPUs
+        (64, 16 * GB, {}, "", 6),  # objects
+        (4, 2 * GB, {}, "", 2),  # memory, at 0.8 GiB each
+        (4, GB // 4, {}, "", 1),
+        (4, 16 * GB, {"max": 4 * GB, "current": 3 * GB, "cached": 0}, "", 1),  # of a control group
+        (4, 16 * GB, {"max": 4 * GB, "current": 3 * GB, "cached": 2 * GB}, "", 3),
+        (4, 16 * GB, {"high": 2 * GB, "current": 0, "cached": 0}, "", 2),
+        (4, 16 * GB, {"max": "max", "high": "max", "current": 3 * GB, "cached": 0}, "", 4),
+        (1, 16 * GB, {}, "3", 3),  # by CMake's variable
+        (2, 16 * GB, {}, "many", 2),
+        (2, None, {}, "", 2),  # a system that does not say
+    ],
+)
+def test_no_more_processes_than_the_machine_has_room_for(tmp_path, cpus, available, group, level, expected):
+    if available is not None:
+        (tmp_path / "meminfo").write_text(f"MemTotal: 1 kB\nMemAvailable: {available // 1024} kB\nHugePages_Total: 0\n")
+        (tmp_path / "self").mkdir()
+        (tmp_path / "self" / "cgroup").write_text("0::/outer/inner\n")
+    (tmp_path / "outer" / "inner").mkdir(parents=True)
+    for name in ("max", "high", "current"):
+        if name in group:
+            (tmp_path / "outer" / f"memory.{name}").write_text(f"{group[name]}\n")
+    (tmp_path / "outer" / "memory.stat").write_text(f"anon 1\ninactive_file {group.get('cached', 0)}\n")
+    command = [sys.executable, "-c", MACHINE, str(tmp_path), str(cpus)]
+    environment = os.environ | {"CMAKE_BUILD_PARALLEL_LEVEL": level}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    free, processes = map(int, done.stdout.split())
+    limits = [group[name] for name in ("max", "high") if isinstance(group.get(name), int)]
+    limits = [limit - group["current"] + group["cached"] for limit in limits]
+    assert free == min([available // 1024 * 1024 if available is not None else sys.maxsize, *limits])
+    assert processes == expected
+
+
 MODULE = """
 @used = external global i32
 @own = global i32 5

@@ -14,7 +14,7 @@ from test_history import halving
 from trainings import everything, table, trained
 
 import fastmlp
-from fastmlp import Checkpoint, NeuralNetwork, ProgressBar
+from fastmlp import Checkpoint, NeuralNetwork, ProgressBar, archive
 from fastmlp.kernels.reference import ReferenceTraining
 from fastmlp.kernels.training import Training
 
@@ -250,7 +250,7 @@ def test_only_the_best(tmp_path):
 
 def test_a_checkpoint_that_fails_leaves_the_one_before(tmp_path, monkeypatch):
     path = tmp_path / "model.npz"
-    monkeypatch.setattr("fastmlp.storage.np.savez", failing_after(2, np.savez))
+    monkeypatch.setattr("fastmlp.archive.pieces", failing_after(2, archive.pieces))
     with pytest.raises(OSError, match=r"^disk full$"):
         trained(5, callbacks=Checkpoint(path))
     assert [file.name for file in tmp_path.iterdir()] == ["model.npz"]
@@ -269,13 +269,18 @@ def failing_after(times, function):
     return wrapper
 
 
-def test_checkpoints_that_cannot_be():
+def test_checkpoints_that_cannot_be(tmp_path):
     from refusals import refusal
 
     assert refusal(Checkpoint, 3) == "path"
     assert refusal(Checkpoint, "/no/such/directory/model.npz") == "path"
+    assert refusal(Checkpoint, "/no/such/directory/") == "path"
+    assert refusal(Checkpoint, tmp_path) == "path"
+    (tmp_path / "read-only.npz").touch(0o444)
+    assert refusal(Checkpoint, tmp_path / "read-only.npz") == "path"
     assert refusal(Checkpoint, "model.npz", every=0) == "every"
     assert refusal(Checkpoint, "model.npz", best_only=1) == "best_only"
+    assert list(tmp_path.iterdir()) == [tmp_path / "read-only.npz"]
 
 
 # --- progress bars

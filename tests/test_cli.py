@@ -1,10 +1,13 @@
 """The commands `fastmlp train` and `fastmlp predict` as users give them."""
 
+import os
 import sys
 
 import numpy as np
 import pytest
 from command_line import blobs, fail, plane, read_column, succeed, train_in, write_table
+from hypothesis import given
+from hypothesis import strategies as st
 
 import fastmlp
 from fastmlp import commands, storage
@@ -84,8 +87,12 @@ def test_prediction_into_a_file(trained, tmp_path, capsys):
     expected = capsys.readouterr().out
     path = tmp_path / "predicted.csv"
     path.write_text("old")
+    path.chmod(0o600)
     succeed("predict", model, data, "--output", str(path))
     assert path.read_text() == expected
+    assert os.name == "nt" or path.stat().st_mode & 0o077 == 0  # it stays private
+    succeed("predict", model, data, "--output", os.devnull)
+    assert not os.path.isfile(os.devnull)
     assert capsys.readouterr().out == ""
 
 
@@ -169,7 +176,7 @@ def test_options_reach_the_network(tmp_path, capsys, monkeypatch):
     assert "network: 2-5-4-3-2, 60 rows to train on, 60 held out\n" in report
     assert "trained: 7 epochs in " in report
     assert calls == [(1, 0.05, 11, {"optimizer": "sgd"})] * 7
-    net = fastmlp.load(model)
+    net, _ = commands.load_model(model)
     assert tuple(net.layer_sizes) == (2, 5, 4, 3, 2)
     assert net.layers[0].activation == "tanh"
 
@@ -231,7 +238,7 @@ def test_same_command_same_model(tmp_path, capsys):
     for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
         model = str(tmp_path / name)
         succeed("train", data, "--target", "cloud", "--save", model, "--epochs", "3", "--seed", seed)
-        vectors.append(np.array(fastmlp.load(model).parameters))
+        vectors.append(np.array(commands.load_model(model)[0].parameters))
     np.testing.assert_array_equal(vectors[0], vectors[1])
     assert not np.array_equal(vectors[0], vectors[2])
 
@@ -242,19 +249,85 @@ def test_progress_is_one_line_that_vanishes_and_only_in_a_terminal(tmp_path, cap
     succeed(*command)
     silent = capsys.readouterr()
     assert silent.err == ""
-    quiet_model = np.array(fastmlp.load(model).parameters)
+    quiet_model = np.array(commands.load_model(model)[0].parameters)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     succeed(*command)
     shown = capsys.readouterr().err
     assert "training:  50%  epoch 20/40  loss " in shown
     assert "\n" not in shown
     assert shown.endswith("\r\x1b[K")
-    np.testing.assert_array_equal(fastmlp.load(model).parameters, quiet_model)
+    np.testing.assert_array_equal(commands.load_model(model)[0].parameters, quiet_model)
 
 
-def test_models_network_loads_by_itself(trained):
-    net = fastmlp.load(trained[0])
-    assert net.predict(np.zeros((3, 2))).shape == (3, 2)
+def test_models_are_not_taken_for_networks_of_plain_numbers(trained):
+    """Which would answer nonsense, as their inputs are standardized."""
+    with pytest.raises(ValueError, match=r"^path must be a network .*, got a model of `fastmlp train`") as caught:
+        fastmlp.load(trained[0])
+    assert f"in {trained[0]!r}: `fastmlp predict MODEL DATA.csv` applies it" in str(caught.value)
+    net, schema = commands.load_model(trained[0])
+    assert (net.layer_sizes[0], schema.n_inputs) == (2, 2)
+
+
+def trained_and_told(tmp_path, capsys, table, *options):
+    """What is printed by training on a table with target y, and what is predicted for it."""
+    data, model = write_table(tmp_path / "a.csv", table), str(tmp_path / "model")
+    capsys.readouterr()
+    succeed("train", data, "--target", "y", "--save", model, *options)
+    report = capsys.readouterr().out
+    succeed("predict", model, data)
+    return report, read_column(capsys.readouterr().out)[1]
+
+
+@pytest.mark.parametrize("cells", [["9007199254740992", "9007199254740993", "5"], ["007", "07", "7", "12"]])
+@pytest.mark.parametrize("options", [(), ("--text", "y"), ("--task", "classification")])
+def test_classes_that_float64_would_merge(tmp_path, capsys, cells, options):
+    table = {"x": [i % len(cells) for i in range(60)], "y": cells * (60 // len(cells))}
+    report, told = trained_and_told(tmp_path, capsys, table, *options)
+    assert f"target: y, classification of {len(cells)} classes, " in report
+    assert told == table["y"]
+    for_zeros = "text, for their leading zeros (--number decides otherwise): y\n"
+    assert (for_zeros in report) == ("007" in cells and "--text" not in options)
+
+
+def test_codes_are_text_unless_said_otherwise(tmp_path, capsys):
+    table = {"zip": ["01", "1", "001", "12"] * 10, "y": ["a", "b", "a", "c"] * 10}
+    report, told = trained_and_told(tmp_path, capsys, table)
+    text = "text, by value: zip (4)\ntext, for their leading zeros (--number decides otherwise): zip\ntarget: y, "
+    assert text in report
+    assert told == table["y"]
+    report, told = trained_and_told(tmp_path, capsys, table, "--number", "zip")
+    assert "numbers: zip\ntarget: y, " in report
+    assert set(told[:3]) <= {"a", "b"}  # one input
+    codes = {"x": [0, 1, 2, 3] * 10, "y": table["zip"]}
+    assert "classification of 2 classes, it holds only 2 " in trained_and_told(
+        tmp_path, capsys, codes, "--number", "y"
+    )[0]
+    report, _ = trained_and_told(tmp_path, capsys, codes, "--task", "regression")
+    assert "numbers: x\ntarget: y, regression, as asked for\n" in report
+
+
+def test_predictions_keep_the_targets_digits(tmp_path, capsys):
+    x = np.random.default_rng(0).uniform(0, 1, 200)
+    y = 1_700_000_000 + x
+    _, told = trained_and_told(tmp_path, capsys, {"x": list(x), "y": list(y)})
+    assert np.sum((np.array(told, float) - y) ** 2) < 0.01 * np.sum((y - y.mean()) ** 2)
+
+
+def test_a_column_that_varies_by_rounding_has_no_influence(tmp_path, capsys):
+    table = {"noise": [0.3, 0.1 + 0.2] * 60, **blobs()}
+    data, model = write_table(tmp_path / "a.csv", table), str(tmp_path / "model")
+    succeed("train", data, "--target", "cloud", "--save", model, "--epochs", "2")
+    assert "numbers: x, y\nleft out, the same but for rounding: noise\ntarget" in capsys.readouterr().out
+    succeed("predict", model, data)
+    expected = capsys.readouterr().out
+    succeed("predict", model, write_table(tmp_path / "b.csv", {**table, "noise": [0.31] * 120}))
+    assert capsys.readouterr().out == expected
+
+
+def test_a_cell_longer_than_the_csv_module_allows(tmp_path, capsys):
+    table = {"note": ["k" * 140_000, *"k" * 119], **blobs()}
+    data, model = write_table(tmp_path / "a.csv", table), str(tmp_path / "model")
+    succeed("train", data, "--target", "cloud", "--save", model, "--epochs", "2", "--ignore", "note")
 
 
 # Held-out rows
@@ -272,6 +345,21 @@ def test_split_of_many_small_classes_holds_some_rows_out():
     training, test = split_rows(100, 0.2, np.random.default_rng(0), codes)
     assert len(test) == 20
     assert set(codes[training]) == set(codes)
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.floats(0, 0.99), st.integers(0, 99))
+def test_split_takes_each_class_in_the_order_drawn(codes, fraction, seed):
+    order, codes = np.random.default_rng(seed).permutation(len(codes)), np.array(codes)
+    expected, owed = [], 0.5
+    for label in range(max(codes) + 1):
+        rows = [row for row in order if codes[row] == label]
+        owed += fraction * len(rows)
+        taken = max(0, min(int(owed), len(rows) - 1))
+        owed -= taken
+        expected += rows[:taken]
+    training, test = split_rows(len(codes), fraction, np.random.default_rng(seed), codes)
+    assert test.tolist() == sorted(expected)
+    assert training.tolist() == sorted({*range(len(codes))} - {*expected})
 
 
 def test_split_of_amounts():

@@ -39,6 +39,11 @@ def trained(tmp_path_factory):
         ),
         (b"x,y\n1,a\n,b\n3,a\n", "data.csv line 3, column 'x', must be a number, got an empty cell (--ignore"),
         (b"x,y\n1,a\n2,\n3,b\n", "data.csv line 3, column 'y', must not be empty, got an empty cell"),
+        (
+            b"x,y\n" + b"".join(b"0%d,%d\n" % (i, i % 2) for i in range(101)),
+            "got 101 such as '00' (--number 'x' takes its codes as numbers, --ignore 'x' leaves the column out)",
+        ),
+        (b"x,y\n1,a\n" + b"1" * 10**6 + b"x,b\n3,a\n", f"3, column 'x', must be a number, got '{'1' * 37}...' (--"),
         (b"x,y\n1,a\n1,b\n1,a\n", "data.csv must have a column besides the target that varies, got none"),
         (b"y\na\nb\na\nb\n", "data.csv must have a column besides the target that varies, got none"),
         (b"x,y\n1,\xe4\n", "data.csv must be text in UTF-8, got the byte 0xe4 in line 2"),
@@ -91,6 +96,21 @@ def test_bad_tables(tmp_path, capsys, content, message):
             ["train", "DATA", "--target", "cloud", "--save", "MODEL", "--task", "regression"],
             "column 'cloud', must be a number",
         ),
+        (["train", "DATA", "--target", "cloud", "--save", "MODEL", "--number", "z"], "--number must be one of the col"),
+        (
+            ["train", "DATA", "--target", "cloud", "--save", "MODEL", "--number", "x", "--text", "x"],
+            "--number must name other columns than --text, got 'x'",
+        ),
+        (
+            ["train", "DATA", "--target", "cloud", "--save", "MODEL", "--text", "cloud", "--task", "regression"],
+            "--text must not be the target of a regression, got 'cloud'",
+        ),
+        (
+            ["train", "DATA", "--target", "cloud", "--save", "MODEL", "--seed", "9" * 5000],
+            f"argument --seed: must be a whole number of 0 or more, got '{'9' * 37}...'",
+        ),
+        (["train", "DATA", "--target", "cloud", "--save", "MODEL", "--learning-rate", "1_0"], "above 0, got '1_0'"),
+        (["train", "DATA", "--target", "c" * 10**5, "--save", "MODEL"], f"got '{'c' * 37}...{'c' * 38}'"),
         (["train", "NONE", "--target", "cloud", "--save", "MODEL"], "none: No such file or directory"),
         (["train", "FOLDER", "--target", "cloud", "--save", "MODEL"], "folder: Is a directory"),
         (["predict", "NONE", "DATA"], "none: No such file or directory"),
@@ -121,7 +141,11 @@ def test_message_is_one_line_whatever_the_file_is_called(tmp_path, capsys):
     ("place", "message"),
     [
         ("folder", "must be a file, got the directory"),
+        ("folder/", "must be a file, got the directory"),
+        ("none/", "must be a file, got the directory"),
         ("none/file", "must be in an existing directory, got"),
+        ("dangling", "must be in an existing directory, got"),
+        ("read-only", "must be a file that can be written, got"),
         ("data.csv/file", "must be in an existing directory, got"),
         ("data.csv", "must not overwrite the file that is read, got"),
         ("link", "must not overwrite the file that is read, got"),
@@ -134,10 +158,18 @@ def test_places_that_cannot_be_written_are_refused_before_any_work(
     content = (tmp_path / "data.csv").read_bytes()
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "data.csv")
+    (tmp_path / "dangling").symlink_to(tmp_path / "none" / "file")
+    (tmp_path / "read-only").touch(0o444)
     monkeypatch.delattr(commands, "read_table")  # no work: not even the table is read
     command = ["train", data, "--target", "cloud"] if option == "--save" else ["predict", trained[0], data]
-    assert f"{option} {message}" in fail(capsys, *command, option, str(tmp_path / place))
+    assert f"{option} {message}" in fail(capsys, *command, option, f"{tmp_path}/{place}")
     assert (tmp_path / "data.csv").read_bytes() == content
+
+
+def test_models_in_other_formats_are_refused_before_any_work(tmp_path, capsys, monkeypatch):
+    monkeypatch.delattr(commands, "read_table")
+    message = fail(capsys, "train", "a.csv", "--target", "cloud", "--save", "a.onnx")
+    assert message == "--save must end in .npz or have no suffix, got 'a.onnx'"
 
 
 def test_diverging_training_saves_nothing(tmp_path, capsys):

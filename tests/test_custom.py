@@ -172,15 +172,113 @@ def test_where_python_raises_there_is_infinity_or_nan(backend):
     assert network.predict([[1000.0], [0.0]]).tolist() == [[math.inf], [1.0]]
 
 
-def test_what_numba_cannot_compile_is_refused():
-    def in_words(z):
-        return float(str(z))
+WEIGHTS = [1.0, 2.0]
 
-    network = fastmlp.NeuralNetwork(
-        [2, 1], output_activation=fastmlp.Activation(in_words, lambda z: 1.0), backend="jit"
-    )
-    with pytest.raises(TypeError, match=r"^activations and losses must be functions that Numba compiles, got in_words"):
-        network.predict([1, 2])
+
+def clipped(z):
+    return np.clip(z, -1, 1)
+
+
+def misspelled(z):
+    scale = 2.0
+    return scale * (z.shape if z > 1000 else z)
+
+
+def caught(z):
+    try:
+        return math.log(2 + math.sin(z))
+    except ValueError:
+        return 0.0
+
+
+def of_a_list(z):
+    return WEIGHTS[0] * z + 0.0 * math.sin(z)
+
+
+def importing(z):
+    import cmath
+
+    return cmath.sin(z).real
+
+
+def in_words(z):
+    return float(str(z))
+
+
+def of_two_kinds(z):
+    if z > 1000:
+        return "large"
+    return math.sin(z)
+
+
+def of_a_generator(z):
+    return sum(z * k for k in range(int(z) * 0 + 3))
+
+
+def of_nobody(z):
+    return unknown(z) if z > 1000 else math.sin(z)  # noqa: F821
+
+
+def opening(z):
+    if z > 1000:
+        with open("numbers") as file:
+            return float(file.read())
+    return z
+
+
+@pytest.mark.parametrize(
+    ("function", "line", "said"),
+    [
+        (clipped, 1, "Numba has no implementation of clip(float64, Literal[int](-1), Literal[int](1)): "),
+        (misspelled, 2, "Unknown attribute 'shape' of type float64"),
+        (caught, 1, "Exception matching is limited to <class 'Exception'>"),
+        (of_a_list, 1, "The use of a reflected list(float64)"),
+        (importing, 1, "Use of unsupported opcode (IMPORT_NAME) found"),
+        (in_words, 0, "could not convert string to float"),
+        (of_two_kinds, 0, "Can't unify return type from the following types"),
+        (of_a_generator, 1, "The use of yield in a closure is unsupported."),
+        (of_nobody, 0, "NameError: name 'unknown' is not defined"),
+        (opening, 0, "The 'with (context manager) as (variable):' construct is not supported"),
+    ],
+)  # fmt: skip
+def test_what_numba_says_about_a_function_comes_with_its_line_and_its_cause(fast_backend, function, line, said):
+    activation = fastmlp.Activation(plain_sine, math_cosine)
+    object.__setattr__(activation, "forward", function)  # whatever is said of it when it is made
+    network = fastmlp.NeuralNetwork([1, 1], output_activation=activation, backend=fast_backend.name)
+    with pytest.raises(TypeError) as caught:
+        network.predict([[1.0]])
+    message, code = str(caught.value), function.__code__
+    begin = f"activations and losses must be functions that Numba compiles, got {function.__name__} ({code.co_filename}"
+    assert message.startswith(begin)
+    where, found = message.removeprefix(begin).split("): ", 1)
+    assert said in found
+    assert "\n" not in message
+    assert len(found) < 400
+    assert "mode pipeline" not in found
+    assert caught.value.__cause__ is not None
+    lines = range(code.co_firstlineno, code.co_firstlineno + 6)
+    assert int(where.removeprefix(", line ")) in (lines[line:] if line else lines)
+
+
+def plain_sine(z):
+    return math.sin(z)
+
+
+def math_cosine(z):
+    return math.cos(z)
+
+
+@pytest.mark.parametrize(
+    ("forward", "kind"),
+    [(lambda z: None if z > 1000 else math.sin(z), "OptionalType"), (lambda z: np.exp(np.array([z])), "array(float64")],
+)
+def test_what_returns_no_number_is_refused(fast_backend, forward, kind):
+    activation = fastmlp.Activation(plain_sine, math_cosine)
+    object.__setattr__(activation, "forward", forward)
+    network = fastmlp.NeuralNetwork([1, 1], output_activation=activation, backend=fast_backend.name)
+    with pytest.raises(TypeError, match=r"^<lambda> must return a number, got Numba's type ") as caught:
+        network.predict([[1.0]])
+    assert kind in str(caught.value)
 
 
 # --- what names mean

@@ -39,8 +39,9 @@ def test_the_pages_are_what_the_tables_render(name):
     assert (DOCS / name).read_text(encoding="utf-8") == tables().PAGES[name](), "run `python docs/tables.py`"
 
 
-def test_every_page_is_of_a_table():
-    assert {path.name for path in DOCS.glob("*.md")} == set(tables().PAGES)
+def test_every_page_that_says_so_is_of_a_table():
+    written = {path.name for path in DOCS.glob("*.md") if "docs/tables.py" in path.read_text(encoding="utf-8")}
+    assert written == set(tables().PAGES)
 
 
 def rows():

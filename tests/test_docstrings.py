@@ -106,7 +106,8 @@ def test_what_is_public_is_documented(name, thing):
 )
 def test_what_can_be_read_is_documented(cls):
     text = inspect.getdoc(cls)
-    properties = [name for name, value in inspect.getmembers(cls) if isinstance(value, property)]
+    members = [(name, value) for name, value in inspect.getmembers(cls) if not name.startswith("_")]
+    properties = [name for name, value in members if isinstance(value, property)]
     assert properties
     for name in properties:
         assert re.search(rf"^(\w+, )*{name}(, \w+)*( :|$)", text, re.MULTILINE), name

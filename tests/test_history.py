@@ -103,8 +103,8 @@ def test_as_text():
         "     1  1.23457e+06",
         "     2        1e-09",
     ]
-    scheduled = History([1.0, 1.0])
-    scheduled.learning_rate = [0.1, 0.05]
+    scheduled = History()
+    scheduled._add([1.0, 1.0], learning_rate=[0.1, 0.05])
     assert repr(scheduled).splitlines()[1:] == [
         " epoch  loss  learning_rate",
         "     1     1            0.1",

@@ -203,5 +203,7 @@ def test_large_plans_are_not_kept():
         (Schedule(SGD(), 5, 2), True), (Schedule(SGD(), 5, 5_000_000), False), (Schedule(SGD(), 5, 2), True),
         (Schedule(SGD(), 5, 500_000, trail=True), False), (Schedule(SGD(), 5, 2), True),
     ):  # fmt: skip
-        executor.training(network.X, network.y, state, schedule).close()
+        training = executor.training(network.X, network.y, state, schedule)
+        training._plan.make_room(schedule.epochs, schedule.epochs)  # as `run` does, as epochs come
+        training.close()
         assert (executor._training_plan is not None) == kept

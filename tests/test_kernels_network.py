@@ -164,6 +164,7 @@ def test_one_neuron_by_hand(backend, dtype):
     training.collect()
     assert executor.parameters.tolist() == [1, 0]
     training.run(1, 2)  # of x = 3: a = 3, 2 (3 - 9) = -12, times 3
+    training.collect()
     assert executor.parameters.tolist() == [19, 6]
     assert training.losses.tolist() == [(1 + 36) / 2]
 

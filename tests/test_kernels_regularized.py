@@ -43,7 +43,7 @@ class Falling:
     def __init__(self, first):
         self.first = first
 
-    def epoch_done(self, loss):
+    def see(self, losses):
         pass
 
     def __call__(self, first_update, count):

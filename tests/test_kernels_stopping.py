@@ -35,6 +35,7 @@ def test_a_loss_that_overflows(backend, dtype):
     assert not np.isfinite(training.losses[1])
     assert training.losses[2:].tolist() == [0, 0, 0]
     expected = np.array([1 - 8 * root(dtype), -8 * root(dtype)], dtype)
+    assert not training.collect()
     assert executor.parameters.tolist() == expected.tolist()
 
 
@@ -45,6 +46,7 @@ def test_parameters_that_overflow_at_the_end_of_an_epoch(backend, dtype):
     executor, training = start(backend, network, 0.9 * float(np.finfo(dtype).max), batch_size=3)
     assert training.run(0, 5) == training.steps_done == 0
     assert training.losses.tolist() == [4, 0, 0, 0, 0]
+    assert not training.collect()
     assert executor.parameters.tolist() == [2, 0]
 
 
@@ -54,6 +56,7 @@ def test_stopping_within_an_epoch_keeps_the_epoch_before(backend, dtype):
     network = line(dtype, 4)
     executor, training = start(backend, network, 0.125)
     assert training.run(0, 4) == 4
+    assert training.collect()
     kept = executor.parameters.copy()
     assert kept.sum() == 0.5**4
     if backend.library is None:
@@ -61,6 +64,7 @@ def test_stopping_within_an_epoch_keeps_the_epoch_before(backend, dtype):
     else:
         network.y[2] = np.inf
     assert training.run(4, 20) == training.steps_done == 6
+    assert not training.collect()
     assert executor.parameters.tobytes() == kept.tobytes()
     assert np.isinf(training.losses[1])
 
@@ -71,6 +75,7 @@ def test_a_sample_that_is_not_finite(backend, dtype, value):
     network.X[3] = value
     executor, training = start(backend, network, 0.125)
     assert training.run(0, 20) == training.steps_done == 3
+    assert not training.collect()
     assert executor.parameters.tolist() == network.parameters.tolist()
 
 
@@ -81,15 +86,20 @@ def test_going_on_when_told_to(backend, dtype):
     executor, training = start(backend, network, 0.125, stop_at_nonfinite=False)
     assert training.run(0, 10) == training.steps_done == 10
     assert np.isnan(training.losses).all()
+    assert training.collect()
     assert np.isnan(executor.parameters).all()
 
 
 def test_collect_brings_the_last_step(backend, dtype):
-    """In the middle of an epoch the canonical vector is that of its start, until it is collected."""
+    """The canonical vector is that of the beginning until it is collected, in the middle of an epoch and at its end."""
     network = line(dtype, 4)
     executor, training = start(backend, network, 0.125)
-    training.run(0, 2)
-    assert executor.parameters.tolist() == [1, 0]
-    training.collect()
-    np.testing.assert_allclose(executor.parameters.sum(), 0.25)
-    np.testing.assert_allclose(executor.predict(np.ones((1, 1))), [[0.25]])
+    for first, last, value in ((0, 2, 0.25), (2, 4, 0.0625), (4, 9, 0.5**9)):
+        before = executor.parameters.tolist()
+        training.run(first, last)
+        assert executor.parameters.tolist() == before
+        for _ in range(2):  # an interrupt may have it done again
+            assert training.collect()
+            executor.changed()
+            np.testing.assert_allclose(executor.parameters.sum(), value)
+            np.testing.assert_allclose(executor.predict(np.ones((1, 1))), [[value]])

@@ -71,9 +71,10 @@ def test_what_it_says(capsys, minimize):
 
 
 def evaluations(monkeypatch, network, changed):
-    """Have a network evaluated by changed(evaluate), in which evaluate() is what it would have been."""
-    right = network._executor.gradients
-    monkeypatch.setattr(network._executor, "gradients", lambda *arguments: lambda: changed(right(*arguments)))
+    """Have networks evaluated by changed(evaluate), in which evaluate() is what it would have been."""
+    kind = type(network._executor)
+    right = kind.gradients
+    monkeypatch.setattr(kind, "gradients", lambda self, *arguments: lambda: changed(right(self, *arguments)))
 
 
 def test_an_interrupt_keeps_the_last_accepted_parameters(monkeypatch, minimize):

@@ -126,7 +126,10 @@ def test_a_repeated_row_counts_as_one_of_weight_two_and_none_as_no_row(backend, 
     weighted, repeated = made(name, backend.name), made(name, backend.name)
     one = weighted.train(X, y, 5, learning_rate=0.05, batch_size=10, sample_weight=weights)
     other = repeated.train(X[rows], y[rows], 5, learning_rate=0.05, batch_size=11, shuffle=False)
-    np.testing.assert_allclose(weighted.parameters, repeated.parameters, rtol=1e-10, atol=1e-12)
+    for layer, twin in zip(weighted.parameters.layers, repeated.parameters.layers, strict=True):
+        for part, values in layer._asdict().items():
+            if part != "running_variances":  # unbiased estimates tell them apart: twice the same is no new sample
+                np.testing.assert_allclose(values, getattr(twin, part), rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(one.loss, other.loss, rtol=1e-12)
 
 
@@ -134,17 +137,21 @@ def test_with_momentum_one_a_batch_is_evaluated_as_it_was_trained_on(backend):
     X, y = data()
     network = made(BatchNormalization(momentum=1), backend.name)
     loss = network.train(X, y, 1, learning_rate=1e-300, batch_size=40).loss[-1]
+    for layer in network.layers[:-1]:
+        layer.running_variances = layer.running_variances * (39 / 40)  # which are unbiased: the batch's are not
     np.testing.assert_allclose(network.evaluate(X, y), loss, rtol=1e-12)
 
 
 def test_a_batch_in_which_one_sample_counts_moves_no_running_statistics(backend):
-    X, y = data(5)
+    X, y = data(6)
     network, whole = made("batch", backend.name), made("batch", backend.name)
-    network.train(X, y, 1, learning_rate=1e-300, batch_size=4, shuffle=False)  # the last has one
+    one_at_the_end = [1, 1, 1, 1, 1, 0]
+    network.train(X, y, 1, learning_rate=1e-300, batch_size=4, shuffle=False, sample_weight=one_at_the_end)
     whole.train(X[:4], y[:4], 1, learning_rate=1e-300, batch_size=4, shuffle=False)
     assert whole.layers[0].running_means.tolist() != [0] * 6
-    assert network.layers[0].running_means.tolist() == whole.layers[0].running_means.tolist()
-    assert network.layers[0].running_variances.tolist() == whole.layers[0].running_variances.tolist()
+    for one, other in zip(network.layers[:-1], whole.layers[:-1], strict=True):
+        np.testing.assert_allclose(one.running_means, other.running_means, rtol=1e-12)
+        np.testing.assert_allclose(one.running_variances, other.running_variances, rtol=1e-12)
     for weights in ([1, 0, 0, 0], [1, 0]):
         one, two = made("batch", backend.name), made("batch", backend.name)
         one.train(X[: len(weights)], y[: len(weights)], 2, batch_size=len(weights), sample_weight=weights)
@@ -176,20 +183,51 @@ def test_samples_without_weight_leave_no_trace(backend):
         np.testing.assert_allclose(one.parameters, other.parameters, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("weights", [[1, 1, 1, 1], [3, 1, 1, 2], [1, 0, 2, 0], [1e-3, 1, 5, 5], [0.7] * 4])
+def test_running_variances_are_unbiased(backend, weights):
+    """NumPy's estimate for samples of such weights (`aweights`), as algorithm 2 of the paper has it."""
+    X, y = data(4)
+    network = made(BatchNormalization(momentum=1), backend.name)
+    before = network.layers[0].weights.astype(float)
+    network.train(X, y, 1, learning_rate=1e-300, batch_size=4, sample_weight=weights)
+    estimate = np.cov(X @ before, rowvar=False, aweights=weights).diagonal()
+    np.testing.assert_allclose(network.layers[0].running_variances, estimate, rtol=1e-10)
+    means = np.average(X @ before, axis=0, weights=weights)
+    np.testing.assert_allclose(network.layers[0].running_means, means, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("little", [1e-9, 1e-30, 1e-200])
+def test_nearly_all_weight_on_one_sample_moves_no_running_statistics(backend, little):
+    X, y = data(4)
+    network = made("batch", backend.name)
+    network.train(X, y, 2, batch_size=4, sample_weight=[1, little, little, 0])
+    assert network.layers[0].running_variances.tolist() == [1] * 6
+
+
 def test_batches_of_one_are_refused_where_they_would_train_on_constants():
     X, y = data()
     network = made("batch")
     before = everything(network)
-    message = r"^batch_size must be above 1, as there must be samples, for batch normalization, got 1$"
-    for train in (
-        lambda: network.train(X, y, 1, batch_size=1),
-        lambda: network.train(X[:1], y[:1], 1),
-        lambda: network.train_stream([(X, y)], batch_size=1),
+    message = (
+        r"^batch_size must be such that no batch is of one sample, as batch normalization takes two for a variance, "
+        r"got \d+ for \d+ samples"
+    )
+    for train, told in (
+        (lambda: network.train(X, y, 1, batch_size=1), "got 1 for 40 samples$"),
+        (lambda: network.train(X[:1], y[:1], 1), "got 1 for 1 samples$"),
+        (lambda: network.train(X[:33], y[:33], 1), "got 32 for 33 samples$"),
+        (lambda: network.train(X, y, 1, batch_size=13), "got 13 for 40 samples$"),
+        (lambda: network.train(X[:36], y[:36], 1, batch_size=2, validation_fraction=0.25), "got 2 for 27 samples$"),
+        (lambda: network.train_stream([(X, y)], batch_size=1), "got 1 for 1 samples$"),
+        (lambda: network.train_stream([(X[:1], y[:1])]), "got 1 for 1 samples, in chunk 1 of epoch 1$"),
+        (lambda: network.train_stream([(X[:7], y[:7])], batch_size=3), "got 3 for 7 samples, in chunk 1 of epoch 1$"),
     ):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=message) as refusal:
             train()
+        assert re.search(told, str(refusal.value))
     assert everything(network) == before
     network.train(X, y, 1, batch_size=1, rate_factors=[0, 0, 1])
+    network.train(X[:33], y[:33], 1, rate_factors=[0, 0, 1])
     made("layer").train(X, y, 1, batch_size=1)
 
 

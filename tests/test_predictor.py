@@ -185,6 +185,7 @@ def test_outputs_may_take_the_place_of_samples(network):
 
 
 def test_outputs_that_spoil_samples_are_caught(dtype, monkeypatch):
+    pytest.importorskip("numba")
     monkeypatch.setattr(np, "may_share_memory", lambda a, b: False)
     with pytest.raises(AssertionError):
         check_overlapping(network_of(SIZES, dtype=dtype, backend="jit").predictor())

@@ -278,6 +278,7 @@ def test_what_a_checkpoint_holds(tmp_path):
     path = tmp_path / "model.npz"
     train(fresh(), 3, validation_data=HELD, restore_best=True, callbacks=Checkpoint(path))
     header, arrays = storage.read(path)
+    assert header["training"].pop("measured_on") >= 0
     assert header["training"] == {
         "columns": ["loss", "validation_loss", "learning_rate", "seconds"], "at": None, "stopped": None,
         "resumable": True, "best_epoch": 3, "best": {"epoch": 3, "epochs": 3, "updates": 15},
@@ -302,7 +303,7 @@ def test_files_without_a_training_know_of_none(tmp_path):
 BAD_BEST = {"epoch": 1, "epochs": 1, "updates": -1}
 DAMAGES = {
     "columns": [None, "loss", [1, 2], ["loss"], [], ["seconds"] * 4], "at": ["x", -1, 4, 1.5], "stopped": [3, ["x"]],
-    "best_epoch": [-1, "a", 4, 2.5], "best": [3, {}, {"epoch": 1}, BAD_BEST],
+    "best_epoch": [-1, "a", 4, 2.5], "best": [3, {}, {"epoch": 1}, BAD_BEST], "measured_on": ["x", -1, 1.5, [1]],
 }  # fmt: skip
 
 
@@ -354,3 +355,94 @@ def test_columns_that_begin_with_a_resumption_belong_to_its_epochs():
     expected = train(fresh(), 5, gradient_norms=True).history.gradient_norm
     assert network.history.gradient_norm[3:] == expected[3:]
     assert {len(column) for column in network.history.to_dict().values()} == {5}
+
+
+# --- what is best so far, on other data than before
+
+
+def interrupted_at(epoch, way, path, **options):
+    """A network whose training Ctrl-C ended after an epoch."""
+    network = fresh()
+
+    def interrupt(network, progress):
+        if progress.epoch == epoch:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(network, 20, callbacks=interrupt, **options)
+    return WAYS[way](network, path)
+
+
+def opposed():
+    """Targets that are further away with every epoch."""
+    X, y = HELD
+    return X, -3 * y
+
+
+def other(kind):
+    """Arguments whose data tell another best epoch: validation data, their weights, held-out samples, metrics' data."""
+    X, y = HELD
+    return {
+        "data": ({"validation_data": opposed()}, {"validation_data": HELD}),
+        "weights": (
+            {"validation_data": (*opposed(), np.r_[np.ones(9), 0, 0])},
+            {"validation_data": (*opposed(), np.r_[0, 0, np.ones(9)])},
+        ),
+        "held out": ({"validation_data": opposed()}, {"validation_fraction": 0.4}),
+        "one number": ({"validation_data": (X, -3 * y)}, {"validation_data": (X, -3 * y + np.eye(11, 2) * 1e-3)}),
+    }[kind]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", ["data", "weights", "held out", "one number"])
+def test_what_is_best_begins_anew_on_other_data(kind, way, tmp_path):
+    before, now = other(kind)
+    network = interrupted_at(4, way, tmp_path / "model.npz", restore_best=True, **before)
+    assert network.history.best_epoch == 1
+    train(network, 9, resume=True, restore_best=True, **now)
+    losses = network.history.validation_loss
+    assert len(losses) == 9
+    assert network.history.best_epoch == 5 + int(np.argmin(losses[4:]))
+    seen = {}
+    twin = interrupted_at(4, way, tmp_path / "model.npz", restore_best=True, **before)
+    note = lambda network, progress: seen.update({progress.epoch: network.parameters.tobytes()})  # noqa: E731
+    train(twin, 9, resume=True, restore_best=True, callbacks=note, **now)
+    assert network.parameters.tobytes() == seen[network.history.best_epoch]
+
+
+def test_patience_is_counted_anew_on_other_data(tmp_path):
+    network = interrupted_at(4, "saved", tmp_path / "model.npz", validation_data=opposed(), patience=5)
+    again = copy.deepcopy(network)
+    train(network, 20, resume=True, validation_data=opposed(), patience=3)  # it did not improve for 3 epochs already
+    assert network.history.epochs == 4
+    X, y = opposed()
+    train(again, 20, resume=True, validation_data=(X, y - 1e-3), patience=3)
+    best = 5 + int(np.argmin(again.history.validation_loss[4:]))
+    assert (again.history.best_epoch, again.history.epochs) == (best, best + 3)
+    assert again.history.stopped == f"validation_loss did not improve for 3 epochs after epoch {best}."
+
+
+def test_a_target_that_other_data_reached_does_not_end_a_training(tmp_path):
+    network = interrupted_at(2, "at once", None, validation_data=HELD)
+    reached = network.history.validation_loss[-1] * 1.01
+    again = train(copy.deepcopy(network), 5, resume=True, validation_data=HELD, target_loss=reached)
+    assert again.history.epochs == 2
+    X, y = opposed()
+    again = train(copy.deepcopy(network), 5, resume=True, validation_data=(X, 9 * y), target_loss=reached)
+    assert again.history.epochs == 5
+
+
+def test_the_loss_of_other_samples_is_compared_with_nothing():
+    """It is measured on what is trained on, where there is nothing else."""
+    network = fresh()
+    X, y = table()
+    with pytest.raises(KeyboardInterrupt):
+        network.train(X, 1e-3 * y, 9, 0.05, 5, restore_best=True, callbacks=interrupt)
+    network.train(X, 100 + y, 9, 1e-5, 5, restore_best=True, resume=True)
+    assert network.history.best_epoch == 9
+    assert min(network.history.loss[3:]) > max(network.history.loss[:3])
+
+
+def interrupt(network, progress):
+    if progress.epoch == 3:
+        raise KeyboardInterrupt

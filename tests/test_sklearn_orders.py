@@ -151,9 +151,23 @@ def test_what_others_draw_meanwhile_is_not_drawn_again():
 def test_a_state_that_is_not_given_back_is_caught(monkeypatch):
     right = TrainingPlan.begin
 
-    def begin(self, X, y, state, schedule, *rest):
-        right(self, X, y, state, schedule._replace(twister=schedule.twister.copy()), *rest)
+    def begin(self, X, y, parameters, state, schedule, *rest):
+        right(self, X, y, parameters, state, schedule._replace(twister=schedule.twister.copy()), *rest)
 
     monkeypatch.setattr(TrainingPlan, "begin", begin)
     with pytest.raises(AssertionError):
         test_a_generator_is_left_as_scikit_learn_leaves_it("adam")
+
+
+@pytest.mark.parametrize(("key", "place"), [(np.zeros(5, np.uint32), 0), (None, 10**9), (None, -7)])
+def test_states_that_lead_elsewhere_are_refused(key, place):
+    """Kernels look up the place in the key."""
+
+    class Odd(np.random.RandomState):
+        def get_state(self, legacy=True):
+            lent = super().get_state(legacy=False)
+            lent["state"] |= {"pos": place} | ({} if key is None else {"key": key})
+            return lent
+
+    with pytest.raises(ValueError, match=r"^random_state must be a generator whose state has 624 words"):
+        ours.MLPRegressor("squared_error", 4, max_iter=2, random_state=Odd(0)).fit(np.eye(9), np.arange(9.0))

@@ -1,20 +1,25 @@
 """Files, pickles and copies: the same bits come back."""
 
 import copy
+import json
 import os
 import pathlib
 import pickle
 import stat
 import sys
+import threading
 
 import numpy as np
 import pytest
 from cases import smooth_optimizers
+from refusals import refusal
 from saved_files import X, Y, forged, parts, refused, saved_in, trained
 from trainings import everything
 
 import fastmlp
-from fastmlp import NeuralNetwork, storage
+from fastmlp import NeuralNetwork, commands, storage
+
+DATA = pathlib.Path(__file__).parent / "data"
 
 needs_modes = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no permission bits")
 
@@ -211,23 +216,93 @@ def test_a_file_of_version_1_will_always_be_read(tmp_path):
     assert network.predict([[1, 1], [-2, 1]]).tolist() == [[10], [7]]
 
 
-@pytest.mark.parametrize("kind", [str, pathlib.Path, "relative", "no suffix", "other suffix", "unicode"])
+@pytest.mark.parametrize("kind", [str, pathlib.Path, os.fsencode, "relative", "no suffix", "capitals", "unicode"])
 def test_paths(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {"relative": "model.npz", "no suffix": "model", "other suffix": "model.bin", "unicode": "mödel 模型.npz"}
+    names = {"relative": "model.npz", "no suffix": "model", "capitals": "model.NPZ", "unicode": "mödel 模型.npz"}
     path = names.get(kind) or kind(tmp_path / "model.npz")
     network = trained()
     network.save(path)
-    assert os.listdir() == [os.path.basename(path)]
+    assert os.listdir() == [os.path.basename(os.fsdecode(path))]
     assert everything(fastmlp.load(path)) == everything(network)
 
 
-@pytest.mark.parametrize("path", [None, 3, object(), ["model.npz"]])
+@pytest.mark.parametrize("path", [None, 3, object(), ["model.npz"], "model\0.npz"])
 def test_what_is_no_path(path):
-    with pytest.raises(TypeError):
-        trained().save(path)
-    with pytest.raises(TypeError):
-        fastmlp.load(path)
+    for use in (trained().save, fastmlp.load, fastmlp.Checkpoint):
+        assert refusal(use, path) == "path"
+
+
+def test_a_path_is_asked_for_its_name_once(tmp_path):
+    """What is checked is what is used."""
+
+    class Fickle:
+        names = iter(["model.npz", "model.onnx"])
+
+        def __fspath__(self):
+            return str(tmp_path / next(self.names))
+
+    trained().save(Fickle())
+    assert os.listdir(tmp_path) == ["model.npz"]
+
+
+@pytest.mark.parametrize("name", ["x.onnx", "x.pt", "x.safetensors", "x.h5", "x.npz.tmp", "x.npy", "model-1.5", "x."])
+def test_other_formats_are_not_promised(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for save in (trained().save, fastmlp.Checkpoint):
+        with pytest.raises(ValueError, match=r"^path must end in \.npz or have no suffix, got '") as caught:
+            save(name)
+        assert str(caught.value).endswith(f"got {name!r}")
+    assert os.listdir() == []
+    trained().save("model")
+    os.rename("model", name)
+    fastmlp.load(name)  # whatever its name
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such devices here")
+def test_devices_may_have_any_name(tmp_path):
+    (tmp_path / "null.onnx").symlink_to("/dev/null")
+    trained().save(tmp_path / "null.onnx")
+    assert not os.path.isfile("/dev/null")
+    with pytest.raises(OSError, match=r"No space left on device: '/dev/full'$"):
+        trained().save("/dev/full")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_through_a_pipe(tmp_path):
+    """It is written to at any name, and not read: what is asked for lies here and there."""
+    pipe, copy = tmp_path / "pipe.x", tmp_path / "copy"
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: copy.write_bytes(pipe.read_bytes()))
+    reader.start()
+    trained().save(pipe)
+    reader.join()
+    assert pipe.is_fifo()
+    assert everything(fastmlp.load(copy)) == everything(trained())
+    writer = threading.Thread(target=lambda: pipe.open("wb").close())
+    writer.start()
+    assert refusal(fastmlp.load, pipe) == "path"
+    writer.join()
+
+
+@pytest.mark.parametrize("name", ["network", "checkpoint", "table"])
+def test_files_of_the_first_release(name):
+    """Written by `numpy.savez`, of all kinds; NumPy itself says what is in them."""
+    path = DATA / f"{name}.npz"
+    header, arrays = parts(path)
+    if name == "table":
+        network, schema = commands.load_model(str(path))
+        assert [column.name for column in schema.features] == [entry["name"] for entry in header["table"]["features"]]
+    else:
+        network = fastmlp.load(path)
+    again, saved = network._to_record(training=True)
+    again = json.loads(json.dumps(again))  # without tuples
+    for key in header.keys() - {"format", "version", "table"}:
+        assert again[key] == header[key]
+    assert saved.keys() == arrays.keys()
+    for key, array in arrays.items():
+        assert (saved[key].dtype, saved[key].shape) == (array.dtype, array.shape)
+        assert saved[key].tobytes() == array.tobytes()
 
 
 def test_places_that_cannot_be_written_or_read(tmp_path):
@@ -254,20 +329,22 @@ def test_permissions_are_those_of_any_new_file(mask, mode, tmp_path):
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, MemoryError])
-@pytest.mark.parametrize("broken", ["numpy.savez", "os.fsync", "os.replace", "os.chmod"])
+@pytest.mark.parametrize("broken", ["fastmlp.archive.pieces", "os.write", "os.fsync", "os.replace"])
 def test_a_failure_leaves_the_old_file(broken, error, tmp_path, monkeypatch):
     path = tmp_path / "model.npz"
     trained().save(path)
     before = path.read_bytes()
 
-    def fail(first, *_, **__):
-        if broken == "numpy.savez":
-            first.write(b"half of")
+    def fail(*_):
         raise error("no space left")
+
+    def half(*_):
+        yield b"half of"
+        fail()
 
     network = trained("sgd")
     with monkeypatch.context() as patched:
-        patched.setattr(broken, fail)
+        patched.setattr(broken, half if broken == "fastmlp.archive.pieces" else fail)
         for target in (path, tmp_path / "new.npz"):
             with pytest.raises(error, match="no space left"):
                 network.save(target)
@@ -278,10 +355,10 @@ def test_a_failure_leaves_the_old_file(broken, error, tmp_path, monkeypatch):
 
 
 def test_storage_keeps_what_else_a_header_holds(tmp_path):
-    storage.write(tmp_path / "x", {"more": [1, {"a": None}]}, {"numbers": np.arange(3)})
+    storage.write(tmp_path / "x", {"more": [1, {"a": None}]}, {"parameters": np.arange(3)})
     header, arrays = storage.read(tmp_path / "x")
     assert header == {"format": "fastmlp", "version": 1, "more": [1, {"a": None}]}
-    assert arrays["numbers"].tolist() == [0, 1, 2]
+    assert arrays["parameters"].tolist() == [0, 1, 2]
 
 
 def test_a_link_stays_a_link(tmp_path):

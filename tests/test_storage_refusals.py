@@ -126,6 +126,11 @@ def test_headers_that_are_none(header, tmp_path, saved):
     refused(forged(tmp_path / "model.npz", header, parts(saved)[1]))
 
 
+def test_what_is_said_of_long_entries_is_short(tmp_path, saved):
+    header, arrays = parts(saved)
+    refused(forged(tmp_path / "model.npz", {**header, "loss": {"name": "x" * 10**5}}, arrays))
+
+
 ENTRIES = ["format", "version", "layer_sizes", "activations", "loss", "dtype", "seed", "epochs", "updates", "optimizer"]
 
 

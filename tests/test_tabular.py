@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fastmlp.tables import format_table, read_table, replace_file, sniff_delimiter
+from fastmlp.tables import format_table, read_table, sniff_delimiter
 from fastmlp.tabular import (
     NumberColumn,
     Schema,
@@ -12,6 +14,7 @@ from fastmlp.tabular import (
     fit_amounts,
     fit_classes,
     fit_feature,
+    kind_of,
 )
 
 
@@ -29,6 +32,11 @@ def csv(tmp_path):
 
 def all_rows(table):
     return np.arange(len(table))
+
+
+def column_of(csv, cells, name="a"):
+    """A table with a column of these cells, and another one."""
+    return read_table(csv(f"{name},x\n" + "".join(f"{cell},0\n" for cell in cells)))
 
 
 # Reading
@@ -99,12 +107,15 @@ def test_column_without_a_name_is_left_out_and_counted(csv):
         ("", "must have a header line, got an empty file"),
         ("\n\n", "must have a header line, got an empty file"),
         (",,\n1,2,3\n", "must have a header line, got only empty names"),
+        (f"{'n' * 10**6},{'n' * 10**6}\n1,2\n", f"each column once, got '{'n' * 37}...{'n' * 38}' repeatedly"),
+        (b"a,b\r1,x\rgr\xf6\xdfe,2\r", "must be text in UTF-8, got the byte 0xf6 in line 3"),
+        (b"\xff\xfea\0,\0b", "must be a text file of comma-separated values, got a binary file"),  # half of UTF-16
         ("a,b\n", "must have rows below its header, got none"),
         ("a,b\n1,2\n3\n", "line 3 must have 2 cells as the header has, got 1"),
         ('a,b\n"x\ny",2\n3,4,5\n', "line 4 must have 2 cells as the header has, got 3"),
         ("a,b,a, b\n1,2,3,4\n", "line 1 must name each column once, got 'a', 'b' repeatedly"),
         ('a,b\n1,2\n3,"4\n5,6\n', "line 3 must be properly quoted, got: unexpected end of data"),
-        (b"a,b\n1,\x00\n", "must be a text file of comma-separated values, got a binary file"),
+        (b"a,b\n1,\x00\n", "text file of comma-separated values, got a binary file (a NUL character in line 2)"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\xff\xfe", "must be a text file of comma-separated values, got a binary file"),
         (b"a,b\nx,1\ngr\xf6\xdfe,2\n", "must be text in UTF-8, got the byte 0xf6 in line 3"),
     ],
@@ -113,6 +124,18 @@ def test_files_that_are_no_tables(csv, content, message):
     with pytest.raises(ValueError, match=r"data\.csv") as error:
         read_table(csv(content))
     assert str(error.value).endswith(message)
+
+
+def test_a_hundred_thousand_columns(csv):
+    names = [f"c{i}" for i in range(10**5)]
+    assert list(read_table(csv(",".join(names) + "\n" + "1," * (10**5 - 1) + "1")).columns) == names
+    with pytest.raises(ValueError, match=r"got 'c1', 'c10', .* and 99979 more repeatedly"):
+        read_table(csv(",".join(["c0", *names[1:], *names[1:]]) + "\n"))
+
+
+def test_an_empty_cell_in_quotes_is_no_blank_line(csv):
+    """As data frames write the missing values of their only column."""
+    assert read_table(csv('a\n1\n\n""\n  \n3\n')).columns == {"a": ["1", "", "3"]}
 
 
 def test_missing_file_and_directory(tmp_path):
@@ -148,7 +171,31 @@ def test_standardization():
     column = NumberColumn.fit("a", np.array([1.0, 2.0, 3.0, 6.0]))
     assert (column.mean, column.scale) == pytest.approx((3.0, np.sqrt(3.5)))
     np.testing.assert_allclose(column.encode(np.array([3.0, 10.0]))[:, 0], [0.0, 7 / np.sqrt(3.5)])
-    assert column.decode(column.encode(np.array([1.0, 1e6, 0.125]))) == ["1", "1000000", "0.125"]
+
+
+@given(st.floats(-1e3, 1e3, width=32), st.floats(-1e12, 1e12), st.floats(1e-6, 1e6))
+def test_amounts_are_written_with_the_fewest_digits_that_read_back(output, mean, scale):
+    expected = float(np.float32(output)) * scale + mean
+    [cell] = NumberColumn("a", mean, scale).decode(np.array([[output]], np.float32))
+    assert float(cell) == expected
+    digits = len(cell.split("e")[0].lstrip("-0.").replace(".", "").rstrip("0"))
+    assert digits < 2 or float(f"{expected:.{digits - 2}e}") != expected
+
+
+@pytest.mark.parametrize(
+    ("amount", "cell"),
+    [(1.0, "1"), (1e6, "1000000"), (0.125, "0.125"), (0.1 + 0.2, "0.30000000000000004"), (1e22, "1e+22"), (-1.0, "-1")],
+)
+def test_amounts_as_cells(amount, cell):
+    assert NumberColumn("a", 0.0, 1.0).decode(np.array([[amount]])) == [cell]
+
+
+def test_times_in_seconds_keep_their_fractions():
+    """float64 has 2^-22 s there, float32 128 s."""
+    times = 1_700_000_000 + np.random.default_rng(0).uniform(0, 1, 1000)
+    column = NumberColumn.fit("a", times)
+    written = np.array(column.decode(column.encode(times).astype(np.float32)), float)
+    np.testing.assert_allclose(written, times, rtol=0, atol=2**-22)
 
 
 def test_standardization_of_values_whose_squares_overflow():
@@ -157,7 +204,7 @@ def test_standardization_of_values_whose_squares_overflow():
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e300])  # the mean of many 0.1 is not 0.1
-def test_constant_numbers_are_known_as_such(value):
+def test_constant_numbers_are_known_as_such(value):  # and those that vary by rounding: test_constancy.py
     assert NumberColumn.fit("a", np.full(1000, value)).is_constant
     assert not NumberColumn.fit("a", np.array([value, value + 1 + value * 1e-9])).is_constant
 
@@ -174,21 +221,34 @@ def test_text_is_one_hot_and_unseen_text_is_all_zeros():
 
 def test_numbers_as_text_sort_by_value():
     assert TextColumn.fit("a", ["10", "9", "x", "nan", "-1"]).values == ("-1", "9", "10", "nan", "x")
+    large = ["9007199254740993", "9007199254740992", "1e999", "1_0", "007", "7"]
+    assert TextColumn.fit("a", large).values == ("007", "7", *sorted(large[:2]), "1e999", "1_0")
 
 
 @pytest.mark.parametrize(
-    ("cells", "as_text", "kind"),
+    ("cells", "kind"),
     [
-        (["1", "2", "3.5"], False, "number"),
-        (["1", "2", "3.5"], True, "text"),
-        (["red", "blue", "red"], False, "text"),
-        (["1", "x", "y"], False, "text"),
-        (["NA", "yes", "no"], False, "text"),  # in a column of text, NA is a text
+        (["1", "2", "3.5"], "number"),
+        (["red", "blue", "red"], "text"),
+        (["1", "x", "y"], "text"),
+        (["NA", "yes", "no"], "text"),  # in a column of text, NA is a text
+        (["NA", "5", ""], "number"),
+        (["007", "7", "12"], "code"),
+        (["00", "0", "1"], "code"),
+        (["08001", "80331", "K1A"], "code"),  # one of another country
+        (["\u0660\u0660\u0667", "\u0667"], "code"),  # 007 and 7 in Arabic digits
+        (["0", "0.5", "10"], "number"),
+        (["01.50", "12.25"], "number"),  # padded, as "%05.2f" writes
+        (["05", "-05"], "number"),
+        (["07", "1e0"], "number"),
+        (["007", "x", "y"], "text"),
     ],
 )
-def test_kind_of_feature(csv, cells, as_text, kind):
-    table = read_table(csv("a,b\n" + "".join(f"{cell},0\n" for cell in cells)))
-    assert fit_feature(table, "a", all_rows(table), as_text).kind == kind
+def test_kind_of_column(csv, cells, kind):
+    table = column_of(csv, cells)
+    assert kind_of(table, "a") == kind
+    if "K1A" not in cells and "" not in cells:
+        assert fit_feature(table, "a", all_rows(table), kind).kind == {"code": "text"}.get(kind, kind)
 
 
 @pytest.mark.parametrize(
@@ -210,14 +270,14 @@ def test_kind_of_feature(csv, cells, as_text, kind):
 def test_cells_that_cannot_be_used(csv, cells, message):
     table = read_table(csv("a,b\n" + "".join(f"{cell},0\n" for cell in cells)))
     with pytest.raises(ValueError, match=r"data\.csv") as error:
-        fit_feature(table, "a", all_rows(table))
+        fit_feature(table, "a", all_rows(table), kind_of(table, "a"))
     assert str(error.value).endswith(message)
 
 
 def test_statistics_come_from_the_given_rows_only(csv):
     table = read_table(csv("a,b\n1,x\n3,y\n99,z\n"))
-    assert fit_feature(table, "a", np.array([0, 1])) == NumberColumn("a", 2.0, 1.0)
-    assert fit_feature(table, "b", np.array([0, 1])) == TextColumn("b", ("x", "y"))
+    assert fit_feature(table, "a", np.array([0, 1]), "number") == NumberColumn("a", 2.0, 1.0)
+    assert fit_feature(table, "b", np.array([0, 1]), "text") == TextColumn("b", ("x", "y"))
 
 
 # Targets
@@ -233,18 +293,48 @@ def test_statistics_come_from_the_given_rows_only(csv):
         ([str(i % 21) for i in range(42)], "regression"),
         ([str(i) for i in range(8)], "regression"),
         (["0.5", "1"] * 4, "regression"),
+        (["007", "7", "12"] * 9, "classification"),
+        ([str(2**53 + i % 20) for i in range(40)], "classification"),
+        ([str(2**53 + i % 21) for i in range(42)], "regression"),  # of which float64 has 11
+        (["1e300", "1"] * 4, "classification"),
+        (["1", "1.00000000000000000001"] * 4, "regression"),
     ],
 )
 def test_task_is_decided_from_the_target(csv, cells, task):
     table = read_table(csv("y,x\n" + "".join(f"{cell},0\n" for cell in cells)))
-    assert decide_task(table, "y")[0] == task
+    assert decide_task(table, "y", kind_of(table, "y"))[0] == task
 
 
-def test_spellings_of_one_number_are_one_class(csv):
-    table = read_table(csv("y,x\n01,0\n1.0,0\n2,0\n2,0\n"))
-    column, codes = fit_classes(table, "y")
-    assert column == TextColumn("y", ("01", "2"))
-    np.testing.assert_array_equal(codes, [0, 0, 1, 1])
+@pytest.mark.parametrize(
+    ("cells", "classes", "codes"),
+    [
+        (["1", "1.0", "2", "1e0"], ["1", "2"], [0, 0, 1, 0]),
+        (["01", "1.0", "2", "2"], ["01", "2"], [0, 0, 1, 1]),  # the point shows that numbers are meant
+        (["-0", "0", "+2", "2"], ["-0", "+2"], [0, 0, 1, 1]),
+        (["9007199254740992", "9007199254740993"] * 2, ["9007199254740992", "9007199254740993"], [0, 1, 0, 1]),
+        (["9007199254740993", "9007199254740993.0", "9007199254740992", "9007199254740992"], None, [1, 1, 0, 0]),
+        (["0.1", "0.10000000000000000001"] * 2, ["0.1", "0.10000000000000000001"], [0, 1, 0, 1]),
+        (["007", "07", "7", "12"] * 2, ["007", "07", "7", "12"], [0, 1, 2, 3] * 2),
+        (["1", "1.0", "x", "1"] * 2, ["1", "1.0", "x"], [0, 1, 2, 0] * 2),  # not all are numbers: texts
+    ],
+)
+def test_classes_are_told_apart_exactly(csv, cells, classes, codes):
+    table = column_of(csv, cells, "y")
+    column, found = fit_classes(table, "y", kind_of(table, "y"))
+    np.testing.assert_array_equal(found, codes)
+    assert classes is None or column == TextColumn("y", tuple(classes))
+
+
+def test_classes_with_decimal_commas(csv):
+    table = read_table(csv("y;x\n0,5;1\n0,50;1\n1,5;1\n1,5;1\n"))
+    column, found = fit_classes(table, "y", kind_of(table, "y"))
+    assert column == TextColumn("y", ("0,5", "1,5"))
+    np.testing.assert_array_equal(found, [0, 0, 1, 1])
+
+
+def test_kind_of_classes_that_is_asked_for(csv):
+    assert fit_classes(column_of(csv, ["1", "1.0"], "y"), "y", "text")[0].values == ("1", "1.0")
+    assert fit_classes(column_of(csv, ["007", "7", "8"], "y"), "y", "number")[0].values == ("007", "8")
 
 
 def test_amounts_are_standardized_by_the_training_rows(csv):
@@ -265,7 +355,7 @@ def test_amounts_are_standardized_by_the_training_rows(csv):
 def test_classes_that_cannot_be_learned(csv, cells, message):
     table = read_table(csv("y,x\n" + "".join(f"{cell},0\n" for cell in cells)))
     with pytest.raises(ValueError, match=r"data\.csv") as error:
-        fit_classes(table, "y")
+        fit_classes(table, "y", kind_of(table, "y"))
     assert str(error.value).endswith(message)
 
 
@@ -275,6 +365,8 @@ def test_classes_that_cannot_be_learned(csv, cells, message):
         (["3", "3", "4"], "must hold different numbers in the rows to train on, got only '3'"),
         (["1", "?", "3"], "line 3, column 'y', must be a number, got '?'"),
         (["a", "b", "3"], "line 2, column 'y', must be a number, got 'a' (2 such cells)"),
+        (["0.3", "0.30000000000000004", "4"], "in the rows to train on, got only '0.3' but for rounding"),
+        (["1", "2", "1e39"], "line 4, column 'y', must be comparable to the training rows, got '1e39'"),
     ],
 )
 def test_amounts_that_cannot_be_learned(csv, cells, message):
@@ -334,9 +426,12 @@ def test_record_and_back():
         lambda record: record["features"][0].update(scale=0.0),
         lambda record: record["features"][0].update(scale="wide"),
         lambda record: record["features"][0].update(mean=float("nan")),
+        lambda record: record["features"][0].update(mean=10**400),
         lambda record: record["features"][0].pop("kind"),
         lambda record: record["features"][1].update(values=["x", 1]),
         lambda record: record["features"][1].update(values=["x", "x"]),
+        lambda record: record["features"][1].update(values=["x", "y", "x"]),
+        lambda record: record["features"][1].update(values="xy"),
         lambda record: record["features"][1].update(values=3),
         lambda record: record["features"][1].update(name=3),
         lambda record: record["target"].update(kind="picture"),
@@ -358,26 +453,3 @@ def test_written_cells_are_quoted_where_needed(csv):
     text = format_table(["a,b", "c"], [["1", 'x "y"'], ["two\nlines", "z"]])
     assert text == '"a,b",c\n1,"x ""y"""\n"two\nlines",z\n'
     assert read_table(csv(text)).columns == {"a,b": ["1", "two\nlines"], "c": ['x "y"', "z"]}
-
-
-def test_failed_write_leaves_what_was_there(tmp_path):
-    path = tmp_path / "out.csv"
-    path.write_text("old")
-    with pytest.raises(UnicodeEncodeError):
-        replace_file(str(path), "new \ud800")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-    replace_file(str(path), "new")
-    assert path.read_text() == "new"
-
-
-def test_written_through_links_and_to_devices(tmp_path):
-    path, link = tmp_path / "out.csv", tmp_path / "link.csv"
-    path.write_text("old")
-    link.symlink_to(path)
-    replace_file(str(link), "new")
-    assert link.is_symlink()
-    assert path.read_text() == "new"
-    replace_file("/dev/null", "nothing")
-    with pytest.raises(OSError, match=r"none.out\.csv"):
-        replace_file(str(tmp_path / "none" / "out.csv"), "new")

@@ -128,6 +128,7 @@ def test_normalized_layers_are_torchs(name):
             np.testing.assert_allclose(layer.biases, normalized.bias.detach().numpy(), **close)
             if name == "batch":
                 np.testing.assert_allclose(layer.running_means, normalized.running_mean.numpy(), **close)
+                np.testing.assert_allclose(layer.running_variances, normalized.running_var.numpy(), **close)
 
 
 def test_weight_decay_is_adamws_for_weights_alone():

@@ -102,7 +102,7 @@ def of_fifty_cases(z):
         recursive, counting, of_fifty_cases, lambda z: math.sin(z), lambda z: float(z), lambda z: math.floor(z),
         lambda z: z**2.3, lambda z: 2.0**z, lambda z: z % 2, lambda z: None, lambda z: str(z), lambda z: {1.0: 2}[z],
         lambda z: np.sin(z), lambda z: [z][0] ** 40, lambda z: max([z, 1]) and int(z),
-        lambda z: math.exp(z, 1), lambda z: math.copysign(z), lambda z: np.exp(z, where=True),
+        lambda z: print(z) or z, lambda z: math.exp(z, 1), lambda z: math.copysign(z), lambda z: np.exp(z, where=True),
     ],
 )  # fmt: skip
 def test_what_is_no_formula(function):

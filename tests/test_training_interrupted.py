@@ -16,7 +16,42 @@ from trainings import everything, table, trained
 import fastmlp
 from fastmlp import NeuralNetwork
 from fastmlp.kernels.reference import ReferenceTraining
-from fastmlp.kernels.training import Training
+from fastmlp.kernels.training import Schedule, Training
+
+# --- interrupts of threads that share the steps
+
+
+@pytest.mark.parametrize("steps", [2, 4])  # to an epoch's end, and to the middle of one
+def test_two_interrupts_of_a_team_leave_all_of_the_last_step(fast_backend, steps, monkeypatch):
+    """The second one comes before the plan is one thread's again: what it brings is not that thread's share alone."""
+    from fastmlp.kernels.plan import Plan
+
+    right, results = Plan.ranks, []
+    X, y = table(48, 6, 2)
+
+    def ranks(self, count):
+        if count == 1:
+            raise KeyboardInterrupt
+        return right(self, count)
+
+    for threads in (1, 2):
+        network = NeuralNetwork([6, 40, 2], "tanh", seed=0, backend=fast_backend.name, dtype="float64")
+        network._begin_with(fastmlp.Adam())
+        schedule = Schedule(fastmlp.Adam(), 16, epochs=2)
+        work = network._executor.training(X, y, network._state, schedule)
+        if threads == 1:
+            work.run(0, steps, 1)
+        else:
+            monkeypatch.setattr(Plan, "ranks", ranks)
+            with pytest.raises(KeyboardInterrupt):
+                work.run(0, steps, 2)
+            monkeypatch.undo()
+            assert work.threads == 2
+        assert work.steps_done == steps
+        assert work.collect()
+        results.append((network._parameters.tobytes(), network._state.tobytes()))
+    assert results[0] == results[1]
+
 
 # --- divergence
 

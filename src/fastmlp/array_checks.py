@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from .frames import from_frame
 from .kernels.errors import require, shortened
 from .kernels.functions import row_of
 from .kernels.losses import LOSSES, TARGET_KINDS
@@ -18,8 +19,11 @@ CHECKED_AT_ONCE = 1 << 18  # numbers: checks need this much memory, not a copy o
 
 
 def numbers(argument: str, value: Any) -> Array:
-    """An array of real numbers of any shape, as it lies in memory."""
-    array: Array = value if type(value) is np.ndarray else _as_array(argument, value)
+    """An array of real numbers of any shape, as it lies in memory.
+
+    It is a view of the package's own: what users set shape or dtype of later is another object.
+    """
+    array: Array = value.view() if type(value) is np.ndarray else _as_array(argument, value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{argument} must be an array of real numbers, got dtype {array.dtype}")
     return array
@@ -28,12 +32,17 @@ def numbers(argument: str, value: Any) -> Array:
 def _as_array(argument: str, value: Any) -> Array:
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{argument} must be an array without a mask, got a masked array")
-    if is_sparse(value):
-        raise TypeError(f"{argument} must be a dense array, got a sparse one: {argument}.toarray() makes one")
+    refuse_sparse(argument, value)
     try:
-        return np.asarray(value)
+        table = from_frame(argument, value) if not isinstance(value, np.ndarray | list) else None
+        return np.asarray(value).view() if table is None else table
     except ValueError:
         raise ValueError(f"{argument} must be a rectangular array of numbers, got {shortened(value)}") from None
+
+
+def refuse_sparse(argument: str, value: Any) -> None:
+    if is_sparse(value):
+        raise TypeError(f"{argument} must be a dense array, got a sparse one: {argument}.toarray() makes one")
 
 
 def is_sparse(value: Any) -> bool:
@@ -86,13 +95,17 @@ def targets(y: Any, n_samples: int, model: Model, argument: str = "y") -> Array:
 
 def _labels(y: Array, n_samples: int, classes: int, argument: str) -> Array:
     if y.dtype.kind not in "iu":
+        require_finite(argument, y, "float64")  # else of integers with gaps
         raise TypeError(
             f"{argument} must be integer labels 0 ... {classes - 1}, or rows of {classes} probabilities, "
             f"got dtype {y.dtype}"
         )
     _require_shape(argument, y, y.shape == (n_samples,), f"({n_samples},) or ({n_samples}, {classes})")
+    y = y.copy()  # before it is checked: another thread may write to what users hold
     require_each(argument, y, f"labels from 0 to {classes - 1}", lambda part: (part >= 0) & (part < classes))
-    return y.astype(np.int64)
+    labels = y.astype(np.int64, copy=False)
+    labels.flags.writeable = False  # nor can a metric have its view made writeable
+    return labels
 
 
 def output_gradient(value: Any, n_samples: int, model: Model) -> Array:
@@ -133,16 +146,18 @@ def state(argument: str, value: Any, shape: tuple[int, ...]) -> Array:
     return array
 
 
-def output(argument: str, value: Any, shape: tuple[int, ...], dtype: str) -> None:
-    """Refuse what kernels cannot write outputs to."""
+def output(argument: str, value: Any, shape: tuple[int, ...], dtype: str) -> Array:
+    """A plain view of an array that kernels can write outputs to: a subclass may say anything of itself."""
     if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{argument} must be an array or None, got {type(value).__name__}")
-    if value.dtype != dtype:
-        raise TypeError(f"{argument} must be an array of dtype {dtype}, got {value.dtype}")
-    _require_shape(argument, value, value.shape == shape, str(shape))
+    array: Array = np.ndarray.view(value, np.ndarray)
+    if array.dtype != dtype:
+        raise TypeError(f"{argument} must be an array of dtype {dtype}, got {array.dtype}")
+    _require_shape(argument, array, array.shape == shape, str(shape))
     for name, rule in (("c_contiguous", "C-contiguous"), ("writeable", "writeable"), ("aligned", "aligned")):
-        if not getattr(value.flags, name):
+        if not getattr(array.flags, name):
             raise ValueError(f"{argument} must be {rule}, got an array that is not")
+    return array
 
 
 def require_finite(argument: str, array: Array, dtype: str) -> None:
@@ -156,7 +171,7 @@ def first_nonfinite(array: Array, dtype: str) -> tuple[int, ...] | None:
     """Where the first is; None: there is none."""
     if array.dtype.kind in "iub" or _few_and_finite(array, dtype):
         return None
-    for start, rows in _parts(array):
+    for start, rows in row_blocks(array):
         with np.errstate(over="ignore", invalid="ignore"):
             part = rows.astype(dtype, copy=False)
             if np.isfinite(part.sum()):  # which NaN and infinity survive, and which is quicker than looking at each
@@ -174,7 +189,7 @@ def complain_of(argument: str, value: Any, place: tuple[int, ...], dtype: str) -
     raise ValueError(f"{argument} must be {rule}, got {value} at {argument}[{', '.join(map(str, place))}]")
 
 
-def _parts(array: Array) -> Iterator[tuple[int, Array]]:
+def row_blocks(array: Array) -> Iterator[tuple[int, Array]]:
     """Rows of an array, which may be larger than memory, and the number of the first."""
     rows = max(1, CHECKED_AT_ONCE // max(1, array[:1].size))
     for start in range(0, len(array), rows):
@@ -183,7 +198,7 @@ def _parts(array: Array) -> Iterator[tuple[int, Array]]:
 
 def require_each(argument: str, array: Array, rule: str, holds: Callable[[Array], Array]) -> None:
     """Refuse the first number, or row, for which something does not hold."""
-    for _, part in _parts(array):
+    for _, part in row_blocks(array):
         right = holds(part)
         if not right.all():
             require(False, argument, rule, part[np.unravel_index(np.argmin(right), right.shape)].tolist())

@@ -1,7 +1,6 @@
 """What users have called at the ends of epochs, and two callbacks that are ready made."""
 
 import math
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -9,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from . import validation
+from . import storage, validation
+from .files import Path
 from .history import History
 from .kernels.errors import require, shortened
 from .progress import CLEAR_LINE
@@ -65,33 +65,36 @@ class TrainingProgress:
         self.reason = str(reason) if reason is not None else f"A callback stopped training after epoch {self.epoch}."
 
 
-def checked_callbacks(value: Any) -> list[Callback]:
-    """Check the argument of `train`."""
-    chosen = [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
-    for callback in chosen:
+def checked_callbacks(value: Any) -> list[tuple[Callback, int | None]]:
+    """Check the argument of `train`: callbacks, each with the number of epochs after which it is called.
+
+    None: when training pauses anyway, some fifty times a second.
+    """
+    chosen = []
+    for callback in [] if value is None else list(value) if isinstance(value, list | tuple) else [value]:
         if not callable(callback):
             raise TypeError(f"callbacks must be a callable or a list of callables, got {shortened(callback)}")
-        step = every(callback)
+        if isinstance(callback, type):
+            name = callback.__name__
+            raise TypeError(f"callbacks must be functions or objects, got the class {name}: {name}(...) makes one")
+        step = getattr(callback, "every", 1)
         rule = "such that their `every` is None or an integer from 1 on"
         right = step is None or (isinstance(step, int | np.integer) and not isinstance(step, bool) and bool(step >= 1))
         require(right, "callbacks", rule, step)
+        chosen.append((callback, None if step is None else int(step)))
     return chosen
-
-
-def every(callback: Callback) -> Any:
-    """After how many epochs it is called; None: when training pauses anyway, some fifty times a second."""
-    return getattr(callback, "every", 1)
 
 
 class Checkpoint:
     """A callback that saves the network with all that its training needs to go on after a crash.
 
     `fastmlp.load(path).train(..., resume=True)` with the same arguments ends where the training would have, to the last
-    bit. A file that is there already is replaced only when the new one is complete.
+    bit. Files are written as by `NeuralNetwork.save`: one that is there already stays until the new one is complete.
 
     Parameters
     ----------
-    path : str or path
+    path : str, bytes or path
+        It ends in ".npz", or has no suffix.
     every : int, default 1
         Save after so many epochs, and after the last one.
     best_only : bool, default False
@@ -100,7 +103,7 @@ class Checkpoint:
     Raises
     ------
     ValueError, TypeError
-        If an argument is none of what is allowed, or there is no such directory.
+        If an argument is none of what is allowed, or the file may not be written, or there is no such directory.
 
     Examples
     --------
@@ -114,11 +117,8 @@ class Checkpoint:
     8
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, every: int = 1, best_only: bool = False) -> None:
-        if not isinstance(path, str | os.PathLike):
-            raise TypeError(f"path must be a str or path, got {shortened(path)}")
-        folder = os.path.dirname(os.path.realpath(path))
-        require(os.path.isdir(folder), "path", "in an existing directory", os.fspath(path))
+    def __init__(self, path: Path, *, every: int = 1, best_only: bool = False) -> None:
+        storage.check(path)
         self.path, self.every = path, validation.positive_integer("every", every)
         self.best_only = validation.flag("best_only", best_only)
 
@@ -165,7 +165,7 @@ class ProgressBar:
         self._line, self._drawn = "", -math.inf  # the latest, and when one was drawn
 
     def __call__(self, network: Any, progress: TrainingProgress) -> None:
-        latest = {name: curve[-1] for name, curve in progress.history._curves().items()}
+        latest = progress.history._last()
         if self._make_bar is not None:
             if self._bar is None:
                 self._bar = self._make_bar(total=progress.epochs, unit="epoch")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from . import commands, demo
+from .cells import number, shown
 
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two are a shell's 128 + signal number
 
@@ -99,7 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--task", choices=["classification", "regression"], help="default: decided from the target")
     repeatable: dict[str, Any] = {"action": "append", "default": [], "metavar": "COLUMN"}
     train.add_argument("--ignore", **repeatable, help="leave a column out (repeatable)")
-    train.add_argument("--text", **repeatable, help="take a column of numbers as text (repeatable)")
+    train.add_argument("--text", **repeatable, help="take a column as text, as it is spelled (repeatable)")
+    train.add_argument("--number", **repeatable, help="take a column of codes such as 007 as numbers (repeatable)")
     train.add_argument("--hidden", type=_widths, default=[64], metavar="N,N", help="hidden layers (default: 64)")
     train.add_argument("--activation", default="relu", metavar="NAME", help="of hidden layers (default: relu)")
     train.add_argument("--epochs", type=_whole(1), metavar="N", help="default: 50, or more on fewer than 1000 rows")
@@ -129,39 +131,38 @@ def _parser() -> argparse.ArgumentParser:
 
 def _whole(least: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and int(text) >= least):
-            raise argparse.ArgumentTypeError(f"must be a whole number of {least} or more, got {text!r}")
-        return int(text)
+        with contextlib.suppress(ValueError):  # Python reads 4300 digits
+            if text.isascii() and text.isdigit() and int(text) >= least:
+                return int(text)
+        raise argparse.ArgumentTypeError(f"must be a whole number of {least} or more, got {shown(text)}")
 
     return parse
 
 
 def _real(above: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
-        with contextlib.suppress(ValueError):
-            if math.isfinite(float(text)) and float(text) > above:
-                return float(text)
-        raise argparse.ArgumentTypeError(f"must be a number above {above:g}, got {text!r}")
+        if math.isfinite(number(text)) and number(text) > above:
+            return number(text)
+        raise argparse.ArgumentTypeError(f"must be a number above {above:g}, got {shown(text)}")
 
     return parse
 
 
 def _fraction(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0.0 <= float(text) < 1.0:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"must be a number from 0 up to, but not, 1, got {text!r}")
+    if 0.0 <= number(text) < 1.0:
+        return number(text)
+    raise argparse.ArgumentTypeError(f"must be a number from 0 up to, but not, 1, got {shown(text)}")
 
 
 def _widths(text: str) -> list[int]:
     try:
         return [_whole(1)(width) for width in text.split(",")]
     except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"must be whole numbers such as 64,32, got {text!r}") from None
+        raise argparse.ArgumentTypeError(f"must be whole numbers such as 64,32, got {shown(text)}") from None
 
 
 def _delimiter(text: str) -> str:
     character = {"tab": "\t", "\\t": "\t"}.get(text, text)
     if len(character) != 1 or character in '"\r\n ':
-        raise argparse.ArgumentTypeError(f"must be one character or 'tab', got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be one character or 'tab', got {shown(text)}")
     return character

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import sys
-import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Sequence
@@ -14,54 +13,54 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import storage, validation
+from . import files, storage, validation
 from .callbacks import TrainingProgress
+from .cells import listed
+from .kernels.errors import shortened, told
 from .lbfgs import LBFGS
 from .network import NeuralNetwork
 from .progress import Progress, train_in_rounds
 from .splitting import split_rows
-from .tables import Table, format_table, listed, read_table, replace_file
+from .tables import Table, format_table, read_table
 from .tabular import (
     Column,
+    Kind,
     NumberColumn,
     Schema,
+    Task,
     TextColumn,
     decide_task,
     fit_amounts,
     fit_classes,
     fit_feature,
+    kind_of,
 )
 
 MIN_EPOCHS, MIN_STEPS = 50, 1500
 SHOWN_COLUMNS = 12
+AS_ASKED_FOR = "as asked for"
 LOSS_OF_TASK = {"classification": "categorical_cross_entropy", "regression": "mean_squared_error"}
 
 
 def train(options: Namespace) -> None:
     """Train a network on a table, print how well it does on held-out rows, save it."""
-    _check_writable(options.save, "--save", options.data)
+    _check_kept(options.save, "--save", options.data)
+    storage.check(options.save, "--save")
     table = read_table(options.data, options.delimiter)
-    _check_columns(table, [options.target], "--target")
-    _check_columns(table, options.ignore, "--ignore")
-    _check_columns(table, options.text, "--text")
-    if options.target in options.ignore:
-        raise ValueError(f"--ignore must not be the target, got {options.target!r}")
-
-    task, reason = (options.task, "as asked for") if options.task else decide_task(table, options.target)
+    kinds = _decide_kinds(table, options)
+    task, reason = _decide_task(table, options, kinds[options.target])
     rng = np.random.default_rng(options.seed)
     target: Column
     y: NDArray[np.int64] | NDArray[np.float64]
     if task == "classification":
-        target, y = fit_classes(table, options.target)
+        target, y = fit_classes(table, options.target, kinds[options.target])
         training, held_out = split_rows(len(table), options.test_fraction, rng, y)
     else:
         training, held_out = split_rows(len(table), options.test_fraction, rng)
         target, y = fit_amounts(table, options.target, training)
-    names = [name for name in table.columns if name != options.target and name not in options.ignore]
-    columns = [_fit_feature(table, name, training, name in options.text) for name in names]
+    columns = [_fit_feature(table, name, training, kinds[name]) for name in kinds if name != options.target]
     schema = Schema(tuple(column for column in columns if not column.is_constant), target)
-    constant = [column.name for column in columns if column.is_constant]
-    _describe(table, schema, constant, reason)
+    _describe(table, schema, kinds, _left_out(table, columns, training), reason)
     if not schema.features:
         raise ValueError(f"{table.path} must have a column besides the target that varies, got none")
     X = schema.encode_features(table)
@@ -73,7 +72,7 @@ def train(options: Namespace) -> None:
     epochs, loss = _fit(net, X[training], y[training], options)
     print(f"trained: {epochs} epochs in {time.perf_counter() - began:.2f} s, loss {loss:.4g}")
     rows, title = (held_out, "held-out") if len(held_out) else (training, "training")
-    print(f"{title} {_score(schema, net.predict(X[rows]), y[rows])}")
+    print(f"{title} {_score(target, net.predict(X[rows]), y[rows])}")
 
     header, arrays = net._to_record()
     storage.write(options.save, {**header, "table": schema.to_record()}, arrays)
@@ -83,18 +82,20 @@ def train(options: Namespace) -> None:
 def predict(options: Namespace) -> None:
     """Write a saved model's predictions for a table."""
     if options.output is not None:
-        _check_writable(options.output, "--output", options.data, options.model)
+        _check_kept(options.output, "--output", options.data, options.model)
+        files.check(options.output, "--output")
     net, schema = load_model(options.model)
     table = read_table(options.data, options.delimiter)
     X = schema.encode_features(table)
     for name, texts in schema.unseen(table).items():
-        print(f"fastmlp: note: column {name!r} has values not seen in training: {listed(texts, 5)}", file=sys.stderr)
+        news = f"column {shortened(name)} has values not seen in training: {listed(texts, 5)}"
+        print(f"fastmlp: note: {news}", file=sys.stderr)
     cells = schema.target.decode(net.predict(X))
     text = format_table([schema.target.name], [[cell] for cell in cells])
     if options.output is None:
         sys.stdout.writelines(text.splitlines(keepends=True))  # all at once, an unbuffered stdout may lose the end
     else:
-        replace_file(options.output, text)
+        files.replace(options.output, [text.encode("utf-8")])
 
 
 def load_model(path: str) -> tuple[NeuralNetwork, Schema]:
@@ -105,7 +106,7 @@ def load_model(path: str) -> tuple[NeuralNetwork, Schema]:
     try:
         net, schema = NeuralNetwork._from_record(header, arrays), Schema.from_record(header["table"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} must be a model saved by `fastmlp train`, got a damaged one: {error}") from None
+        raise ValueError(f"{path} must be a model saved by `fastmlp train`, got a damaged one: {told(error)}") from None
     expected = (schema.n_inputs, schema.target.width)
     if (net.layer_sizes[0], net.layer_sizes[-1]) != expected:
         raise ValueError(
@@ -152,34 +153,74 @@ def _fit_at_once(
     return history.epochs, net.evaluate(X, y)  # where it begins at the minimum, there are no epochs
 
 
-def _score(schema: Schema, outputs: NDArray[Any], y: NDArray[Any]) -> str:
+def _score(target: Column, outputs: NDArray[Any], y: NDArray[Any]) -> str:
     """Say how good outputs are: the share of right classes, or the share R² of the variance that is explained."""
-    if schema.task == "classification":
+    if isinstance(target, TextColumn):
         right = float(np.mean(outputs.argmax(axis=1) == y))
         commonest = float(np.bincount(y).max()) / len(y)
         return f"accuracy: {right:.1%} (always saying the commonest class: {commonest:.1%})"
-    residual, total = float(np.sum((outputs - y) ** 2)), float(np.sum((y - y.mean()) ** 2))
-    return f"R²: {1 - residual / total:.4f}" if total > 0 else "R²: undefined, as these rows have one target value"
+    if NumberColumn.fit(target.name, target.amounts(y)).is_constant:
+        return "R²: undefined, as these rows have one target value"
+    return f"R²: {1 - np.sum((outputs - y) ** 2) / np.sum((y - y.mean()) ** 2):.4f}"
 
 
-def _fit_feature(table: Table, name: str, rows: NDArray[np.int64], as_text: bool) -> Column:
+def _decide_kinds(table: Table, options: Namespace) -> dict[str, Kind]:
+    """Say how the cells of the target and of each feature are read, as asked for or as they look."""
+    _check_columns(table, [options.target], "--target")
+    _check_columns(table, options.ignore, "--ignore")
+    _check_columns(table, options.text, "--text")
+    _check_columns(table, options.number, "--number")
+    if options.target in options.ignore:
+        raise ValueError(f"--ignore must not be the target, got {shortened(options.target)}")
+    if both := sorted({*options.text} & {*options.number}):
+        raise ValueError(f"--number must name other columns than --text, got {listed(both)}")
+    asked: dict[str, Kind] = {**dict.fromkeys(options.text, "text"), **dict.fromkeys(options.number, "number")}
+    ignored = set(options.ignore)
+    return {name: asked.get(name) or kind_of(table, name) for name in table.columns if name not in ignored}
+
+
+def _decide_task(table: Table, options: Namespace, kind: Kind) -> tuple[Task, str]:
+    if options.target in options.text:
+        if options.task == "regression":
+            raise ValueError(f"--text must not be the target of a regression, got {shortened(options.target)}")
+        return "classification", AS_ASKED_FOR
+    return (options.task, AS_ASKED_FOR) if options.task else decide_task(table, options.target, kind)
+
+
+def _fit_feature(table: Table, name: str, rows: NDArray[np.int64], kind: Kind) -> Column:
     try:
-        return fit_feature(table, name, rows, as_text)
+        return fit_feature(table, name, rows, kind)
     except ValueError as error:
-        raise ValueError(f"{error} (--ignore {name!r} leaves the column out)") from None
+        number = f"--number {shortened(name)} takes its codes as numbers, " if kind == "code" else ""
+        raise ValueError(f"{error} ({number}--ignore {shortened(name)} leaves the column out)") from None
 
 
-def _describe(table: Table, schema: Schema, constant: Sequence[str], reason: str) -> None:
+def _left_out(table: Table, columns: Sequence[Column], rows: NDArray[np.int64]) -> dict[str, list[str]]:
+    """Return the names of the columns that say nothing, by the reason why."""
+    same, rounded = "left out, the same in every training row", "left out, the same but for rounding"
+    names: dict[str, list[str]] = {same: [], rounded: []}
+    for column in columns:
+        if column.is_constant:
+            differs = isinstance(column, NumberColumn) and np.ptp(table.numbers(column.name)[rows]) > 0
+            names[rounded if differs else same].append(column.name)
+    return names
+
+
+def _describe(
+    table: Table, schema: Schema, kinds: dict[str, Kind], left_out: dict[str, list[str]], reason: str
+) -> None:
     """Print what was made of a table's columns."""
     print(f"{table.path}: {len(table)} rows")
     numbers = [column.name for column in schema.features if isinstance(column, NumberColumn)]
-    texts = [f"{column.name} ({column.width})" for column in schema.features if isinstance(column, TextColumn)]
-    commas = [name for name in numbers if table.has_decimal_commas(name)]
+    texts = [column for column in schema.features if isinstance(column, TextColumn)]
+    chosen = [schema.target] if isinstance(schema.target, TextColumn) else []
+    codes = [column.name for column in (*texts, *chosen) if kinds[column.name] == "code"]
     facts = {
         "numbers": numbers,
-        "with decimal commas": commas,
-        "text, by value": texts,
-        "left out, the same in every training row": constant,
+        "with decimal commas": [name for name in numbers if table.has_decimal_commas(name)],
+        "text, by value": [f"{column.name} ({column.width})" for column in texts],
+        "text, for their leading zeros (--number decides otherwise)": codes,
+        **left_out,
         "left out, without a name": [str(table.unnamed)] if table.unnamed else [],
     }
     for title, names in facts.items():
@@ -188,30 +229,18 @@ def _describe(table: Table, schema: Schema, constant: Sequence[str], reason: str
             print(f"{title}: {', '.join(names[:SHOWN_COLUMNS])}{more}")
     classes = f" of {schema.target.width} classes" if schema.task == "classification" else ""
     print(f"target: {schema.target.name}, {schema.task}{classes}, {reason}", end="")
-    print("" if reason == "as asked for" else " (--task decides otherwise)")
+    print("" if reason == AS_ASKED_FOR else " (--task decides otherwise)")
 
 
 def _check_columns(table: Table, names: Sequence[str], option: str) -> None:
     for name in names:
         if name not in table.columns:
-            raise ValueError(f"{option} must be one of the columns {listed(list(table.columns))}, got {name!r}")
+            known = listed(list(table.columns))
+            raise ValueError(f"{option} must be one of the columns {known}, got {shortened(name)}")
 
 
-def _check_writable(path: str, option: str, *inputs: str) -> None:
-    """Refuse a path that cannot be written or would overwrite an input, before any work is done."""
-    if os.path.isdir(path):
-        raise ValueError(f"{option} must be a file, got the directory {path}")
+def _check_kept(path: str, option: str, *inputs: str) -> None:
+    """Refuse a path that would overwrite an input."""
     for source in inputs:
         if os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source):
             raise ValueError(f"{option} must not overwrite the file that is read, got {path}")
-    folder = os.path.dirname(os.path.realpath(path))
-    if not os.path.isdir(folder):
-        raise ValueError(f"{option} must be in an existing directory, got {path}")
-    if os.path.exists(path) and not os.path.isfile(path):
-        return  # a device or a pipe
-    try:
-        if os.path.exists(path) and not os.access(path, os.W_OK):
-            raise PermissionError
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise ValueError(f"{option} must be a file that can be written, got {path}") from error

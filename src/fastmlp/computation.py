@@ -54,8 +54,10 @@ class Computation(Core):
     forward = predict
 
     def _predictor(self, made: list[Predictor]) -> Predictor:
-        made.append(predictor(self._executor.prediction(self._threads), self.backend, self._backend_asked))
-        return made[0]
+        new = predictor(self._executor.prediction(self._threads), self.backend, self._backend_asked)
+        if self._unsettled is None:  # else it is kept no longer than until the training is taken over
+            made.append(new)
+        return new
 
     def predictor(self) -> Predictor:
         """A callable that predicts with the weights of this moment, whatever becomes of the network.

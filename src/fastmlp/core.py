@@ -1,12 +1,16 @@
 """What a network holds: its model, its parameters, the optimizer's state, and who computes."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import wraps
+from threading import Lock, get_ident
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
 from . import array_checks, validation
 from .history import History
 from .kernels.backends import backend as find_backend
+from .kernels.executor import Executor
 from .kernels.functions import name_of
 from .kernels.optimizers import Optimizer
 from .kernels.plan import Array, Model
@@ -16,6 +20,7 @@ from .predictor import Predictor
 from .vector import ParameterVector, parameter_vector
 
 if TYPE_CHECKING:
+    from .kernels.reference import ReferenceExecutor
     from .resuming import Snapshot
     from .schedules import Seen
 
@@ -23,17 +28,49 @@ if TYPE_CHECKING:
 WEIGHTS, SHUFFLE, SPLIT, PERMUTATION, CHECK, DISTURBANCE = range(6)
 
 
-class Core:
-    """The part of `NeuralNetwork` that its other parts work on."""
+Method = TypeVar("Method", bound=Callable[..., Any])
 
-    _optimizer: Optimizer | None  # whose state `_state` is
-    _average: Array | None = None  # of the parameters, as they went
+
+def alone(method: Method) -> Method:
+    """A method that nobody else may call for the same network until it has ended, as it trains or forgets."""
+
+    @wraps(method)
+    def call(self: "Core", *arguments: Any, **named: Any) -> Any:
+        if self._turn.locked():
+            raise RuntimeError(
+                f"{method.__name__} must not be called by callbacks or chunks of the same network's training, nor by "
+                "another thread meanwhile"
+            )
+        with self._turn:
+            self._trainer, self._assignable = get_ident(), False
+            if self._unsettled is not None:
+                self._unsettled()
+            return method(self, *arguments, **named)
+
+    return cast(Method, call)
+
+
+class Core:
+    """The part of `NeuralNetwork` that its other parts work on.
+
+    A signal's handler may raise an exception between any two lines of Python, as Ctrl-C does. So what belongs together
+    changes in one step (`_become`); and what takes several has been noted before, to be done again by whoever uses the
+    network next (`_unsettled`). A `with` statement on a lock of Python's own cannot be parted.
+    """
+
+    _optimizer: Optimizer | None
+    _state: Array  # the optimizer's vectors
+    _updates: int  # that it has made
+    _average: Array | None  # of the parameters, as they went
     _seen: "Seen" = None  # by a schedule, of losses
     _threads: int | None
-    _watched = False  # callbacks are looking at a training
+    _trainer = 0  # the thread that trains, while one does
+    _assignable = False  # by that thread: what it assigns to parameters is trained on
+    _unsettled: Callable[[], None] | None = None  # what an interrupt has left to be done; again does no harm
 
     def _assemble(self, model: Model, parameters: Array, entropy: Any, backend: str | None) -> None:
         self._model, self._parameters, self._entropy = model, parameters, entropy
+        self._average = None
         self._compute_with(backend)
         self._threads = None
         most_threads()  # lets threadpoolctl know of them; complains of a wrong FASTMLP_NUM_THREADS
@@ -45,14 +82,42 @@ class Core:
 
     def _compute_with(self, backend: str | None) -> None:
         self._backend_asked, self._backend = backend, find_backend(backend)
-        self._executor = self._backend.executor(self._model, self._parameters)
+        self._computer = self._backend.executor(self._model, self._parameters)
         self._predictors: list[Predictor] = []  # of the parameters as they are, once it has been asked for
+        self._turn = Lock()  # held as long as a training lasts
 
     def _begin_with(self, optimizer: Optimizer | None) -> None:
-        self._optimizer = optimizer
-        self._updates = 0
-        self._seen = None
-        self._state = np.zeros((len(optimizer.slots) if optimizer else 0, len(self._parameters)), self.dtype)
+        state = np.zeros((len(optimizer.slots) if optimizer else 0, len(self._parameters)), self.dtype)
+        self._become(_optimizer=optimizer, _updates=0, _seen=None, _state=state)
+
+    def _become(self, **attributes: Any) -> None:
+        """Change attributes in one step."""
+        vars(self).update(attributes)
+
+    def _publish(self, history: History, best: "Snapshot | None") -> None:
+        """Show the history of a training that goes on, and whose last epoch has been collected."""
+        self._become(_history=history, _at=history.epochs, _best=best)
+
+    def _owe(self, rest: Callable[[], None]) -> None:
+        """Note what has to be done from here on until the network is whole; nobody predicts by what was before."""
+        self._become(_unsettled=rest, _predictors=[])
+
+    @property
+    def _watched(self) -> bool:
+        """Whether it is being trained."""
+        return self._turn.locked()
+
+    def _settle(self) -> None:
+        """Do what an interrupt has left to be done. While the network is being trained, the training does it."""
+        if self._unsettled is not None and not self._watched:
+            with self._turn:
+                if self._unsettled is not None:
+                    self._unsettled()
+
+    @property
+    def _executor(self) -> "Executor | ReferenceExecutor":
+        self._settle()
+        return self._computer
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
@@ -85,6 +150,7 @@ class Core:
 
     @property
     def history(self) -> History | None:
+        self._settle()
         return self._history
 
     @property
@@ -93,20 +159,32 @@ class Core:
 
     @property
     def parameters(self) -> ParameterVector:
-        vector = parameter_vector(self._parameters.copy(), self._model)
+        with self._executor.lock:
+            copy = self._parameters.copy()
+        vector = parameter_vector(copy, self._model)
         vector.flags.writeable = False
         return vector
 
     @parameters.setter
     def parameters(self, value: Any) -> None:
-        self._parameters[...] = array_checks.parameters(value, self._model)
-        self._parameters_changed()
+        self._assign("parameters", self._parameters, array_checks.parameters(value, self._model))
+
+    def _assign(self, name: str, place: Array, values: Any) -> None:
+        """Write to a part of the parameters: while the network is being trained, only where that goes on from them."""
+        executor = self._executor
+        if self._watched and not (self._assignable and self._trainer == get_ident()):
+            raise RuntimeError(f"{name} must not be assigned while the network is being trained, but by its callbacks")
+        with executor.lock:
+            self._parameters_changed()  # before and after: an interrupt may come in between
+            place[...] = values
+            self._parameters_changed()
 
     def _live(self) -> ParameterVector:
+        self._settle()
         return parameter_vector(self._parameters, self._model)
 
     def _parameters_changed(self) -> None:
-        self._executor.changed()
+        self._computer.changed()
         self._predictors = []  # another list: what a thread is just making of the old ones goes into the old list
 
     def _stream(self, stream: int) -> "np.random.SeedSequence":

@@ -4,14 +4,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .kernels.plan import Array
-
 UNMONITORED = ("learning_rate", "gradient_norm", "seconds")  # columns beside what may be monitored, if they are known
 SHOWN = 6  # rows at the beginning and at the end of a long table
 
 
 class History:
     """The course of a training, epoch by epoch.
+
+    Lists are made anew whenever they are asked for: changing one changes nothing in the history.
 
     Attributes
     ----------
@@ -46,26 +46,51 @@ class History:
          3  0.0625
     """
 
-    stopped: str | None = None
+    # How far kernels run depends on how many epochs there are: users get copies, and only the package writes.
+    _stopped: str | None = None
     _resumable = True  # whether the network keeps what it takes to go on
     _best_epoch: int | None = None  # 0: there is none; None: nobody has looked
+    _measured_on: int | None = None  # the data of what is monitored: see `checksums.py`; None: nobody knows
 
-    def __init__(self, loss: list[float]) -> None:
-        self.loss = loss
-        self.validation_loss: list[float] = []
-        self.metrics: dict[str, list[float]] = {}
-        self.learning_rate: list[float] = []
-        self.gradient_norm: list[float] = []
-        self.seconds: list[float] = []
+    def __init__(self, loss: Sequence[float] = ()) -> None:
+        self._columns = {"loss": list(loss)}  # how long the others are does not matter: see `_column`
 
     @property
     def epochs(self) -> int:
-        return len(self.loss)
+        return len(self._columns["loss"])
+
+    @property
+    def loss(self) -> list[float]:
+        return self._column("loss")
+
+    @property
+    def validation_loss(self) -> list[float]:
+        return self._column("validation_loss")
+
+    @property
+    def metrics(self) -> dict[str, list[float]]:
+        return {name: self._column(name) for name in self._monitored() if name not in ("loss", "validation_loss")}
+
+    @property
+    def learning_rate(self) -> list[float]:
+        return self._column("learning_rate")
+
+    @property
+    def gradient_norm(self) -> list[float]:
+        return self._column("gradient_norm")
+
+    @property
+    def seconds(self) -> list[float]:
+        return self._column("seconds")
+
+    @property
+    def stopped(self) -> str | None:
+        return self._stopped
 
     @property
     def best_epoch(self) -> int | None:
         if self._best_epoch is None:
-            values = [loss if math.isfinite(loss) else math.inf for loss in self.loss]
+            values = [loss if math.isfinite(loss) else math.inf for loss in self._columns["loss"]]
             best = min(values, default=math.inf)
             return values.index(best) + 1 if best < math.inf else None
         return self._best_epoch or None
@@ -83,8 +108,8 @@ class History:
         >>> fastmlp.NeuralNetwork([1, 1], initializer="zeros").train([[1]], [1], epochs=1).to_dict()["loss"]
         [1.0]
         """
-        columns = self._curves() | {name: getattr(self, name) for name in UNMONITORED if getattr(self, name)}
-        return {"epoch": list(range(1, self.epochs + 1)), **{name: list(values) for name, values in columns.items()}}
+        names = [*self._monitored(), *(name for name in UNMONITORED if name in self._columns)]
+        return {"epoch": list(range(1, self.epochs + 1)), **{name: self._column(name) for name in names}}
 
     def to_pandas(self) -> Any:
         """A table with a row for each epoch.
@@ -111,39 +136,69 @@ class History:
             raise ImportError("pandas must be installed for to_pandas: `pip install pandas`") from None
         return pandas.DataFrame(self.to_dict()).set_index("epoch")
 
-    def _curves(self) -> dict[str, list[float]]:
-        """What may be monitored, by name: the lists themselves."""
-        validation = {"validation_loss": self.validation_loss} if self.validation_loss else {}
-        return {"loss": self.loss, **validation, **self.metrics}
+    def __getstate__(self) -> dict[str, Any]:
+        """Of one moment, though another thread may be adding epochs: it adds to the losses last, so they come first."""
+        columns = {name: values.copy() for name, values in self._columns.copy().items()}
+        return {**self.__dict__, "_columns": columns}
 
-    def _complete(self, losses: Array, before: int) -> None:
-        """Add what an interruption kept from being added: of the epochs that followed these, all losses are known."""
-        self.loss += losses[self.epochs - before :].tolist()
-        self._fill()
+    # --- what the package writes and reads
 
-    def _fill(self, *names: str) -> None:
-        """What is missing in other columns is NaN: of those that there are, and of these."""
-        for curve in (*self.metrics.values(), *(getattr(self, name) for name in ("validation_loss", *UNMONITORED))):
-            if curve:
-                curve += [math.nan] * (self.epochs - len(curve))
-        for name in names:
-            curve = getattr(self, name)
-            curve += [math.nan] * (self.epochs - len(curve))
+    def _add(self, loss: list[float], **others: list[float]) -> None:
+        """Epochs have ended: values of each column. An interrupt in between leaves the history as it was."""
+        columns = self._columns
+        before = len(columns["loss"])
+        for name, values in others.items():
+            if before or name in columns:
+                self._room(name, before).extend(values)
+            else:  # every microsecond counts
+                columns[name] = values
+        columns["loss"] += loss
+
+    def _note(self, **values: float) -> None:
+        """What was measured after the last epoch."""
+        for name, value in values.items():
+            self._room(name, self.epochs - 1).append(value)
+
+    def _room(self, name: str, epochs: int) -> list[float]:
+        """A column of so many epochs: NaN where nothing is known."""
+        column = self._columns.setdefault(name, [])
+        del column[epochs:]
+        column += [math.nan] * (epochs - len(column))
+        return column
+
+    def _column(self, name: str, first: int = 0) -> list[float]:
+        """Its values from an epoch on, counted from 0; NaN where nothing is known, and empty if there is none."""
+        column, epochs = self._columns.get(name), self.epochs
+        if column is None:
+            return []
+        values = column[first:epochs]
+        return values + [math.nan] * (epochs - first - len(values))
+
+    def _last(self) -> dict[str, float]:
+        """What may be monitored, after the last epoch."""
+        return {name: self._column(name, self.epochs - 1)[0] for name in self._monitored()}
+
+    def _monitored(self) -> list[str]:
+        """Names of what may be monitored."""
+        known = self._columns
+        metrics = (name for name in known if name not in ("loss", "validation_loss", *UNMONITORED))
+        return ["loss", *(["validation_loss"] if "validation_loss" in known else []), *metrics]
 
     def _until(self, epoch: int | None) -> "History":
         """A copy of the first epochs; None: of all."""
-        history = History(self.loss[:epoch])
-        history.metrics = {name: curve[:epoch] for name, curve in self.metrics.items()}
-        for name in ("validation_loss", *UNMONITORED):
-            setattr(history, name, getattr(self, name)[:epoch])
+        history = History()
+        history._measured_on = self._measured_on
+        epochs = self.epochs if epoch is None else epoch
+        history._columns = {name: self._column(name)[:epochs] for name in self._columns}
         return history
 
     def __repr__(self) -> str:
         epochs = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
         head = f"History of {epochs}." + (f" {self.stopped}" if self.stopped else "")
-        columns: dict[str, list[float]] = {"epoch": list(range(1, self.epochs + 1)), **self._curves()}
-        if len(set(self.learning_rate)) > 1:
-            columns["learning_rate"] = self.learning_rate
+        columns = {"epoch": list[float](range(1, self.epochs + 1))}
+        columns |= {name: self._column(name) for name in self._monitored()}
+        if len(set(rates := self.learning_rate)) > 1:
+            columns["learning_rate"] = rates
         return "\n".join([head, *table(columns)]) if self.epochs else head
 
 

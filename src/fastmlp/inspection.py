@@ -177,7 +177,7 @@ class Inspection(Computation):
         most = validation.positive_integer("most", most)
         generator = self._generator(CHECK, seed)
         model = replace(self._model, dtype="float64")
-        executor = self._backend.executor(model, self._parameters.astype(np.float64))
+        executor = self._backend.executor(model, np.array(self.parameters, np.float64))
         _, gradient = executor.gradient(X, y)
         chosen = np.concatenate([np.arange(part.start, part.stop) for part in trained_parts(model)])
         if len(chosen) > most:

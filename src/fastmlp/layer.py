@@ -1,7 +1,7 @@
 """Layers and neurons: windows onto the network's parameters."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from .kernels.layout import BY_SAMPLE
 from .kernels.normalization import kind_of
 from .kernels.plan import Array, Model
 from .vector import LayerParameters, ParameterVector
+
+if TYPE_CHECKING:
+    from .kernels.executor import Executor
+    from .kernels.reference import ReferenceExecutor
 
 
 class Network(Protocol):
@@ -31,9 +35,12 @@ class Network(Protocol):
     @property
     def dtype(self) -> str: ...
 
+    @property
+    def _executor(self) -> "Executor | ReferenceExecutor": ...
+
     def _live(self) -> ParameterVector: ...
 
-    def _parameters_changed(self) -> None: ...
+    def _assign(self, name: str, place: Array, values: Any) -> None: ...
 
 
 class Layer:
@@ -76,7 +83,7 @@ class Layer:
 
     @property
     def weights(self) -> Array:
-        return frozen(self._live().weights)
+        return self._frozen(self._live().weights)
 
     @weights.setter
     def weights(self, value: Any) -> None:
@@ -84,7 +91,7 @@ class Layer:
 
     @property
     def biases(self) -> Array:
-        return frozen(self._live().biases)
+        return self._frozen(self._live().biases)
 
     @biases.setter
     def biases(self, value: Any) -> None:
@@ -121,7 +128,7 @@ class Layer:
 
     def _vector(self, name: str) -> Array | None:
         vector = getattr(self._live(), name, None)
-        return None if vector is None else frozen(vector)
+        return None if vector is None else self._frozen(vector)
 
     def _write_vector(self, name: str, value: Any) -> None:
         vector = getattr(self._live(), name, None)
@@ -141,8 +148,14 @@ class Layer:
         return self._network._live().layers[self._index]
 
     def _write(self, name: str, part: Array, value: Any) -> None:
-        part[...] = array_checks.block(name, value, part.shape, self._network.dtype)
-        self._network._parameters_changed()
+        self._network._assign(name, part, array_checks.block(name, value, part.shape, self._network.dtype))
+
+    def _frozen(self, view: Array) -> Array:
+        """A read-only copy: the network changes by assignment alone, and training does not change what you hold."""
+        with self._network._executor.lock:
+            copy = view.copy()
+        copy.flags.writeable = False
+        return copy
 
     def __repr__(self) -> str:
         inputs, outputs = self._network.layer_sizes[self._index : self._index + 2]
@@ -168,7 +181,7 @@ class Neuron:
 
     @property
     def weights(self) -> Array:
-        return frozen(self._layer._live().weights[:, self._column])
+        return self._layer._frozen(self._layer._live().weights[:, self._column])
 
     @weights.setter
     def weights(self, value: Any) -> None:
@@ -215,7 +228,9 @@ class Neuron:
         require(not row_of(ACTIVATIONS, activation).rowwise, "activation", "a function of one neuron", activation)
         whole = kind_of(normalization) == BY_SAMPLE
         require(not whole, "normalization", "one of each neuron by itself", normalization)
-        vector = np.concatenate([part[..., self._column].ravel() for part in self._layer._live()])
+        live = self._layer._live()
+        with network._executor.lock:
+            vector = np.concatenate([part[..., self._column].ravel() for part in live])
         features, normalizations = len(self.weights), () if normalization is None else (normalization,)
         neuron = Model((features, 1), (activation,), "mean_squared_error", network.dtype, normalizations)
         one, X = array_checks.one_or_many(inputs, features, network.dtype, "inputs")
@@ -224,10 +239,3 @@ class Neuron:
 
     def __repr__(self) -> str:
         return f"Neuron({len(self.weights)} inputs, {self._layer.activation!r})"
-
-
-def frozen(view: Array) -> Array:
-    """A read-only copy: the network changes by assignment alone, and training does not change what you hold."""
-    copy = view.copy()
-    copy.flags.writeable = False
-    return copy

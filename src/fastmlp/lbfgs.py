@@ -13,7 +13,7 @@ from .kernels.plan import Array, Model
 from .kernels.records import frozen
 from .kernels.settings import FROM_1, NOT_NEGATIVE, Settings, setting
 from .kernels.sparse_rows import Samples
-from .training import ALL_TRAINED, Watch
+from .training import ALL_TRAINED
 
 if TYPE_CHECKING:
     from .watching import Watcher
@@ -79,17 +79,28 @@ def of_weights(model: Model, value: float) -> Array:
 
 
 class Descent:
-    """Iterations on a network's parameters: each is an epoch, which may be looked at as those of kernels are."""
+    """Iterations on a network's parameters: each is an epoch, which may be looked at as those of kernels are.
+
+    Tries are made on a copy. What the network takes over from it may be taken over again: see `underway.Underway`.
+    """
 
     def __init__(
-        self, network: Any, data: tuple[Samples, Array, Array | None], l2: float, history: History, watch: Watch | None
+        self,
+        network: Any,
+        data: tuple[Samples, Array, Array | None],
+        l2: float,
+        history: History,
+        watch: "Watcher | None",
     ) -> None:
         self._network, self._history, self._watch = network, history, watch
         self._penalties = of_weights(network._model, l2)
-        self._evaluate = network._executor.gradients(*data)
         self._accepted: Array = network._parameters.copy()  # by the last iteration
+        self._tried = self._accepted.copy()
+        self._executor = network._backend.executor(network._model, self._tried)
+        self._evaluate = self._executor.gradients(*data)
         self._first_epoch, self._loss, self._last_finite = network._epochs, 0.0, np.inf
         self._unseen, self._assigned = False, False  # an iteration; new parameters, by a callback
+        self.ended = False  # by itself: then the network goes back to its best epoch, if that is wanted
 
     def start(self) -> Array:
         """The network's parameters, as SciPy begins with them."""
@@ -131,8 +142,8 @@ class Descent:
 
     def _objective(self, x: Array) -> tuple[float, Array]:
         with np.errstate(over="ignore"):
-            self._network._parameters[...] = x
-        self._network._executor.changed()
+            self._tried[...] = x
+        self._executor.changed()
         self._loss, gradient = self._evaluate()
         penalty = self._penalties * x
         return self._loss + float(penalty @ x) / 2, gradient + penalty
@@ -140,8 +151,7 @@ class Descent:
     def _accept(self, x: Array) -> None:
         now = time.perf_counter()
         self._accepted[...] = x
-        self._history.loss.append(self._loss)
-        self._history.seconds.append(now - self._began)
+        self._history._add([self._loss], seconds=[now - self._began])
         self._began, self._unseen = now, True
 
     def _look(self, reason: str | None = None) -> None:
@@ -149,14 +159,24 @@ class Descent:
         if self._unseen and self._watch is not None:
             self._watch.look(self, well=True, reason=reason)
         self._unseen = False
-        self._history.stopped = self._history.stopped or reason
+        self._history._stopped = self._history.stopped or reason
 
     def collect(self) -> None:
         """Have the network be as the last iteration left it."""
         network = self._network
-        network._parameters[...] = self._accepted
-        network._epochs = self._first_epoch + self._history.epochs
-        network._parameters_changed()
+        with network._computer.lock:
+            network._parameters[...] = self._accepted
+            network._become(_epochs=self._first_epoch + self._history.epochs)
+            network._parameters_changed()
+
+    def finish(self) -> None:
+        """Take over everything."""
+        network, best = self._network, None if self._watch is None else self._watch.best
+        self.collect()
+        network._become(_history=self._history, _at=None, _best=None)
+        if best is not None and self.ended:
+            network._go_back(best)
+        network._unsettled = None
 
     def restart(self) -> None:
         """Go on from the network's parameters, which a callback has assigned."""
@@ -173,22 +193,21 @@ def train(
 ) -> History:  # fmt: skip
     """`NeuralNetwork.train`, from arguments that are checked."""
     minimize = find_minimizer()
-    history, best = watch.history if watch is not None else History([]), None
+    history = watch.history if watch is not None else History()
     history._resumable = False
     descent = Descent(network, (X, y, weights), l2, history, watch)
     start = descent.start()
     network._begin_with(None)
+    network._owe(descent.finish)
     try:
         if watch is not None:
             watch.begin(descent.collect)
         descent.run(minimize, start, settings, epochs)
+        descent.ended = True
     finally:
-        descent.collect()
-        history._fill()
-        network._history, network._at, network._best = history, None, None
-        if watch is not None:
-            best = watch.best
-            watch.end()
-    if best is not None:
-        network._go_back(best)
+        try:
+            descent.finish()
+        finally:
+            if watch is not None:
+                watch.end()
     return history

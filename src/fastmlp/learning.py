@@ -3,13 +3,13 @@
 import copy
 import dataclasses
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from . import training, validation
-from .core import DISTURBANCE, SHUFFLE
+from .core import DISTURBANCE, SHUFFLE, alone
 from .history import History
 from .inspection import Inspection
 from .kernels.disturbance import UNDISTURBED, Disturbance
@@ -18,10 +18,10 @@ from .kernels.optimizers import Optimizer
 from .kernels.plan import Array
 from .kernels.regularization import Regularization
 from .kernels.sparse_rows import Samples, SparseRows
-from .kernels.training import Schedule, Training
+from .kernels.training import Schedule
+from .underway import Underway
 
 if TYPE_CHECKING:
-    from .kernels.reference import ReferenceTraining
     from .lbfgs import LBFGS
     from .resuming import Snapshot
     from .schedules import Course, RateSchedule
@@ -38,6 +38,7 @@ def key_of(entropy: int, *stream: int) -> int:
 class Learning(Inspection):
     """The part of `NeuralNetwork` that is trained."""
 
+    @alone
     def train(
         self,
         X: Any,
@@ -164,7 +165,8 @@ class Learning(Inspection):
         resume : bool, default False
             Go on with the last training, which was interrupted, or saved by `fastmlp.Checkpoint`: `epochs` then counts
             from its beginning, and with the same arguments it ends as it would have then, to the last bit. An epoch
-            that `time_limit` or Ctrl-C cut short is begun again, from where its last step left the network.
+            that `time_limit` or Ctrl-C cut short is begun again, from where its last step left the network. If it is
+            measured on other data than before, `patience` and the best epoch begin anew.
         gradient_norms : bool, default False
             Keep the mean norm of each epoch's gradients, over all parameters, in the history: after `clip_value`, and
             before `clip_norm`.
@@ -194,7 +196,7 @@ class Learning(Inspection):
         KeyboardInterrupt
             On Ctrl-C. The network stays at the last finished step, ready for use, and `history` has what there was.
         RuntimeError
-            If a callback, or what makes chunks, calls it for the network that is being trained.
+            If the network is being trained already: by a callback that calls it, or in another thread.
 
         Examples
         --------
@@ -210,8 +212,6 @@ class Learning(Inspection):
         >>> bool(history.validation_loss[history.best_epoch - 1] == min(history.validation_loss))
         True
         """
-        if self._watched:
-            raise RuntimeError("train must not be called by callbacks or chunks of the same network's training")
         X, y, weights = self._weighted(X, y, sample_weight, class_weight)
         epochs = validation.positive_integer("epochs", epochs)
         changing = validation.schedule(learning_rate)
@@ -250,12 +250,13 @@ class Learning(Inspection):
             require(not anew, "resume", "False after optimizer 'lbfgs', which leaves nothing to go on with", resume)
         if watch is not None:
             if watch.done:
-                self._history = watch.history
+                self._become(_history=watch.history, _at=None)
                 if watch.best is not None:
-                    self._go_back(watch.best)
+                    self._owe(back := partial(self._go_back, watch.best))
+                    back()
                 return watch.history
             epochs -= watch.history.epochs
-        validation.batches_to_normalize_by(size, self._model, wishes)
+        validation.batches_to_normalize_by(size, len(X), self._model, wishes)
         if isinstance(X, SparseRows):
             validation.undisturbed_inputs(disturbance)
         going_on = self._goes_on(chosen)
@@ -288,58 +289,46 @@ class Learning(Inspection):
         schedule: Schedule,
         watch: "Watcher | None" = None,
         weights: Array | None = None,
+        chunk_of: History | None = None,
     ) -> History:
-        history = watch.history if watch is not None else History([])
-        before, best = len(history.loss), None
+        """Train, and keep what comes of it. Whoever calls it holds `_turn`.
+
+        chunk_of: the history of a stream, of one of whose epochs this is a part; what is returned is that part's own.
+        """
+        history = watch.history if watch is not None else History()
         average = None
         if schedule.regularization.ema_decay is not None:
             if self._average is None:
                 self._average = self._parameters.copy()
             average = self._average
-        work = self._executor.training(X, y, self._state, schedule, average, weights)
+        work = self._computer.training(X, y, self._state, schedule, average, weights)
         operations = training.operations_of_step(self._model, schedule.batch_size)
         pace = training.pace_for(self._model, schedule.batch_size, operations, self._threads)
+        whole = history if chunk_of is None else chunk_of
+        underway = Underway(self, work, schedule, whole, watch, chunk=chunk_of is not None)
+        self._owe(underway.finish)
         try:
             if watch is not None:
-                watch.begin(lambda: self._collect(work, schedule))
+                watch.begin(underway.collect)
             training.run(work, schedule, 2**24 // operations, history, watch, pace)
-        except BaseException as error:
-            if isinstance(error, training.DivergenceError):
-                self._parameters_changed()
-                self._begin_with(None)
-                self._epochs = schedule.first_epoch + error.epoch
-            history._complete(work.losses[: work.steps_done // work.steps_per_epoch], before)
-            raise
+            underway.ended = True
         finally:
-            if self._optimizer is not None:
-                self._collect(work, schedule)
-            work.close()
-            self._history, self._at, self._best = history, None, None
-            if watch is not None:
-                self._best = best = watch.best if self._optimizer is not None else None  # else it has no state to fit
-                watch.end()
-        if best is not None:
-            self._go_back(best)
+            try:
+                underway.finish()
+            finally:
+                if watch is not None:
+                    watch.end()
         return history
 
     def _go_back(self, best: "Snapshot") -> None:
         """Be as at the end of this epoch of the last training."""
-        self._epochs, self._updates = best.epochs, best.updates
-        self._parameters[...], self._state[...] = best.parameters, best.state
-        self._average, self._seen = best.average, best.seen
-        self._parameters_changed()
-        self._at, self._best = best.epoch, None
-
-    def _collect(self, work: "Training | ReferenceTraining", schedule: Schedule) -> None:
-        """Take over what the last finished step left, or the last epoch if an interrupt hid that it diverged."""
-        steps = work.steps_done
-        if schedule.rates is not None:
-            self._seen = schedule.rates.seen
-        self._epochs = schedule.first_epoch + steps // work.steps_per_epoch
-        self._updates = schedule.first_update + steps
-        if not work.collect():
-            self._begin_with(None)
-        self._parameters_changed()
+        with self._computer.lock:
+            self._parameters[...] = best.parameters
+            self._become(
+                _epochs=best.epochs, _updates=best.updates, _state=best.state.copy(), _average=best.average,
+                _seen=best.seen, _at=best.epoch, _best=None, _unsettled=None,
+            )  # fmt: skip
+            self._parameters_changed()
 
     def _adopt(self, optimizer: Optimizer, going_on: bool) -> None:
         """Keep the state, if it is to go on, or begin afresh."""
@@ -351,8 +340,11 @@ class Learning(Inspection):
         """The learning rates of a training."""
         from .schedules import Course
 
-        changing.check(self._updates if going_on else 0, epochs, steps_per_epoch)
-        return Course(changing, steps_per_epoch, self._seen if going_on else None)
+        first = self._updates if going_on else 0
+        changing.check(first, epochs, steps_per_epoch)
+        course = Course(changing, steps_per_epoch, self._seen if going_on else None)
+        course(first + 1, min(2, epochs * steps_per_epoch))  # a schedule of the user's own may give anything
+        return course
 
     def _goes_on(self, optimizer: Optimizer) -> bool:
         """Whether it is the same optimizer as before, whatever its learning rate."""
@@ -361,13 +353,14 @@ class Learning(Inspection):
             return before is not None
         return dataclasses.replace(before, learning_rate=optimizer.learning_rate) == optimizer
 
+    @alone
     def reset_optimizer(self) -> None:
         """Forget the optimizer's state, its place in a schedule, and the running average of the parameters.
 
         Raises
         ------
         RuntimeError
-            If a callback, or what makes chunks, calls it for the network that is being trained.
+            If the network is being trained.
 
         Examples
         --------
@@ -376,10 +369,6 @@ class Learning(Inspection):
         >>> history = network.train([[0], [1]], [1, 3], epochs=2, optimizer="adam")
         >>> network.reset_optimizer()
         """
-        if self._watched:
-            raise RuntimeError(
-                "reset_optimizer must not be called by callbacks or chunks of the same network's training"
-            )
         self._begin_with(None)
         self._average = None
 
@@ -407,6 +396,7 @@ class Learning(Inspection):
         >>> network.parameters.tolist(), network.averaged().parameters.tolist()
         ([0.0, 1.0], [0.0, 0.25])
         """
+        self._settle()
         if self._average is None:
             raise ValueError("ema_decay must be given to train before averaged is called, got no average")
         twin = copy.deepcopy(self)

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from .constancy import varies
 from .history import UNMONITORED
 from .kernels.errors import one_of, require, shortened
 from .kernels.functions import Function, name_of, numbers_of, row_of
 from .kernels.losses import LOSSES
 from .kernels.plan import Array
 from .kernels.records import Record, frozen
+from .kernels.settings import to_text
 
 MetricFunction = Callable[[Array, Array], Any]
 
@@ -35,9 +37,10 @@ def r2(y: Array, outputs: Array) -> float:
     A constant output has no deviations to explain.
     """
     y = y.astype(np.float64)
-    errors, deviations = np.sum((y - outputs) ** 2, axis=0), np.sum((y - y.mean(axis=0)) ** 2, axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.mean(np.where(deviations > 0, 1 - errors / deviations, np.nan)))
+    mean = y.mean(axis=0)  # of equal numbers, it may be another by rounding
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        errors, deviations = np.sum((y - outputs) ** 2, axis=0), np.sum((y - mean) ** 2, axis=0)
+        return float(np.mean(np.where(varies(np.sqrt(deviations / len(y)), mean), 1 - errors / deviations, np.nan)))
 
 
 def mean_absolute_error(y: Array, outputs: Array) -> float:
@@ -45,7 +48,8 @@ def mean_absolute_error(y: Array, outputs: Array) -> float:
 
 
 def root_mean_squared_error(y: Array, outputs: Array) -> float:
-    return float(np.sqrt(np.mean((y.astype(np.float64) - outputs) ** 2)))
+    with np.errstate(over="ignore"):
+        return float(np.sqrt(np.mean((y.astype(np.float64) - outputs) ** 2)))
 
 
 def answers(y: Array, outputs: Array) -> tuple[Array, Array]:
@@ -101,12 +105,13 @@ def metric_of(value: Any, loss: str | Function, argument: str = "metrics") -> Me
     rule = f"{one_of(suited)}, or a function" if suited else "a function"
     rule += f" for loss '{name_of(loss)}'"
     if callable(value):
-        name = getattr(value, "__name__", type(value).__name__)
+        name = str(getattr(value, "__name__", type(value).__name__))
         return Metric(name, value, bool(getattr(value, "greater_is_better", True)))
-    if not isinstance(value, str):
+    chosen = to_text(value)
+    if chosen is None:
         raise TypeError(f"{argument} must be {rule}, got {shortened(value)}")
-    require(value in suited, argument, rule, value)
-    return METRICS[value]
+    require(chosen in suited, argument, rule, value)
+    return METRICS[chosen]
 
 
 def suited_metrics(loss: str | Function) -> list[str]:
@@ -120,6 +125,8 @@ def suited_metrics(loss: str | Function) -> list[str]:
 def value_of(metric: Metric, y: Array, outputs: Array, loss: str | Function) -> float:
     """The metric's value for targets as `array_checks.targets` leaves them.
 
+    A user's function gets views that it cannot write to: what it changed would be trained on, or measured by others.
+
     Raises
     ------
     TypeError
@@ -127,8 +134,19 @@ def value_of(metric: Metric, y: Array, outputs: Array, loss: str | Function) -> 
     """
     if metric.targets is not None and row_of(LOSSES, loss).targets == "classes" and y.ndim == 2:
         y = y.argmax(axis=1)  # rows of probabilities
-    value = metric.function(y, outputs)
+    try:
+        value = metric.function(_read_only(y), _read_only(outputs))
+    except ValueError as error:
+        if "read-only" in str(error):
+            error.add_note(f"Metric {metric.name!r} must not change y and outputs: y.copy() may be changed.")
+        raise
     try:
         return float(value)
     except (TypeError, ValueError):
         raise TypeError(f"metrics must be functions that return a number, got {shortened(value)}") from None
+
+
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view

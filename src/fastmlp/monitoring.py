@@ -8,7 +8,7 @@ import numpy as np
 
 from . import array_checks, sparse, validation
 from .history import History
-from .kernels.errors import one_of, require, shortened
+from .kernels.errors import require, shortened
 from .kernels.executor import Executor
 from .kernels.functions import row_of
 from .kernels.losses import LOSSES
@@ -31,13 +31,23 @@ class Validation:
         self._X, self._y, self._weights, self.metrics, self.held_out = X, y, weights, chosen, held_out
         self._evaluate: Callable[[], float]
 
+    @property
+    def data(self) -> tuple[Samples, Array, Array | None]:
+        """Samples, targets and weights."""
+        return self._X, self._y, self._weights
+
+    def is_missing(self, history: History) -> bool:
+        """Whether an interrupt came between the end of the history's last epoch and what is measured then."""
+        names = [name for name in self._names() if name in history._columns]
+        return history.epochs > 0 and any(math.isnan(history._column(name, history.epochs - 1)[0]) for name in names)
+
     def expect(self, history: History) -> None:
         """Have what is measured in the history: NaN for epochs in which it was not."""
-        unknown = [math.nan] * history.epochs
-        if self.held_out and not history.validation_loss:
-            history.validation_loss = unknown.copy()
-        for metric in self.metrics:
-            history.metrics.setdefault(metric.name, unknown.copy())
+        for name in self._names():
+            history._room(name, history.epochs)
+
+    def _names(self) -> list[str]:
+        return [*(["validation_loss"] if self.held_out else []), *(metric.name for metric in self.metrics)]
 
     def begin(self, executor: "Executor | ReferenceExecutor", threads: int | None) -> None:
         """Be ready to measure what this executor's parameters do."""
@@ -52,10 +62,8 @@ class Validation:
             outputs = np.empty((len(self._X), executor.model.sizes[-1]), executor.model.dtype)
             executor.prediction(self._threads).run(self._X, outputs, allow_nan=True)
             values = {metric.name: value_of(metric, self._y, outputs, executor.model.loss) for metric in self.metrics}
-        loss = [self._evaluate()] if self.held_out else []
-        history.validation_loss += loss
-        for name, value in values.items():
-            history.metrics.setdefault(name, []).append(value)
+        loss = {"validation_loss": self._evaluate()} if self.held_out else {}
+        history._note(**loss, **values)
 
 
 class Stopping:
@@ -70,10 +78,15 @@ class Stopping:
         self.monitor, self.patience = monitor, patience
         self._sign, self._min_delta, self._target = sign, min_delta, target  # sign: -1 if greater is better
         self.best_epoch, self._best, self._seen = 0, math.inf, 0
+        self._began = 0  # after how many epochs, which were measured on other data
+
+    def begin_anew(self, history: History) -> None:
+        """The epochs so far were measured on other data: nothing compares with them."""
+        self._seen = self._began = history.epochs
 
     def see(self, history: History) -> bool:
         """Follow the curve to its end; whether that is the best so far."""
-        for value in history._curves().get(self.monitor, [])[self._seen :]:
+        for value in history._column(self.monitor, self._seen):
             self._seen += 1
             value *= self._sign
             if -math.inf < value < self._best - self._min_delta:
@@ -82,18 +95,19 @@ class Stopping:
 
     def next_look(self) -> int:
         """The first epoch that may be the last."""
-        soonest = self.best_epoch + self.patience if self.patience else self._seen + 2**62
+        soonest = max(self.best_epoch, self._began) + self.patience if self.patience else self._seen + 2**62
         return self._seen + 1 if self._target else soonest
 
     def reason(self, history: History) -> str | None:
         """Why to stop after the epoch that was seen last; None: there is no reason."""
-        if self._target is not None:
+        if self._target is not None and self._seen > self._began:
             name, target = self._target
-            if history._curves()[name][-1] <= target:
+            if history._last()[name] <= target:
                 return f"{name} reached target_loss {target:g} in epoch {self._seen}."
-        if self.patience and self._seen - self.best_epoch >= self.patience:
+        since = max(self.best_epoch, self._began)
+        if self.patience and self._seen - since >= self.patience:
             epochs = "1 epoch" if self.patience == 1 else f"{self.patience} epochs"
-            return f"{self.monitor} did not improve for {epochs} after epoch {self.best_epoch}."
+            return f"{self.monitor} did not improve for {epochs} after epoch {since}."
         return None
 
 
@@ -133,11 +147,12 @@ def validation_of(
 
 def _held_out(data: Any, model: Model, chosen: list[Metric]) -> tuple[Samples, Array, list[Metric], bool, Array | None]:
     """What `Validation` is made of, from `validation_data`."""
-    if not isinstance(data, tuple | list) or not 2 <= len(data) <= 3:
+    given = list(data) if isinstance(data, tuple | list) else []
+    if not 2 <= len(given) <= 3:
         raise TypeError(f"validation_data must be (X, y) or (X, y, sample_weight), got {shortened(data)}")
-    X = sparse.samples(data[0], model.sizes[0], model.dtype, "validation_data[0]")
-    y = array_checks.targets(data[1], len(X), model, "validation_data[1]")
-    weights = weights_of_samples(data[2] if len(data) == 3 else None, None, y, model, "validation_data[2]")
+    X = sparse.samples(given[0], model.sizes[0], model.dtype, "validation_data[0]")
+    y = array_checks.targets(given[1], len(X), model, "validation_data[1]")
+    weights = weights_of_samples(given[2] if len(given) == 3 else None, None, y, model, "validation_data[2]")
     return X, y, chosen, True, normalized(weights)
 
 
@@ -151,7 +166,7 @@ def stopping_of(
     names = ["loss", *(["validation_loss"] if held_out else []), *chosen]
     if monitor is None:
         monitor = loss
-    require(isinstance(monitor, str) and monitor in names, "monitor", one_of(names), monitor)
+    monitor = validation.name_of("monitor", monitor, names)
     if patience is not None:
         patience = validation.positive_integer("patience", patience)
     delta = validation.real_number("min_delta", min_delta)

@@ -1,17 +1,20 @@
 """The neural network: it owns the parameter vector; everything that computes is a backend's."""
 
+import copy
 import dataclasses
-import os
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from . import array_checks, storage, validation
 from .core import WEIGHTS
+from .files import Path, as_text
 from .kernels.activations import ACTIVATIONS
 from .kernels.backends import backend as find_backend
-from .kernels.errors import require
+from .kernels.errors import require, told
+from .kernels.executor import require_numbers
 from .kernels.functions import Function, from_record, to_record
 from .kernels.losses import LOSSES
 from .kernels.normalization import NORMALIZATIONS, first_values
@@ -146,24 +149,38 @@ class NeuralNetwork(Streaming):
 
     # --- files and copies
 
-    def save(self, path: str | os.PathLike[str], *, training: bool = False) -> None:
+    def save(self, path: Path, *, training: bool = False) -> None:
         """Write the network with its optimizer's state to a file: a .npz of plain arrays and a JSON header.
 
-        A file that is there already is replaced only when the new one is complete.
+        A file that is there already is replaced when the new one is complete on the disk, at one moment: an exception,
+        Ctrl-C or a crash leaves the old one or the new one, and so find those who load it meanwhile. It keeps its mode,
+        owner, extended attributes and links, as with ``open(path, "wb")``. A device or a pipe is written into.
 
         Parameters
         ----------
-        path : str or path
+        path : str, bytes or path
+            It ends in ".npz", or has no suffix and gets none.
         training : bool, default False
             Write the last training too, its history and what else `train(..., resume=True)` needs to go on with it.
 
         Raises
         ------
         OSError
-            If the file cannot be written.
+            If the file cannot be written, or is read-only.
+        ValueError
+            If `path` has another suffix.
         TypeError
-            If `training` is neither True nor False, or an activation or the loss is a function of your own: pickle
-            holds these.
+            If `path` is none, `training` is neither True nor False, or an activation or the loss is a function of your
+            own: pickle holds these.
+        RuntimeError
+            If another thread changes the network meanwhile.
+
+        Notes
+        -----
+        The new file is written beside the old one, to a hidden file whose name begins with ".fastmlp-". If a process is
+        killed at that, it stays, and the next `save` to the same path removes it. A file is written in place, which a
+        crash may leave half done, where replacing it would be a loss: if it has several hard links, an owner or
+        attributes that may not be given to another file, or lies in a folder that takes no new file.
 
         Examples
         --------
@@ -176,26 +193,31 @@ class NeuralNetwork(Streaming):
         storage.write(path, *self._to_record(validation.flag("training", training)))
 
     def _to_record(self, training: bool = False) -> tuple[storage.Header, dict[str, Array]]:
-        optimizer = self._optimizer and {"name": self._optimizer.name, **dataclasses.asdict(self._optimizer)}
+        with self._executor.lock:  # another thread may be training it
+            return self._record(training)
+
+    def _record(self, training: bool) -> tuple[storage.Header, dict[str, Array]]:
+        now = SimpleNamespace(**vars(self))  # of one moment: a training may begin, with another optimizer's state
+        optimizer = now._optimizer and {"name": now._optimizer.name, **dataclasses.asdict(now._optimizer)}
         header = {
             "layer_sizes": self.layer_sizes,
             "activations": [to_record("activation", activation) for activation in self._model.activations],
             "loss": to_record("loss", self._model.loss), "dtype": self.dtype,
-            "seed": self._entropy, "epochs": self._epochs, "updates": self._updates, "optimizer": optimizer,
+            "seed": now._entropy, "epochs": now._epochs, "updates": now._updates, "optimizer": optimizer,
         }  # fmt: skip
         if self._model.normalizations:
             header["normalizations"] = [one and to_record("normalization", one) for one in self._model.normalizations]
-        arrays = {"parameters": self._parameters, "optimizer_state": self._state}
-        if self._average is not None:
-            arrays["average"] = self._average
-        if self._seen is not None:
+        arrays = {"parameters": now._parameters.copy(), "optimizer_state": now._state.copy()}
+        if now._average is not None:
+            arrays["average"] = now._average.copy()
+        if now._seen is not None:
             from .schedules import seen_to_record
 
-            header["plateau"] = seen_to_record(self._seen)
-        if training and self._history is not None:
+            header["plateau"] = seen_to_record(now._seen)
+        if training and now._history is not None:
             from . import resuming
 
-            header["training"], more = resuming.to_record(self._history, self._at, self._best)
+            header["training"], more = resuming.to_record(copy.copy(now._history), now._at, now._best)
             arrays |= more
         return header, arrays
 
@@ -237,24 +259,33 @@ class NeuralNetwork(Streaming):
         return network
 
     def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()  # with the attributes of subclasses
-        del state["_backend"], state["_executor"], state["_predictors"]
-        state.pop("_watched", None)  # it is not the copy that is being trained
-        state["_parameters"], state["_state"] = self._parameters.copy(), self._state.copy()
-        state["_average"] = None if self._average is None else self._average.copy()
+        with self._executor.lock:  # another thread may be training it
+            state = self.__dict__.copy()  # of one moment, with the attributes of subclasses
+            for name in ("_backend", "_computer", "_predictors", "_turn"):
+                del state[name]
+            for name in ("_trainer", "_assignable", "_unsettled"):  # it is not the copy that is being trained
+                state.pop(name, None)
+            for name in ("_parameters", "_state", "_average", "_history"):
+                state[name] = copy.copy(state[name])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._model = validation.model_again(self._model)
+        slots, count = len(self._optimizer.slots) if self._optimizer else 0, self._model.parameter_count
+        require_numbers("state", self._state, (slots, count), self.dtype)
+        if self._average is not None:
+            require_numbers("average", self._average, (count,), self.dtype)
         self._compute_with(self._backend_asked)
 
 
-def load(path: str | os.PathLike[str], *, backend: str | None = None) -> NeuralNetwork:
+def load(path: Path, *, backend: str | None = None) -> NeuralNetwork:
     """Read a network that `NeuralNetwork.save` wrote, with its optimizer's state.
 
     Parameters
     ----------
-    path : str or path
+    path : str, bytes or path
+        Of any name. A pipe has to be copied to a file first.
     backend : str, default None
         As for `NeuralNetwork`.
 
@@ -267,15 +298,25 @@ def load(path: str | os.PathLike[str], *, backend: str | None = None) -> NeuralN
     OSError
         If the file cannot be read.
     ValueError
-        If it is no such file, is damaged, or is of a later version. Nothing in it is executed.
+        If it is no such file, is damaged, or is of a later version. Nothing in it is executed, and it takes no more
+        memory than a small multiple of the file's size. Or if `fastmlp train` wrote it: `fastmlp predict` applies such
+        a model with what it does to its table's columns.
+    TypeError
+        If `path` is none.
 
     Examples
     --------
     See `NeuralNetwork.save`.
     """
     find_backend(backend)  # complains of itself, not of the file
-    header, arrays = storage.read(path)
+    name = as_text(path)
+    header, arrays = storage.read(name)
+    if "table" in header:
+        raise ValueError(
+            f"path must be a network saved by `NeuralNetwork.save`, got a model of `fastmlp train` in {name!r}: "
+            f"`fastmlp predict MODEL DATA.csv` applies it, with what it does to its table's columns"
+        )
     try:
         return NeuralNetwork._from_record(header, arrays, backend)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"path must be a network saved by fastmlp, got {os.fspath(path)!r}: {error}") from None
+        raise ValueError(f"path must be a network saved by fastmlp, got {name!r}: {told(error)}") from None

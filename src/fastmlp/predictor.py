@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import array_checks, sparse
+from . import array_checks, sparse, validation
 from .kernels.backends import backend as find_backend
 from .kernels.functions import name_of
 from .kernels.plan import Array, Model
@@ -119,10 +119,10 @@ def predict(
     rows = (len(X), model.sizes[-1])
     shape = rows[1:] if one else rows
     if out is None:
-        out = np.empty(shape, model.dtype)
+        target = out = np.empty(shape, model.dtype)
     else:
-        array_checks.output("out", out, shape, model.dtype)
-    target = np.asarray(out).reshape(rows)
+        target = array_checks.output("out", out, shape, model.dtype)
+    target = target.reshape(rows)
     written = (
         np.empty_like(target) if np.may_share_memory(sparse.flat(X), target) else target
     )  # as if all of X were read first
@@ -135,5 +135,5 @@ def predict(
 
 
 def _restored(model: Model, parameters: Array, backend_asked: str | None) -> Predictor:
-    backend = find_backend(backend_asked)
+    backend, model = find_backend(backend_asked), validation.model_again(model)
     return predictor(backend.executor(model, parameters).prediction(), backend.name, backend_asked)

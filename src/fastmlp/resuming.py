@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import array_checks, validation
-from .history import UNMONITORED, History
+from .history import History
 from .kernels.plan import Array
 from .schedules import Seen, seen_from_record, seen_to_record
 
@@ -36,11 +36,14 @@ def to_record(history: History, at: int | None, best: Snapshot | None) -> tuple[
     """A network's last training as JSON values and arrays."""
     columns = history.to_dict()
     del columns["epoch"]
+    at = None if at == history.epochs else at
     header: Header = {
         "columns": list(columns), "at": at, "stopped": history.stopped, "best_epoch": history._best_epoch,
         "resumable": history._resumable,
         "best": best and {"epoch": best.epoch, "epochs": best.epochs, "updates": best.updates},
     }  # fmt: skip
+    if history._measured_on is not None:
+        header["measured_on"] = history._measured_on
     arrays = {"history": np.array(list(columns.values()), np.float64)}
     if best is not None:
         arrays |= {"best_parameters": best.parameters, "best_state": best.state}
@@ -61,15 +64,14 @@ def from_record(
     values = array_checks.numbers("history", arrays["history"])
     if values.ndim != 2 or len(values) != len(columns):
         raise ValueError("history")
-    curves = dict(zip(columns, values.astype(np.float64).tolist(), strict=True))
-    history = History(curves.pop("loss"))
-    for name in ("validation_loss", *UNMONITORED):
-        setattr(history, name, curves.pop(name, []))
-    history.metrics = curves
+    history = History()
+    history._columns |= dict(zip(columns, values.astype(np.float64).tolist(), strict=True))
     if not isinstance(header["stopped"], str | None):
         raise ValueError("stopped")
-    history.stopped = header["stopped"]
+    history._stopped = header["stopped"]
     history._resumable = validation.flag("resumable", header.get("resumable", True))
+    measured_on = header.get("measured_on")
+    history._measured_on = None if measured_on is None else validation.count("measured_on", measured_on)
     history._best_epoch, at = (_epoch(name, header[name], history) for name in ("best_epoch", "at"))
     best = header["best"]
     if best is None:

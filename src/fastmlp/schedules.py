@@ -30,6 +30,8 @@ from .kernels.settings import (
 )
 
 GROWTH, SHARE = "a finite number from 1 on", "above 0 and at most 1"
+LOOKED_AHEAD = 1000  # epochs whose rates a function is asked for before training begins
+
 RULES[GROWTH] = lambda v: 1 <= v < math.inf
 RULES[SHARE] = lambda v: 0 < v <= 1
 
@@ -41,7 +43,7 @@ class RateSchedule(Settings):
     formula: ClassVar[str]  # of the rate, for people
 
     def rates(self, updates: Array, steps_per_epoch: int) -> Array:
-        """The rates of these updates, whose numbers count from 0."""
+        """The rates of these updates, whose numbers count from 0: as many finite numbers from 0 on."""
         raise NotImplementedError
 
     @property
@@ -341,7 +343,8 @@ class Called(RateSchedule):
         return np.array([self._rate(int(epoch)) for epoch in epochs])[places]
 
     def check(self, first_update: int, epochs: int, steps_per_epoch: int) -> None:
-        last = first_update + epochs * steps_per_epoch - 1
+        """Ask for the next rates; all would take long, and much memory, where a limit of time ends the training."""
+        last = first_update + min(epochs, LOOKED_AHEAD) * steps_per_epoch - 1
         for epoch in range(first_update // steps_per_epoch, last // steps_per_epoch + 1):
             self._rate(epoch)
 
@@ -376,7 +379,7 @@ class Course:
     """
 
     def __init__(self, schedule: RateSchedule, steps_per_epoch: int, seen: Seen) -> None:
-        self._schedule, self._steps_per_epoch = schedule, steps_per_epoch
+        self._schedule, self._steps_per_epoch, self._known = schedule, steps_per_epoch, 0
         self.seen: Seen = None
         if isinstance(schedule, ReduceOnPlateau):
             self.seen = seen if seen is not None and seen[0] == schedule else (schedule, PlateauState())
@@ -386,18 +389,39 @@ class Course:
         """Whether the rates of an epoch depend on the loss of the one before."""
         return self.seen is not None
 
-    def epoch_done(self, loss: float) -> None:
-        """Take the loss of an epoch."""
+    def see(self, losses: Array) -> None:
+        """Take the losses of all epochs of this training so far; those that are known already change nothing."""
         if self.seen is not None:
             schedule, state = self.seen
-            self.seen = schedule, schedule.after(state, loss)
+            for loss in losses[self._known :].tolist():
+                state = schedule.after(state, loss)
+            vars(self).update(seen=(schedule, state), _known=len(losses))  # at once: an interrupt cannot part them
 
     def __call__(self, first_update: int, count: int) -> Array:
-        """The rates of so many updates, numbered from 1."""
+        """The rates of so many updates, numbered from 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a schedule of the user's own gives no such array, or other numbers than finite ones from 0 on.
+        """
         if self.seen is not None:
             schedule, state = self.seen
-            return np.full(count, schedule.rate(state))
-        return self._schedule.rates(np.arange(first_update - 1, first_update - 1 + count), self._steps_per_epoch)
+            return checked_rates(np.full(count, schedule.rate(state)), count)
+        updates = np.arange(first_update - 1, first_update - 1 + count)
+        return checked_rates(self._schedule.rates(updates, self._steps_per_epoch), count)
+
+
+def checked_rates(value: Any, count: int) -> Array:
+    """A copy of what a schedule gives: kernels read as many rates as there are updates."""
+    array = np.array(value)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"rates must return an array of real numbers, got {shortened(value)}")
+    require(array.shape == (count,), "rates", f"of shape ({count},), one for each update", array.shape)
+    rates = array.astype(np.float64, copy=False)
+    wrong = ~((rates >= 0) & (rates < np.inf))
+    require(not wrong.any(), "rates", "finite numbers from 0 on", float(rates[wrong.argmax()]))
+    return rates
 
 
 class CourseOfPasses(Course):
@@ -412,13 +436,13 @@ class CourseOfPasses(Course):
         super().__init__(schedule, 1, seen)
         self._epoch = 0
 
-    def epoch_done(self, loss: float) -> None:
+    def see(self, losses: Array) -> None:
         """A chunk is over, which changes nothing."""
 
-    def pass_done(self, loss: float) -> None:
-        """Take the loss of an epoch."""
-        super().epoch_done(loss)
-        self._epoch += 1
+    def see_passes(self, losses: Array) -> None:
+        """Take the losses of all epochs so far."""
+        super().see(losses)
+        self._epoch = len(losses)
 
     def __call__(self, first_update: int, count: int) -> Array:
         return np.full(count, super().__call__(self._epoch + 1, 1)[0])

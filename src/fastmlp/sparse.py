@@ -30,8 +30,12 @@ def sparse_rows(X: Any, features: int, argument: str = "X") -> SparseRows:
         )
     if X.ndim != 2 or X.shape[1] != features or X.shape[0] == 0:
         raise ValueError(f"{argument} must be of shape (n_samples, {features}), got {X.shape}")
-    values = array_checks.numbers(argument, X.data)
-    starts, columns = np.array(X.indptr, np.int64), X.indices
+    values, columns = (array_checks.numbers(argument, part) for part in (X.data, X.indices))
+    starts = array_checks.numbers(argument, X.indptr)
+    rule = "a CSR matrix of three vectors, the indices and indptr of integers"
+    integers = starts.dtype.kind in "iu" and columns.dtype.kind in "iu"
+    require(integers and values.ndim == columns.ndim == starts.ndim == 1, argument, rule, X)
+    starts = starts.astype(np.int64)
     if columns.dtype.name not in COLUMN_DTYPES or not columns.dtype.isnative:
         columns = columns.astype(np.int64)
     # SciPy takes the three arrays as they are given, and kernels follow them

@@ -13,10 +13,10 @@ def split_rows(
     """Draw training and held-out rows; given the codes of classes, each in proportion and always in training."""
     order = rng.permutation(n_rows)
     groups = np.zeros(n_rows, np.int64) if codes is None else codes
+    by_group = order[np.argsort(groups[order], kind="stable")]
     held_out = []
     owed = 0.5  # what rounding left is carried on to the next class: many small classes still yield a test part
-    for group in range(groups.max() + 1):
-        rows = order[groups[order] == group]
+    for rows in np.split(by_group, np.cumsum(np.bincount(groups))[:-1]):
         owed += fraction * len(rows)
         taken = max(0, min(int(owed), len(rows) - 1))
         owed -= taken

@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import streams, validation
-from .core import DISTURBANCE, SHUFFLE
+from .core import DISTURBANCE, SHUFFLE, alone
 from .history import History
 from .kernels.disturbance import UNDISTURBED
-from .kernels.errors import require
+from .kernels.errors import require, shortened
 from .kernels.optimizers import Optimizer
 from .kernels.plan import Array
 from .kernels.sparse_rows import Samples, SparseRows
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 class Streaming(Learning):
     """The part of `NeuralNetwork` that is trained on a stream."""
 
+    @alone
     def train_stream(
         self,
         chunks: Any,
@@ -123,14 +125,12 @@ class Streaming(Learning):
         >>> len(history.loss), network.predict([[10]]).round(2).tolist()
         (500, [[21.0]])
         """
-        if self._watched:
-            raise RuntimeError("train_stream must not be called by callbacks or chunks of the same network's training")
         epochs = validation.positive_integer("epochs", epochs)
         batch_size = validation.positive_integer("batch_size", batch_size)
         validation.flag("shuffle", shuffle)
         given = validation.seed(seed)
         if isinstance(class_weight, str):
-            raise ValueError(f"class_weight must be None or a dict of classes' weights, got {class_weight!r}")
+            raise ValueError(f"class_weight must be None or a dict of classes' weights, got {shortened(class_weight)}")
         require(metrics is None or validation_data is not None, "metrics", "None without validation_data", metrics)
         begin = streams.passes(chunks, epochs)
         changing = validation.schedule(learning_rate)
@@ -142,7 +142,7 @@ class Streaming(Learning):
             rate_factors, gradient_norms, (l1, l2, weight_decay, clip_value, clip_norm, max_norm, ema_decay),
             (dropout, input_dropout, input_noise),
         )  # fmt: skip
-        validation.batches_to_normalize_by(batch_size, self._model, wishes)
+        validation.batches_to_normalize_by(batch_size, batch_size, self._model, wishes)
         from .watching import watcher
 
         entropy = self._entropy if given is None else given
@@ -160,27 +160,28 @@ class Streaming(Learning):
         plan = Schedule(
             chosen, batch_size, epochs, regularization=wishes, rates=rates, disturbance=disturbance
         )  # fmt: skip
-        history, best, began = watch.history, None, time.perf_counter()
+        history, began = watch.history, time.perf_counter()
         try:
             watch.begin(lambda: None)  # chunks have been collected
+            self._assignable = True  # between chunks
             while history.stopped is None and history.epochs < epochs:
                 chunks_of_epoch = streams.numbered(begin, history.epochs + 1)
                 if self._train_epoch(chunks_of_epoch, plan, entropy, shuffle, class_weight, watch):
                     now = time.perf_counter()
-                    history.seconds.append(now - began)
+                    history._note(seconds=now - began)
                     began = now
                     if rates is not None:
-                        rates.pass_done(history.loss[-1])
+                        rates.see_passes(np.array(history.loss))
                         self._seen = rates.seen
                     watch.look(_Chunks(), well=True)
-            best = watch.best
+            if watch.best is not None:
+                self._owe(partial(self._go_back, watch.best))
         finally:
-            history._fill()
-            self._history, self._at, self._best = history, None, None
+            self._become(_history=history, _at=None, _best=None)
             watch.end()
-        if best is not None:
-            self._go_back(best)
-        history.stopped = history.stopped or ALL_TRAINED
+        if self._unsettled is not None:
+            self._unsettled()
+        history._stopped = history.stopped or ALL_TRAINED
         return history
 
     def _train_epoch(
@@ -202,8 +203,10 @@ class Streaming(Learning):
                 X, y, weights = self._checked_chunk(*streams.parts(chunk), class_weight)
                 if isinstance(X, SparseRows):
                     validation.undisturbed_inputs(plan.disturbance)
+                size = min(plan.batch_size, len(X))
+                validation.batches_to_normalize_by(size, len(X), self._model, plan.regularization)
             schedule = plan._replace(
-                batch_size=min(plan.batch_size, len(X)), epochs=1, first_epoch=self._epochs,
+                batch_size=size, epochs=1, first_epoch=self._epochs,
                 shuffle_key=key_of(entropy, SHUFFLE, number) if shuffle else None,
                 disturbance_key=key_of(entropy, DISTURBANCE, number) if plan.disturbance is not UNDISTURBED else 0,
             )  # fmt: skip
@@ -222,9 +225,8 @@ class Streaming(Learning):
             raise ValueError(
                 f"sample_weight must be above 0 for some sample, got 0 for all of epoch {history.epochs + 1}"
             )  # fmt: skip
-        history.loss.append(loss)
-        history.learning_rate += part.learning_rate
-        history.gradient_norm += [norm] if part.gradient_norm else []
+        norms = {"gradient_norm": [norm]} if part.gradient_norm else {}
+        history._add([loss], learning_rate=part.learning_rate, **norms)
         return True
 
     def _train_chunk(
@@ -233,12 +235,13 @@ class Streaming(Learning):
         """Go on with the epoch of the chunks before; what is known of this one."""
         self._adopt(schedule.optimizer, self._goes_on(schedule.optimizer))
         try:
-            return self._train(X, y, schedule._replace(first_update=self._updates), weights=weights)
+            schedule, self._assignable = schedule._replace(first_update=self._updates), False
+            return self._train(X, y, schedule, weights=weights, chunk_of=history)
         except DivergenceError as error:
             whole = error._schedule._replace(epochs=total)
             raise DivergenceError(history.epochs, error.loss, whole, "those that the chunk before has left") from None
         finally:
-            self._epochs, self._history = schedule.first_epoch, history
+            self._assignable = True
 
 
 class _Chunks:

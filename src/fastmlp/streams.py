@@ -43,9 +43,10 @@ def numbered(begin: Callable[[], Iterable[Any]], epoch: int) -> Iterator[tuple[i
 
 def parts(chunk: Any) -> tuple[Any, Any, Any]:
     """X, y and sample_weight."""
-    if not isinstance(chunk, tuple | list) or not 2 <= len(chunk) <= 3:
+    given = list(chunk) if isinstance(chunk, tuple | list) else []
+    if not 2 <= len(given) <= 3:
         raise TypeError(f"chunks must be of (X, y) or (X, y, sample_weight), got {shortened(chunk)}")
-    X, y, *weight = chunk
+    X, y, *weight = given
     return X, y, weight[0] if weight else None
 
 

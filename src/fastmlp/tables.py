@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import csv
-import io
-import os
+import importlib.util
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import field
+from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .cells import listed, number
+from .kernels.errors import shortened
 from .kernels.records import Record, frozen
 
 DELIMITERS = "\t|;,"  # those least likely inside a cell first
 SNIFFED_RECORDS = 100
+LONGEST_CELL = 2**31 - 1  # of characters: the most that the csv module can be told on every system
 
 
 @frozen
@@ -50,28 +55,23 @@ class Table(Record):
 
     def place(self, column: str, row: int) -> str:
         """Say where a cell is, for an error message."""
-        return f"{self.path} line {self.lines[row]}, column {column!r},"
+        return f"{self.path} line {self.lines[row]}, column {shortened(column)},"
 
     def has_decimal_commas(self, column: str) -> bool:
         """Tell whether a column's commas are decimal points: those of a `;` file, if the column has no points."""
         cells = self.columns[column]
         return self.delimiter == ";" and not any("." in cell for cell in cells) and any("," in cell for cell in cells)
 
+    def with_points(self, column: str) -> list[str]:
+        """Return a column's cells with points where they have decimal commas."""
+        cells = self.columns[column]
+        return [cell.replace(",", ".") for cell in cells] if self.has_decimal_commas(column) else cells
+
     def numbers(self, column: str) -> NDArray[np.float64]:
         """Return a column as float64, NaN where a cell is no number."""
         if column not in self._numbers:
-            cells = self.columns[column]
-            if self.has_decimal_commas(column):
-                cells = [cell.replace(",", ".") for cell in cells]
-            self._numbers[column] = np.fromiter(map(_number, cells), np.float64, len(cells))
+            self._numbers[column] = np.fromiter(map(number, self.with_points(column)), np.float64, len(self))
         return self._numbers[column]
-
-
-def _number(cell: str) -> float:
-    try:
-        return float("nan" if "_" in cell else cell)  # Python's own 1_000 is no number in a table
-    except ValueError:
-        return float("nan")
 
 
 def read_table(path: str, delimiter: str | None = None) -> Table:
@@ -96,7 +96,7 @@ def read_table(path: str, delimiter: str | None = None) -> Table:
     header_line, names = next(records, (0, []))
     if not any(names):
         raise ValueError(f"{path} must have a header line, got {'only empty names' if names else 'an empty file'}")
-    repeated = sorted({name for name in names if name and names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if name and count > 1)
     if repeated:
         raise ValueError(f"{path} line {header_line} must name each column once, got {listed(repeated)} repeatedly")
 
@@ -113,34 +113,67 @@ def read_table(path: str, delimiter: str | None = None) -> Table:
 
 
 def _decode(path: str, data: bytes) -> str:
+    binary = f"{path} must be a text file of comma-separated values, got a binary file"
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # what Excel calls Unicode text
     try:
         text = data.decode("utf-16" if utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
-        if b"\0" not in data:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise ValueError(
-                f"{path} must be text in UTF-8, got the byte 0x{data[error.start]:02x} in line {line}"
-            ) from None
-        text = "\0"
+        if utf16 or b"\0" in data:
+            raise ValueError(binary) from None
+        line, byte = sum(1 for _ in _lines(data[: error.start].decode() + ".")), data[error.start]
+        raise ValueError(f"{path} must be text in UTF-8, got the byte 0x{byte:02x} in line {line}") from None
     if "\0" in text:
-        raise ValueError(f"{path} must be a text file of comma-separated values, got a binary file")
+        line = sum(1 for _ in _lines(text[: text.index("\0") + 1]))
+        raise ValueError(f"{binary} (a NUL character in line {line})")
     return text
+
+
+@cache
+def _private_csv() -> Any:
+    """Load the csv module's C part a second time, for us alone, and let cells be as long as they are.
+
+    The limit of the first, 131,072 characters, is the whole process's: changing it would change it for others.
+    """
+    spec = importlib.util.find_spec("_csv")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.field_size_limit(LONGEST_CELL)
+    return module
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Yield lines with their ends, as a file opened with newline="" does; io.StringIO would copy all of the text."""
+    start = 0
+    for end in re.finditer(r"\r\n?|\n", text):
+        yield text[start : end.end()]
+        start = end.end()
+    if start < len(text):
+        yield text[start:]
 
 
 def _records(path: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the line at which each record begins, and its cells; blank lines are no records."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    csv, line = _private_csv(), ""
+
+    def lines() -> Iterator[str]:
+        nonlocal line
+        for each in _lines(text):
+            line = each
+            yield each
+
+    reader = csv.reader(lines(), delimiter=delimiter, skipinitialspace=True, strict=True)
     while True:
-        line = reader.line_num + 1  # a quoted cell may hold line breaks: the record begins here
+        first = reader.line_num + 1  # a quoted cell may hold line breaks: the record begins here
         try:
             cells = [cell.strip() for cell in next(reader)]
         except StopIteration:
             return
         except csv.Error as error:
-            raise ValueError(f"{path} line {line} must be properly quoted, got: {error}") from None
-        if len(cells) > 1 or any(cells):
-            yield line, cells
+            raise ValueError(f"{path} line {first} must be properly quoted, got: {error}") from None
+        if len(cells) > 1 or any(cells) or '"' in line:  # a quoted "" is a cell, the only one of its row
+            yield first, cells
 
 
 def sniff_delimiter(text: str) -> str:
@@ -159,32 +192,9 @@ def sniff_delimiter(text: str) -> str:
 
 def format_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return CSV text with a header, quoted where needed."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows(rows)
-    return buffer.getvalue()
+    return "".join(",".join(map(_quoted, cells)) + "\n" for cells in (names, *rows))
 
 
-def replace_file(path: str, text: str) -> None:
-    """Write a text file whole or not at all: what was there stays if writing fails."""
-    if os.path.exists(path) and not os.path.isfile(path):  # a pipe or /dev/stdout is written to, never replaced
-        with open(path, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-        return
-    path = os.path.realpath(path)
-    scratch = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(scratch, "x", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-        os.replace(scratch, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from None  # names the user's file, not the scratch one
-    finally:
-        Path(scratch).unlink(missing_ok=True)
-
-
-def listed(names: Sequence[str], limit: int = 20) -> str:
-    """Quote names for an error message, the first `limit` of them."""
-    more = len(names) - limit
-    return ", ".join(map(repr, names[:limit])) + (f" and {more} more" if more > 0 else "")
+def _quoted(cell: str) -> str:
+    """Quote a cell that would not read back as it is; Python's csv writes a lone carriage return without quotes."""
+    return '"' + cell.replace('"', '""') + '"' if not cell or re.search(r'[,"\r\n]', cell) else cell

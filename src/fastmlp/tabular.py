@@ -1,7 +1,8 @@
 """Columns of a table as a network's numbers, and its outputs as a column's cells again.
 
 A column of numbers becomes (x - mean) / scale; a column of text becomes one input per value seen in training (one-hot),
-all zeros for a value never seen. A target is such a column too: a number to be estimated, or a text to be chosen.
+all zeros for a value never seen. Codes, digits with leading zeros such as 007, are text: 7 is another one. A target is
+such a column too: a number to be estimated, or a text to be chosen.
 """
 
 from __future__ import annotations
@@ -9,15 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from decimal import Decimal
+from itertools import compress
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .cells import are_codes, exact, listed, shown
+from .constancy import varies
+from .kernels.errors import shortened
 from .kernels.records import Record, frozen
-from .tables import Table, listed
+from .tables import Table
 
 Task = Literal["classification", "regression"]
+Kind = Literal["number", "code", "text"]  # how a column's cells are read
 MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-"}
 MAX_TEXTS = 100  # values of a text feature; beyond that a column is a name or a key
 MAX_WHOLE_NUMBER_CLASSES = 20
@@ -42,12 +49,13 @@ class NumberColumn(Record):
 
     @classmethod
     def fit(cls, name: str, values: NDArray[np.float64]) -> NumberColumn:
-        """Take mean and scale from values; the scale is 0 for a constant column."""
+        """Take mean and scale from values; the scale is 0 for a column that is constant, but for rounding."""
         if values.min() == values.max():
             return cls(name, float(values[0]), 0.0)
         largest = float(np.abs(values).max())  # squares of 1e200 overflow: work on values within -1 … 1
         unit = values / largest
-        return cls(name, float(unit.mean()) * largest, float(unit.std()) * largest)
+        mean, scale = float(unit.mean()), float(unit.std())
+        return cls(name, mean * largest, scale * largest if varies(scale, mean) else 0.0)
 
     @staticmethod
     def read(table: Table, name: str) -> NDArray[np.float64]:
@@ -57,7 +65,7 @@ class NumberColumn(Record):
         if wrong.size:
             cell = table.columns[name][wrong[0]]
             more = f" ({wrong.size} such cells)" if wrong.size > 1 else ""
-            raise ValueError(f"{table.place(name, wrong[0])} must be a number, got {_shown(cell)}{more}")
+            raise ValueError(f"{table.place(name, wrong[0])} must be a number, got {shown(cell)}{more}")
         return values
 
     def encode(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -66,9 +74,15 @@ class NumberColumn(Record):
             standardized: NDArray[np.float64] = (values - self.mean) / self.scale
         return standardized[:, np.newaxis]
 
+    def amounts(self, outputs: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Return a network's outputs, (n_rows, 1), in the column's own units, (n_rows,)."""
+        with np.errstate(over="ignore"):  # an estimate beyond all float64 is infinite
+            values: NDArray[np.float64] = outputs[:, 0].astype(np.float64) * self.scale + self.mean
+        return values
+
     def decode(self, outputs: NDArray[np.floating[Any]]) -> list[str]:
-        """Return a network's outputs, (n_rows, 1), as cells."""
-        return [f"{value:.10g}" for value in outputs[:, 0].astype(np.float64) * self.scale + self.mean]
+        """Return a network's outputs, (n_rows, 1), as cells: the fewest digits that read back as the same float64."""
+        return [repr(value).removesuffix(".0") for value in self.amounts(outputs).tolist()]
 
 
 @frozen
@@ -101,8 +115,9 @@ class TextColumn(Record):
 
     def encode(self, values: Sequence[str]) -> NDArray[np.float64]:
         """Return a row for each value with a 1 at its place among the known ones, (n_rows, n_values)."""
-        rows: NDArray[np.float64] = np.eye(self.width + 1, self.width)[self.codes(values)]  # the last is the unseen's
-        return rows
+        rows = np.zeros((len(values), self.width + 1))  # the last column is the unseen's
+        rows[np.arange(len(values)), self.codes(values)] = 1.0
+        return rows[:, :-1]
 
     def codes(self, values: Sequence[str]) -> NDArray[np.int64]:
         """Return the place of each value among those seen in training, `width` for others."""
@@ -117,68 +132,76 @@ class TextColumn(Record):
 Column = NumberColumn | TextColumn
 
 
-def _shown(cell: str) -> str:
-    return repr(cell if len(cell) <= 40 else cell[:37] + "...") if cell else "an empty cell"
-
-
-def _text_order(text: str) -> tuple[float, str]:
+def _text_order(text: str) -> tuple[bool, Decimal, str]:
     """Sort numbers written as text by value, before all other texts."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.inf
-    return (math.inf if math.isnan(value) else value, text)
+    value = exact(text)
+    return (value is None, value or Decimal(0), text)
 
 
-def holds_numbers(table: Table, name: str) -> bool:
-    """Tell whether a column is one of numbers: more than half of its cells that are not missing are."""
-    missing = sum(cell.lower() in MISSING for cell in table.columns[name])
-    return 2 * int(np.count_nonzero(~np.isnan(table.numbers(name)))) > len(table) - missing
+def kind_of(table: Table, name: str) -> Kind:
+    """Decide how a column is read: as text, unless more than half of its cells that are not missing are numbers."""
+    cells, are_numbers = table.columns[name], ~np.isnan(table.numbers(name))
+    missing = sum(cell.lower() in MISSING for cell in cells)
+    if 2 * int(np.count_nonzero(are_numbers)) <= len(table) - missing:
+        return "text"
+    return "code" if are_codes(compress(cells, are_numbers)) else "number"
 
 
-def fit_feature(table: Table, name: str, rows: NDArray[np.int64], as_text: bool = False) -> Column:
+def fit_feature(table: Table, name: str, rows: NDArray[np.int64], kind: Kind) -> Column:
     """Check every cell of a feature's column and fit its numbers or texts to the training rows."""
-    if not as_text and holds_numbers(table, name):
+    if kind == "number":
         return NumberColumn.fit(name, NumberColumn.read(table, name)[rows])
     texts = TextColumn.read(table, name)
-    if len(set(texts)) > MAX_TEXTS:
+    if (different := len(set(texts))) > MAX_TEXTS:
         raise ValueError(
-            f"{table.path} column {name!r} must hold numbers or at most {MAX_TEXTS} different texts, "
-            f"got {len(set(texts))} such as {_shown(texts[0])}"
+            f"{table.path} column {shortened(name)} must hold numbers or at most {MAX_TEXTS} different texts, "
+            f"got {different} such as {shown(texts[0])}"
         )
     return TextColumn.fit(name, (texts[row] for row in rows))
 
 
-def decide_task(table: Table, target: str) -> tuple[Task, str]:
+def decide_task(table: Table, target: str, kind: Kind) -> tuple[Task, str]:
     """Decide from a target's cells between classification and regression, and say why."""
-    if not holds_numbers(table, target):
-        return "classification", "it holds text"
-    values = NumberColumn.read(table, target)
-    distinct = np.unique(values)
-    if len(distinct) <= min(MAX_WHOLE_NUMBER_CLASSES, len(values) // 2) and np.all(distinct == np.rint(distinct)):
+    if kind != "number":
+        return "classification", "it holds text" if kind == "text" else "it holds codes with leading zeros"
+    NumberColumn.read(table, target)
+    distinct: set[Decimal] = set()
+    for cell in dict.fromkeys(table.with_points(target)):
+        value = exact(cell)
+        if value is None or value != value.to_integral_value():
+            break
+        distinct.add(value)
+        if len(distinct) > min(MAX_WHOLE_NUMBER_CLASSES, len(table) // 2):
+            break
+    else:
         return "classification", f"it holds only {len(distinct)} different whole numbers"
     return "regression", "it holds many different numbers"
 
 
-def _read_classes(table: Table, name: str) -> list[str]:
+def _read_classes(table: Table, name: str, kind: Kind) -> list[str]:
     """Return the class of every row; numbers written in several ways (1, 1.0) are one class, as first written."""
     texts = TextColumn.read(table, name)
-    numbers = table.numbers(name)
-    if not np.isfinite(numbers).all():
+    if kind != "number":
         return texts
-    spelling: dict[float, str] = {}
-    return [spelling.setdefault(float(number), text) for number, text in zip(numbers, texts, strict=True)]
+    cells = table.with_points(name)
+    values = {cell: exact(cell) for cell in set(cells)}
+    if None in values.values():
+        return texts
+    spelling: dict[Decimal | None, str] = {}
+    return [spelling.setdefault(values[cell], text) for cell, text in zip(cells, texts, strict=True)]
 
 
-def fit_classes(table: Table, name: str) -> tuple[TextColumn, NDArray[np.int64]]:
+def fit_classes(table: Table, name: str, kind: Kind) -> tuple[TextColumn, NDArray[np.int64]]:
     """Return a target of classes and the code of each row's class, (n_rows,)."""
-    classes = _read_classes(table, name)
+    classes = _read_classes(table, name, kind)
     column = TextColumn.fit(name, classes)
     if column.is_constant:
-        raise ValueError(f"{table.path} column {name!r} must hold two classes or more, got only {_shown(classes[0])}")
+        raise ValueError(
+            f"{table.path} column {shortened(name)} must hold two classes or more, got only {shown(classes[0])}"
+        )
     if column.width > max(2, len(table) // 2):
         raise ValueError(
-            f"{table.path} column {name!r} must hold two rows a class or more on average, "
+            f"{table.path} column {shortened(name)} must hold two rows a class or more on average, "
             f"got {column.width} classes in {len(table)} rows"
         )
     return column, column.codes(classes)
@@ -190,10 +213,21 @@ def fit_amounts(table: Table, name: str, rows: NDArray[np.int64]) -> tuple[Numbe
     column = NumberColumn.fit(name, values[rows])
     if column.is_constant:
         raise ValueError(
-            f"{table.path} column {name!r} must hold different numbers in the rows to train on, "
-            f"got only {_shown(table.columns[name][rows[0]])}"
+            f"{table.path} column {shortened(name)} must hold different numbers in the rows to train on, "
+            f"got only {shown(table.columns[name][rows[0]])}{' but for rounding' if np.ptp(values[rows]) > 0 else ''}"
         )
-    return column, column.encode(values)
+    y = column.encode(values)
+    _check_range(table, name, y)
+    return column, y
+
+
+def _check_range(table: Table, name: str, encoded: NDArray[np.floating[Any]]) -> None:
+    """Refuse a cell so far from the training rows' that its standardized value is beyond a network's float32."""
+    with np.errstate(over="ignore"):
+        wrong = np.flatnonzero(~np.isfinite(encoded[:, 0].astype(np.float32)))
+    if wrong.size:
+        cell = table.columns[name][wrong[0]]
+        raise ValueError(f"{table.place(name, wrong[0])} must be comparable to the training rows, got {shown(cell)}")
 
 
 @frozen
@@ -224,12 +258,7 @@ class Schema(Record):
             block = X[:, start : start + column.width]
             with np.errstate(over="ignore"):
                 block[...] = column.encode(column.read(table, column.name))  # type: ignore[arg-type]
-            wrong = np.flatnonzero(~np.isfinite(block[:, 0]))
-            if wrong.size:
-                cell = table.columns[column.name][wrong[0]]
-                raise ValueError(
-                    f"{table.place(column.name, wrong[0])} must be comparable to the training rows, got {_shown(cell)}"
-                )
+            _check_range(table, column.name, block)
             start += column.width
         return X
 
@@ -255,7 +284,7 @@ class Schema(Record):
             target = _column_from_record(record["target"])
             if len({column.name for column in features}) != len(features) or not features:
                 raise ValueError("features")
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"the model's table must be as fastmlp train writes it, got a wrong {error}") from None
         return cls(features, target)
 
@@ -269,7 +298,9 @@ def _column_from_record(record: dict[str, Any]) -> Column:
         if not (math.isfinite(mean) and math.isfinite(scale) and scale > 0):
             raise ValueError("scale")
         return NumberColumn(name, mean, scale)
-    values = tuple(record["values"])
-    if record["kind"] != "text" or not all(isinstance(value, str) for value in values) or len(set(values)) < 2:
+    values = record["values"]
+    if record["kind"] != "text" or not isinstance(values, list | tuple):
         raise ValueError("column")
-    return TextColumn(name, values)
+    if not all(isinstance(value, str) for value in values) or not len(set(values)) == len(values) > 1:
+        raise ValueError("values")
+    return TextColumn(name, tuple(values))

@@ -98,15 +98,13 @@ def run(
     `first_stretch` is the number of steps of the first stretch; later ones take about STRETCH seconds, or what `pace`
     says, which also chooses the number of threads. Neither changes the results.
     """
-    before, step, done, stretch = len(history.loss), 0, 0, max(1, first_stretch)
+    before, step, done, stretch = history.epochs, 0, 0, max(1, first_stretch)
     steps, rates = work.steps_per_epoch, schedule.rates
     total = bound = schedule.epochs * steps
-    if before:  # of what was resumed, something may be unknown that is told from here on
-        history._fill("learning_rate", "seconds", *(["gradient_norm"] if work.gradient_norms is not None else []))
     epoch_began = time.perf_counter()
     while step < total:
         if watch is not None:
-            bound = (watch.next_look() - before) * steps
+            bound = min(total, max(watch.next_look() - before, done + 1) * steps)
         if rates is not None and rates.wants_losses:
             bound = min(total, (step // steps + 1) * steps)
         last = step + stretch
@@ -122,14 +120,7 @@ def run(
             pace.told(work.threads, reached - step, elapsed)
         epoch = reached // steps
         if epoch > done:
-            history.loss += work.losses[done:epoch].tolist()
-            new = epoch - done
-            history.learning_rate += learning_rates(schedule, steps, range(done, epoch))
-            if work.gradient_norms is not None:
-                history.gradient_norm += work.gradient_norms[done:epoch].tolist()
-            if rates is not None:
-                rates.epoch_done(float(work.losses[epoch - 1]))
-            history.seconds += [(now - epoch_began) / new] * new
+            add_epochs(history, work, schedule, done, epoch, now - epoch_began)
             done, epoch_began = epoch, now
             if watch is not None:
                 watch.look(work, well=reached == last)
@@ -141,7 +132,22 @@ def run(
             seconds = pace.seconds if pace else STRETCH
             stretch = max(1, min(10 * stretch, int((last - step) * seconds / max(elapsed, 1e-9))))
         step = last
-    history.stopped = ALL_TRAINED
+    history._stopped = ALL_TRAINED
+
+
+def add_epochs(
+    history: History, work: "Training | ReferenceTraining", schedule: Schedule, first: int, last: int, seconds: float
+) -> None:
+    """Add epochs of this training that ended in so many seconds, and tell the schedule of their losses."""
+    new, losses, norms = last - first, work.losses[:last], work.gradient_norms
+    history._add(
+        losses[first:].tolist(),
+        learning_rate=learning_rates(schedule, work.steps_per_epoch, range(first, last)),
+        seconds=[seconds / new] * new,
+        **({} if norms is None else {"gradient_norm": norms[first:last].tolist()}),
+    )
+    if schedule.rates is not None:
+        schedule.rates.see(losses)
 
 
 def learning_rates(schedule: Schedule, steps_per_epoch: int, epochs: range) -> list[float]:

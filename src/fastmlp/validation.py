@@ -13,15 +13,15 @@ from .kernels import custom, functions
 from .kernels.activations import ACTIVATIONS
 from .kernels.disturbance import UNDISTURBED, Disturbance, probabilities
 from .kernels.errors import one_of, require, shortened
-from .kernels.functions import Function, Variant, numbers_of, row_of
+from .kernels.functions import Function, numbers_of, row_of
 from .kernels.initializers import INITIALIZERS, Initializer
 from .kernels.layout import BY_BATCH
 from .kernels.losses import LOSSES
 from .kernels.normalization import NORMALIZATIONS, Normalizations, kind_of, settings_of
-from .kernels.optimizers import OPTIMIZERS, Optimizer
+from .kernels.optimizers import KNOWN_OPTIMIZERS, OPTIMIZERS, Optimizer
 from .kernels.plan import Model
 from .kernels.regularization import NOTHING, Regularization, factors
-from .kernels.settings import Settings
+from .kernels.settings import Settings, to_text
 
 if TYPE_CHECKING:
     from .lbfgs import LBFGS
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 MOST_PARAMETERS = 2**31 - 1
 DEFAULT_BATCH = 32
+SETTINGS = {row.settings for table in (ACTIVATIONS, LOSSES, NORMALIZATIONS) for row in table.values() if row.settings}
+"""Classes of settings. Kernels read as many numbers as these have: subclasses of users are refused."""
 
 
 def model(
@@ -52,6 +54,14 @@ def model(
     return model
 
 
+def model_again(pickled: Model) -> Model:
+    """The model that a pickle holds, checked as if it were made: kernels compute where things are from its sizes."""
+    *hidden, output = pickled.activations
+    *normalizations, last = pickled.normalizations or (None,)
+    require(last is None, "normalizations", "of hidden layers", last)
+    return model(pickled.sizes, hidden, output, pickled.loss, pickled.dtype, normalizations or None)
+
+
 def _normalizations(value: Any, count: int, dtype: str) -> Normalizations:
     """One for each layer, the last of which has none; empty where no layer has any."""
     if value is None or isinstance(value, str | Function):
@@ -59,6 +69,7 @@ def _normalizations(value: Any, count: int, dtype: str) -> Normalizations:
     elif not isinstance(value, list | tuple):
         rule = f"{one_of(NORMALIZATIONS)}, an object with settings, a list of these, or None"
         raise TypeError(f"normalization must be {rule}, got {shortened(value)}")
+    value = list(value)
     require(len(value) == count, "normalization", f"one for all hidden layers, or a list of {count}", value)
     chosen = [None if one is None else choice("normalization", one, list(NORMALIZATIONS)) for one in value]
     for one in chosen:
@@ -91,6 +102,7 @@ def _hidden_activations(value: Any, count: int) -> tuple[str | Function, ...]:
         raise TypeError(
             f"activation must be a name or a list of names, one for each hidden layer, got {shortened(value)}"
         )
+    value = list(value)
     require(len(value) == count, "activation", f"a name or a list of {count} names, one for each hidden layer", value)
     return tuple(choice(f"activation[{i}]", chosen, names) for i, chosen in enumerate(value))
 
@@ -109,26 +121,27 @@ def _output_activation(value: Any, loss: str | Function) -> str | Function:
 
 def choice(argument: str, value: Any, names: Any) -> str | Function:
     """A name out of a table, settings for one, or a function of the user's own."""
-    if isinstance(value, Variant) and value.name in names:
+    if type(value) in SETTINGS and value.name in names:
+        return value  # type: ignore[no-any-return]
+    if type(value) is custom.Loss and argument == "loss":
         return value
-    if isinstance(value, custom.Loss) and argument == "loss":
-        return value
-    if isinstance(value, custom.Activation) and argument not in ("loss", "normalization"):
+    if type(value) is custom.Activation and argument not in ("loss", "normalization"):
         return value
     return name_of(argument, value, names)
 
 
 def name_of(argument: str, value: Any, names: Any) -> str:
     """A name out of a table."""
-    require(isinstance(value, str) and value in names, argument, one_of(names), value)
-    return str(value)
+    name = to_text(value)
+    require(name is not None and name in names, argument, one_of(names), value)
+    return str(name)
 
 
 def number_type(value: Any) -> str:
     """'float32' or 'float64'."""
     try:
         name = np.dtype(value).name if value is not None else None
-    except (TypeError, ValueError, SyntaxError):
+    except Exception:  # NumPy's message asks the value for its `repr`, which may do anything
         name = None
     require(name in ("float32", "float64"), "dtype", one_of(("float32", "float64")), value)
     return str(name)
@@ -139,7 +152,7 @@ def initializers(value: Any, activations: tuple[str | Function, ...]) -> list[In
     if value is None:
         return [INITIALIZERS[row_of(ACTIVATIONS, activation).initializer] for activation in activations]
     if isinstance(value, list | tuple):
-        rule = f"a name or a list of {len(activations)} names, one for each layer"
+        rule, value = f"a name or a list of {len(activations)} names, one for each layer", list(value)
         require(len(value) == len(activations), "initializer", rule, value)
         names = [name_of(f"initializer[{i}]", name, INITIALIZERS) for i, name in enumerate(value)]
     else:
@@ -158,7 +171,10 @@ def schedule(learning_rate: Any) -> "RateSchedule | None":
 
 def optimizer(value: Any, learning_rate: Any, schedule: "RateSchedule | None" = None) -> "Optimizer | LBFGS":
     """An optimizer from its name or itself, with the learning rate, or the one of the schedule, if one is given."""
-    if "lbfgs" in (getattr(value, "name", None), value if isinstance(value, str) else None):
+    if isinstance(value, type):
+        name = value.__name__
+        raise TypeError(f"optimizer must be a name or an object, got the class {name}: {name}() makes an object")
+    if "lbfgs" in (getattr(value, "name", None), to_text(value)):
         from .lbfgs import LBFGS, find_minimizer
 
         require(learning_rate is None, "learning_rate", "None for optimizer 'lbfgs'", learning_rate)
@@ -173,6 +189,8 @@ def optimizer(value: Any, learning_rate: Any, schedule: "RateSchedule | None" = 
 
 def _optimizer(value: Any, learning_rate: Any) -> Optimizer:
     if isinstance(value, Optimizer):
+        rule = f"{one_of(OPTIMIZERS)}, or an object of their classes and of no subclass"
+        require(type(value) in KNOWN_OPTIMIZERS.values(), "optimizer", rule, value)
         chosen = value
     else:
         default: Callable[[], Optimizer] = OPTIMIZERS[name_of("optimizer", value, [*OPTIMIZERS, "lbfgs"])]
@@ -195,12 +213,13 @@ def batch_size(value: Any, n_samples: int, optimizer: "Optimizer | LBFGS") -> in
     return size
 
 
-def batches_to_normalize_by(size: int, model: Model, wishes: Regularization) -> None:
-    """The check that a neuron's sums have a variance over the batch, where they are to be divided by its root."""
-    if size == 1 and model.folded is not model:
+def batches_to_normalize_by(size: int, samples: int, model: Model, wishes: Regularization) -> None:
+    """The check that a neuron's sums have a variance over each batch, where they are to be divided by its root."""
+    if model.folded is not model and samples % size == 1 % size:
         kinds = enumerate(map(kind_of, model.normalizations))
-        frozen = all(wishes.factor(l) == 0 for l, kind in kinds if kind == BY_BATCH)
-        require(frozen, "batch_size", "above 1, as there must be samples, for batch normalization", size)
+        if not all(wishes.factor(l) == 0 for l, kind in kinds if kind == BY_BATCH):
+            rule = "such that no batch is of one sample, as batch normalization takes two for a variance"
+            raise ValueError(f"batch_size must be {rule}, got {size} for {samples} samples")
 
 
 def only_for_kernels(wishes: Settings, *others: str) -> None:
@@ -279,15 +298,16 @@ def count(argument: str, value: Any) -> int:
 
 
 def seed(value: Any) -> int | None:
-    """None, or an integer from 0 on."""
+    """None, or an integer from 0 on that files can hold."""
     if value is None:
         return None
-    rule = "None or an integer from 0 on"
+    rule = "None or an integer from 0 to 2^4096 - 1"
     try:
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"seed must be {rule}, got {shortened(value)}") from None
-    require(number >= 0 and not isinstance(value, bool | np.bool_), "seed", rule, value)
+    right = number >= 0 and number.bit_length() <= 4096 and not isinstance(value, bool | np.bool_)
+    require(right, "seed", rule, value)
     return number
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from . import validation
-from .callbacks import Callback, TrainingProgress, checked_callbacks, every
+from .callbacks import Callback, TrainingProgress, checked_callbacks
+from .checksums import checksum
 from .core import SPLIT
 from .history import History
 from .kernels.errors import require
@@ -30,10 +31,11 @@ class Watcher:
         history: History,
         epochs: int,
         measured: Validation | None,
+        measured_on: int,
         stopping: Stopping,
         restores: bool,
         best: Snapshot | None,
-        callbacks: list[Callback],
+        callbacks: list[tuple[Callback, int | None]],
         time_limit: float | None,
         verbose: bool,
     ) -> None:
@@ -43,13 +45,18 @@ class Watcher:
         self._callbacks, self._verbose, self._printed = callbacks, verbose, self.history.epochs
         self._time_limit = time_limit
         self._deadline = math.inf if time_limit is None else time.perf_counter() + time_limit
+        if measured is not None:
+            measured.expect(history)
         if history.epochs:  # before an interruption
-            if measured is not None:
-                measured.expect(history)
+            if history._measured_on not in (None, measured_on):
+                stopping.begin_anew(history)
             self._see()
-            self.history.stopped = stopping.reason(self.history)
+            if self.best is not None and self.best.epoch != history.best_epoch:
+                self.best = None  # of what was monitored before
+            self.history._stopped = stopping.reason(self.history)
+        history._measured_on = measured_on
         if self.history.stopped is None and self.history.epochs >= epochs:
-            self.history.stopped = ALL_TRAINED
+            self.history._stopped = ALL_TRAINED
 
     @property
     def done(self) -> bool:
@@ -57,7 +64,7 @@ class Watcher:
         return self.history.stopped is not None
 
     def begin(self, collect: Callable[[], None]) -> None:
-        self._collect, self._network._watched = collect, True
+        self._collect = collect
         if self._measured is not None:
             self._measured.begin(self._network._executor, self._network.threads)
         if self._restores and self.history.epochs and self.history.best_epoch == self.history.epochs:
@@ -67,7 +74,7 @@ class Watcher:
         epoch = self.history.epochs
         if self._measured is not None or self._restores:
             return epoch + 1
-        looks = [self._stopping.next_look(), *(_next(callback, epoch) for callback in self._callbacks)]
+        looks = [self._stopping.next_look(), *(_next(step, epoch) for _, step in self._callbacks)]
         return min(self._epochs, *looks)
 
     def look(self, work: Work, well: bool, reason: str | None = None) -> None:
@@ -76,22 +83,23 @@ class Watcher:
         if not well:
             self.show()
             return
-        if self._measured is not None or self._restores or self._callbacks:
+        wanted = self._measured is not None or self._restores or bool(self._callbacks)
+        if wanted:
             self._collect()
         if self._measured is not None:
             self._measured.measure(history)
-        history._fill()
         improved = self._see()
         if improved and self._restores:
             self.best = snapshot(network, epoch)
-        network._history, network._at, network._best = history, None, self.best
+        if wanted:
+            network._publish(history, self.best)
         reason = self._stopping.reason(history) or reason or self._time_is_up(epoch)
         self.show()
-        history.stopped = self._call(epoch, improved, reason, work) if self._callbacks else reason
+        history._stopped = self._call(epoch, improved, reason, work) if self._callbacks else reason
 
     def stops(self) -> bool:
         if self.history.stopped is None:
-            self.history.stopped = self._time_is_up(self.history.epochs + 1)
+            self.history._stopped = self._time_is_up(self.history.epochs + 1)
         return self.history.stopped is not None
 
     def _see(self) -> bool:
@@ -112,22 +120,25 @@ class Watcher:
         progress = TrainingProgress(
             epoch, self._epochs, self.history, improved, reason is not None or epoch == self._epochs
         )  # fmt: skip
-        later = []
-        for callback in self._callbacks:
-            if progress.ends or epoch % (every(callback) or 1) == 0:
+        later, assignable = [], network._assignable
+        network._assignable = True
+        try:
+            for callback, step in self._callbacks:
+                if progress.ends or epoch % (step or 1) == 0:
+                    _ask(callback, network, progress)
+                else:
+                    later.append(callback)
+            for callback in later if progress.ends else []:
                 _ask(callback, network, progress)
-            else:
-                later.append(callback)
-        for callback in later if progress.ends else []:
-            _ask(callback, network, progress)
+        finally:
+            network._assignable = assignable
         if network._predictors is not before:
             work.restart()
         return reason or progress.reason
 
     def end(self) -> None:
         """Training is over, however it ended."""
-        self._network._watched = False
-        for callback in self._callbacks:
+        for callback, _ in self._callbacks:
             close = getattr(callback, "close", None)
             if close is not None:
                 close()
@@ -135,11 +146,12 @@ class Watcher:
     def show(self) -> None:
         """Print a line for every epoch that has none yet, if that is wanted."""
         if self._verbose:
-            curves = self.history._curves()
-            for index in range(self._printed, self.history.epochs):
-                values = ", ".join(f"{name}: {curve[index]:.6f}" for name, curve in curves.items())
-                print(f"Epoch {index + 1}/{self._epochs}, {values}", flush=True)
-                self._printed = index + 1
+            first, history = self._printed, self.history
+            curves = {name: history._column(name, first) for name in history._monitored()}
+            for index, values in enumerate(zip(*curves.values(), strict=True), first + 1):
+                told = ", ".join(f"{name}: {value:.6f}" for name, value in zip(curves, values, strict=True))
+                print(f"Epoch {index}/{self._epochs}, {told}", flush=True)
+                self._printed = index
 
 
 def _ask(callback: Callback, network: Any, progress: TrainingProgress) -> None:
@@ -148,10 +160,9 @@ def _ask(callback: Callback, network: Any, progress: TrainingProgress) -> None:
         progress.stop()
 
 
-def _next(callback: Callback, epoch: int) -> int:
+def _next(step: int | None, epoch: int) -> int:
     """The next epoch after which a callback wants to be called; far away if it does not mind."""
-    step = every(callback)
-    return 2**62 if step is None else int(epoch - epoch % step + step)
+    return 2**62 if step is None else epoch - epoch % step + step
 
 
 def watcher(
@@ -160,7 +171,7 @@ def watcher(
     restore_best: Any, target_loss: Any, time_limit: Any, callbacks: Any,
 ) -> tuple[Samples, Array, Array | None, Watcher]:  # fmt: skip
     """The data to train on, and who looks at the training, from arguments of `train`, all of them checked."""
-    history, best = History([]), None
+    history, best = History(), None
     if validation.flag("resume", resume):
         require(network.history is not None, "resume", "False where no training is known to go on with", resume)
         history, best = network.history._until(network._at), network._best
@@ -169,13 +180,17 @@ def watcher(
         X, y, weights, network._model, validation_data, validation_fraction, metrics, split
     )  # fmt: skip
     stopping = stopping_of(measured, monitor, patience, min_delta, target_loss)
+    if measured is not None and measured.is_missing(history):
+        measured.begin(network._executor, network.threads)
+        measured.measure(history)
     limit = None
     if time_limit is not None:
         limit = validation.real_number("time_limit", time_limit)
         require(0 < limit < math.inf, "time_limit", "a finite number of seconds above 0", time_limit)
     restores, verbose = validation.flag("restore_best", restore_best), validation.flag("verbose", verbose)
     chosen = checked_callbacks(callbacks)
-    watch = Watcher(network, history, epochs, measured, stopping, restores, best, chosen, limit, verbose)
+    measured_on = checksum(X, y, weights) if measured is None else checksum(*measured.data)
+    watch = Watcher(network, history, epochs, measured, measured_on, stopping, restores, best, chosen, limit, verbose)
     lost = restores and watch.best is None and watch.history.best_epoch not in (None, watch.history.epochs)
     require(not lost, "restore_best", "False for a training that was begun without, and whose best epoch is over", True)
     return X, y, weights, watch

@@ -11,6 +11,7 @@ from .kernels.errors import require, shortened
 from .kernels.functions import name_of, row_of
 from .kernels.losses import LOSSES
 from .kernels.plan import Array, Model
+from .kernels.settings import to_text
 from .validation import real_number
 
 
@@ -62,7 +63,7 @@ def _class_weight(value: Any, y: Array, model: Model) -> Array:
         raise TypeError(f"class_weight must be {rule}, got {shortened(value)}")
     classes = _classes(y, model)
     if isinstance(value, str):
-        require(value == "balanced", "class_weight", rule, value)
+        require(to_text(value) == "balanced", "class_weight", rule, value)
         counts = np.bincount(classes, minlength=count)
         return (len(y) / np.maximum(counts, 1))[classes]
     weights = np.ones(count)

@@ -73,7 +73,7 @@ def decision_boundary(
     find_pyplot()
     validation.positive_integer("resolution", resolution)
     require(resolution >= 2, "resolution", "an integer from 2 on", resolution)
-    samples = array_checks.samples(np.asarray(X), 2, "float64")
+    samples = array_checks.samples(X, 2, "float64")
     targets = None if y is None else _targets(y, len(samples))
     known = getattr(X, "columns", getattr(model, "feature_names_in_", None))
     labels = names("feature_names", known if feature_names is None else feature_names, 2)

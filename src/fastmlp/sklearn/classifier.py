@@ -11,13 +11,15 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..kernels.errors import require
 from ..kernels.functions import row_of
 from ..kernels.losses import LOSSES
 from ..kernels.plan import Array
 from ..kernels.variants import CategoricalCrossEntropy, CategoricalFocal, Focal
 from . import parameters
 from .estimator import BaseMLP
-from .scores import accuracy
+from .held_out import Score, others
+from .scores import accuracy, always_right
 from .targets import Target, log_losses
 
 
@@ -54,10 +56,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Draw a new order of the samples for every epoch; scikit-learn's own.
     random_state : int, RandomState or None, default None
         Fixes first weights, the samples held out and the orders, which are those that scikit-learn draws of it: the fit
-        is scikit-learn's, up to rounding. With an integer, every `partial_fit` takes the samples in the same order. A
-        RandomState, or NumPy's global one, is left as scikit-learn would leave it, if nothing else draws from it
-        meanwhile; fits at the same time may draw the same orders. A generator of another kind seeds a Mersenne twister
-        for each fit, and orders are not scikit-learn's. What is dropped is drawn from a copy.
+        is scikit-learn's, up to rounding, but for what the notes say. With an integer, every `partial_fit` takes the
+        samples in the same order. A RandomState, or NumPy's global one, is left as scikit-learn would leave it, if
+        nothing else draws from it meanwhile; fits at the same time may draw the same orders. A generator of another
+        kind seeds a Mersenne twister for each fit, and orders are not scikit-learn's. What is dropped is drawn from a
+        copy.
     tol : float, default 0.0001
         Training stops when the loss, or the validation score with `early_stopping`, has not become better by this for
         more than `n_iter_no_change` epochs. "lbfgs" stops when no derivative is larger.
@@ -65,11 +68,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Print a line for every epoch.
     warm_start : bool, default False
         Begin a further `fit` with the weights that there are. A loss with another output activation is refused then.
+        What is best so far, and for how long, counts on where data and weights are as the last fit left them; on other
+        data, or with other samples held out, it begins anew.
     momentum : float, default 0.9
     nesterovs_momentum : bool, default True
         Of the solver "sgd".
     early_stopping : bool, default False
-        Hold out a part of the samples, stop by the score on them, and keep the weights of the best epoch.
+        Hold out a part of the samples, stop by the score on them, and keep the weights of the best epoch. A warning
+        says if training diverged, or if no epoch is better than the beginning was.
     validation_fraction : float, default 0.1
         How large that part is.
     beta_1, beta_2, epsilon : float, default 0.9, 0.999 and 1e-8
@@ -100,11 +106,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     coefs_, intercepts_ : list of array
         Weights (inputs, outputs) and biases (outputs,) of each layer. They may be changed, or others assigned.
     loss_ : float
+        Not clipped: see the notes.
     best_loss_ : float or None
     loss_curve_ : list of float
         With the penalty, as scikit-learn has it; none of "lbfgs".
     validation_scores_, best_validation_score_ : list of float and float, or None
-        The accuracy after every epoch on what was held out, or on `validation_data`.
+        The accuracy after every epoch on what was held out, or on `X_val`.
     n_iter_, t_ : int
         Epochs of the last fit; samples seen in all.
     n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_
@@ -112,11 +119,22 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     Notes
     -----
+    A fit changes the estimator in the end, at once: if it is refused, fails or is broken off, all is as it was. Ctrl-C
+    ends a training by steps with a warning, after the epochs that there are.
+
     What differs from scikit-learn's: a `learning_rate_init` that is set between calls of `partial_fit` takes effect.
-    With `early_stopping`, a training that diverges ends, and keeps the best weights; a warm start that finds no better
-    ones keeps those from before. Negative weights of samples are refused. With these weights and several batches,
-    `loss_curve_` counts each batch by what it weighs, where scikit-learn counts its samples, so that training may stop
-    an epoch sooner or later by `tol`.
+    A training that diverges is an error; with `early_stopping` it ends with a warning, and the weights are those of the
+    best epoch, or those from before if these have the better score. Negative weights of samples are refused. With these
+    weights and several batches, `loss_curve_` counts each batch by what it weighs, where scikit-learn counts its
+    samples, so that training may stop an epoch sooner or later by `tol`.
+
+    scikit-learn clips probabilities to eps and 1 - eps (2.2e-16, in float32 1.2e-7) before it takes logarithms; here
+    losses are exact. They are the same, up to rounding, as long as no sample's class has a smaller probability. Where
+    one has, often where features are not scaled, `loss_` and `loss_curve_` are larger here. Steps are the same, though
+    they may end at another epoch by `tol`; but "lbfgs" searches by the loss, and finds other weights.
+
+    If all samples are of one class, that is predicted, every score is 1, and `predict_proba` has one column of ones,
+    where scikit-learn's has two.
 
     Examples
     --------
@@ -128,7 +146,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     True
     """
 
-    _score_of = staticmethod(accuracy)
     _parameter_constraints = {  # noqa: RUF012
         **parameters.CONSTRAINTS,
         "loss": [
@@ -206,7 +223,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         self.threads = threads
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator, unused-ignore]
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        validation_data: Any = None,
+    ) -> Self:
         """Train the network from the beginning, or with `warm_start` from where it is.
 
         Parameters
@@ -214,9 +241,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         X : array or sparse matrix (n_samples, n_features)
         y : array (n_samples,) of labels, or (n_samples, n_labels) of zeros and ones
         sample_weight : array (n_samples,), default None
+        X_val, y_val, sample_weight_val : array, default None
+            Samples whose score is measured after every epoch; with `early_stopping`, in place of a part that is held
+            out. `Pipeline(..., transform_input=["X_val"])` transforms them as X.
         validation_data : tuple of arrays, default None
-            (X, y) or (X, y, sample_weight) whose score is measured after every epoch; with `early_stopping`, in place
-            of a part that is held out.
+            The same as (X_val, y_val) or (X_val, y_val, sample_weight_val).
 
         Returns
         -------
@@ -232,7 +261,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         --------
         See `MLPClassifier`.
         """
-        return self._fit(X, y, sample_weight, validation_data)
+        return self._fit(X, y, sample_weight, others(X_val, y_val, sample_weight_val, validation_data))
 
     @available_if(lambda estimator: estimator._check_solver())  # type: ignore[untyped-decorator, unused-ignore]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -265,10 +294,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         >>> len(classifier.loss_curve_)
         3
         """
-        if _check_partial_fit_first_call(self, classes):
-            several = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer().fit(y if several else classes)
-        return self._fit(X, y, sample_weight, incremental=True)
+        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
     def predict(self, X: Any) -> Array:
         """The most probable class, or the labels that are more probable than not.
@@ -314,6 +340,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         """
         check_is_fitted(self)
         outputs = self._outputs(X)
+        if len(self.classes_) == 1:
+            return np.ones_like(outputs)
         return np.hstack([1 - outputs, outputs]) if self.n_outputs_ == 1 else outputs
 
     def predict_log_proba(self, X: Any) -> Array:
@@ -336,6 +364,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return logarithms
 
     # --- what `BaseMLP` asks
+
+    def _meet_classes(self, y: Any, classes: Any) -> None:
+        if _check_partial_fit_first_call(self, classes):
+            several = type_of_target(y).startswith("multilabel")
+            self._label_binarizer = LabelBinarizer().fit(y if several else classes)
 
     def _checked_target(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Target, Any]:
         X, y = validate_data(
@@ -361,14 +394,38 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             raise ValueError(f"y must have no other classes than {self.classes_}, got {labels}")
 
     def _target(self, y: Any) -> Target:
-        kind = self._label_binarizer.y_type_
+        kind = self._binarizer().y_type_
         if kind == "multiclass":
-            target = log_losses(np.searchsorted(self.classes_, y).astype(np.int64), len(self.classes_))
+            target = log_losses(self._places(y), len(self.classes_))
         elif kind == "binary":
-            target = log_losses((np.searchsorted(self.classes_, y) > 0)[:, np.newaxis])
+            target = log_losses((self._places(y) > 0)[:, np.newaxis])
         else:
             target = log_losses(np.asarray(y, bool) if not hasattr(y, "toarray") else y.toarray().astype(bool))
         return target if self.loss == "log_loss" else self._target_of_loss(target)
+
+    def _places(self, y: Any) -> Array:
+        """Of labels among the classes, which somebody may have changed: kernels go by them."""
+        classes = np.asarray(self.classes_)
+        places: Array = np.minimum(np.searchsorted(classes, y), len(classes) - 1).astype(np.int64)
+        require(bool((classes[places] == y).all()), "classes_", "in order, and those of y", classes)
+        return places
+
+    def _binarizer(self) -> Any:
+        binarizer = vars(self).get("_label_binarizer")
+        require(isinstance(binarizer, LabelBinarizer), "_label_binarizer", "a LabelBinarizer", binarizer)
+        return binarizer
+
+    def _check_classes(self) -> None:
+        binarizer, outputs, count = self._binarizer(), self.n_outputs_, len(self.classes_)
+        wanted = f"the {len(binarizer.classes_)} classes of _label_binarizer"
+        require(count == len(binarizer.classes_), "classes_", wanted, self.classes_)
+        several = binarizer.y_type_ != "binary"
+        require(outputs == (count if several else 1), "n_outputs_", f"that of {count} classes", outputs)
+        softmax, activation = binarizer.y_type_ == "multiclass", self.out_activation_
+        require(softmax == (activation == "softmax"), "out_activation_", f"that of {count} classes", activation)
+
+    def _score_of(self) -> Score:
+        return accuracy if len(self.classes_) > 1 else always_right
 
     def _target_of_loss(self, target: Target) -> Target:
         several = target.loss == "categorical_cross_entropy"
@@ -378,15 +435,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             raise ValueError(f"loss must be {wanted} for such targets, got {self.loss!r}")
         return target.by(self.loss)
 
-    def _checked_others(self, y: Any) -> Any:
+    def _checked_others(self, y: Any, argument: str) -> Any:
         y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y)
         kind, several = type_of_target(y), self._label_binarizer.y_type_.startswith("multilabel")
         if kind not in ("binary", "multiclass", "multilabel-indicator"):
-            raise ValueError(f"validation_data must be of labels, or of zeros and ones for each, got {kind!r}")
+            raise ValueError(f"{argument} must be of labels, or of zeros and ones for each, got {kind!r}")
         if several == (y.ndim == 2) and not set(labels := unique_labels(y)) <= set(self.classes_):
-            raise ValueError(f"validation_data must have no other classes than {self.classes_}, got {labels}")
+            raise ValueError(f"{argument} must have no other classes than {self.classes_}, got {labels}")
         return y
 
     def _class_weights(self, y: Any, incremental: bool) -> Array | None:

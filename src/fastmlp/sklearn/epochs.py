@@ -1,15 +1,15 @@
 """What scikit-learn does at the ends of epochs: the rules by which training stops, and what it leaves behind."""
 
 import math
+from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from ..history import History
 from ..kernels.plan import Array
 from ..kernels.reference import ReferenceTraining
-from ..kernels.training import Schedule, Training
+from ..kernels.training import Training
 from .callbacks import FitCallbacks
+from .fitted import layers_of
 from .held_out import HeldOut
 from .rates import Adaptive, InverseScaling
 
@@ -39,10 +39,14 @@ class Epochs:
         self._estimator, self._network, self._samples, self._epochs = estimator, network, samples, epochs
         self._held_out, self._rates, self._callbacks = held_out, rates, callbacks
         self._constant = constant  # what the loss lacks of scikit-learn's
-        self._seen, self._stopped = 0, False
+        self._patience, self._tol = float(estimator.n_iter_no_change), float(estimator.tol)
+        self._stopped, self._records = False, vars(estimator)
+        self._begins = len(estimator.loss_curve_), len(estimator.validation_scores_ or ()), estimator.t_
         self._each = bool(estimator.verbose) or held_out is not None or callbacks is not None
-        self.history = History([])
-        self.best_parameters = network._parameters.copy() if estimator.early_stopping else None
+        self.history = History()
+        self._first = network._parameters.copy() if estimator.early_stopping else None
+        self.best_parameters = None if self._first is None else self._first.copy()
+        self.best_epoch = 0
         estimator.n_iter_ = 0
 
     @property
@@ -51,16 +55,17 @@ class Epochs:
         return self._stopped
 
     @property
-    def _patience(self) -> float:
-        return float(self._estimator.n_iter_no_change)
+    def _seen(self) -> int:
+        epochs: int = self._records["n_iter_"]
+        return epochs
 
-    def begin(self, schedule: Schedule) -> None:
-        self._network._watched = True
+    def begin(self, collect: Callable[[], None]) -> None:
+        self._collect = collect
         if self._held_out is not None:
             self._held_out.begin(self._network)
 
     def end(self) -> None:
-        self._network._watched = False
+        """There is nothing to close."""
 
     def next_look(self) -> int:
         epoch = self.history.epochs
@@ -70,6 +75,8 @@ class Epochs:
 
     def look(self, work: Training | ReferenceTraining, well: bool) -> None:
         if well:
+            if self._each:
+                self._collect()
             self.catch_up()
 
     def stops(self) -> bool:
@@ -77,52 +84,50 @@ class Epochs:
 
     def catch_up(self) -> None:
         """See the epochs that have ended since the last look: all but the last are known to be no reason to stop."""
-        for loss in self.history.loss[self._seen :]:
+        for loss in self.history._column("loss", self._seen):
             self._see(loss + self._constant)
 
     def _see(self, loss: float) -> None:
-        estimator = self._estimator
-        self._seen += 1
-        estimator.n_iter_ += 1
-        estimator.t_ += self._samples
-        estimator.loss_ = loss
-        estimator.loss_curve_.append(loss)
-        if estimator.verbose:
-            print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
+        """An epoch is noted at once; if Ctrl-C comes before, it is seen again."""
+        estimator, records = self._estimator, self._records
+        epoch, early_stopping = self._seen + 1, estimator.early_stopping
+        noted: dict[str, Any] = {}
+        if not early_stopping:
+            best = records["best_loss_"]
+            in_vain = loss > best - self._tol
+            noted["best_loss_"] = min(best, loss)
+        score = None
         if self._held_out is not None:
-            self._network._executor.changed()
-            self._see_score(self._held_out.score())
-        if not estimator.early_stopping:
-            self._count(loss > estimator.best_loss_ - estimator.tol)
-            estimator.best_loss_ = min(estimator.best_loss_, loss)
-        self._estimator._rate = self._rate_after()
-        if estimator._no_improvement_count > self._patience:
+            score = self._held_out.score()
+            best = records["best_validation_score_"]
+            if early_stopping:
+                in_vain = score < best + self._tol
+            if score > best:
+                noted["best_validation_score_"] = score
+                if self.best_parameters is not None:
+                    self.best_parameters[...], self.best_epoch = self._network._parameters, epoch
+        noted["_no_improvement_count"] = records["_no_improvement_count"] + 1 if in_vain else 0
+        self._note(epoch, loss, score, noted)
+        if estimator.verbose:
+            print(f"Iteration {epoch}, loss = {loss:.8f}")
+            if score is not None:
+                print(f"Validation score: {score:.6f}")
+        if isinstance(self._rates, InverseScaling):  # what the next epoch begins with
+            estimator._rate = float(estimator.learning_rate_init / (records["t_"] + 1) ** estimator.power_t)
+        if noted["_no_improvement_count"] > self._patience:
             self._had_enough()
         if self._callbacks is not None:
-            last = self._stopped or self._seen == self._epochs
+            last = self._stopped or epoch == self._epochs
             self._stopped |= self._callbacks.epoch_ends(self._attributes, last)
 
-    def _see_score(self, score: float) -> None:
-        estimator = self._estimator
-        estimator.validation_scores_.append(score)
-        if estimator.verbose:
-            print(f"Validation score: {score:.6f}")
-        if estimator.early_stopping:
-            self._count(score < estimator.best_validation_score_ + estimator.tol)
-        if score > estimator.best_validation_score_:
-            estimator.best_validation_score_ = score
-            if self.best_parameters is not None:
-                self.best_parameters[...] = self._network._parameters
-
-    def _count(self, in_vain: bool) -> None:
-        self._estimator._no_improvement_count = self._estimator._no_improvement_count + 1 if in_vain else 0
-
-    def _rate_after(self) -> float:
-        """What the next epoch begins with."""
-        estimator = self._estimator
-        if isinstance(self._rates, InverseScaling):
-            return float(estimator.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t)
-        return float(estimator._rate)
+    def _note(self, epoch: int, loss: float, score: float | None, noted: dict[str, Any]) -> None:
+        """What is done last counts: all before may happen again."""
+        records, (losses, scores, samples) = self._records, self._begins
+        records["loss_curve_"][losses + epoch - 1 :] = [loss]
+        if score is not None:
+            records["validation_scores_"][scores + epoch - 1 :] = [score]
+        noted["t_"], noted["loss_"], noted["n_iter_"] = samples + epoch * self._samples, loss, epoch
+        records.update(noted)
 
     def _had_enough(self) -> None:
         estimator, then = self._estimator, "Stopping."
@@ -142,13 +147,31 @@ class Epochs:
 
     def diverged(self, loss: float) -> None:
         """The last epoch ended in numbers that are not finite: with the best of the epochs before, that is an end."""
-        estimator = self._estimator
-        estimator.n_iter_ += 1
-        estimator.loss_ = loss
-        estimator.loss_curve_.append(loss)
-        estimator.validation_scores_.append(math.nan)
+        self._note(self._seen + 1, loss, math.nan, {})
         self._stopped = True
+
+    @property
+    def best_score(self) -> float:
+        """Of the best parameters."""
+        return float(self._estimator.best_validation_score_)
+
+    def first_score(self) -> float:
+        """Of what the training began with, which the network is from here on."""
+        self._network._parameters[...] = self._first
+        self._network._executor.changed()
+        assert self._held_out is not None
+        return self._held_out.score()
+
+    def best_is_better(self) -> bool:
+        """Whether the best epoch is better than the beginning, which is the best otherwise."""
+        first = self.first_score()
+        better = self.best_epoch > 0 and not self.best_score <= first
+        if not better:
+            assert self.best_parameters is not None
+            self.best_parameters[...], self.best_epoch = self._first, 0
+            self._estimator.best_validation_score_ = -math.inf if math.isnan(first) else first
+        return better
 
     def _attributes(self) -> dict[str, Any]:
         parameters: Array = self._network._parameters if self.best_parameters is None else self.best_parameters
-        return {**self._estimator._unpacked(np.array(parameters)), "_network_kept": None}
+        return layers_of(self._network, parameters.copy())

@@ -5,7 +5,7 @@ computes is made of them when it is needed, kept for the next time, and left out
 """
 
 from copy import deepcopy
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -15,20 +15,33 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from .. import validation
+from ..checksums import checksum
 from ..kernels.errors import shortened
-from ..kernels.folding import parts_of_layers
 from ..kernels.functions import name_of
 from ..kernels.plan import Array, Model
+from ..kernels.settings import FROM_0, ruled
 from ..kernels.sparse_rows import Samples
 from ..network import NeuralNetwork
 from ..schedules import seen_from_record, seen_to_record
 from ..sparse import sparse_rows
 from . import parameters, private, quasi_newton, steps
-from .callbacks import CallbackSupportMixin, fit_callbacks
-from .held_out import HeldOut, Score
-from .refusals import require_same, require_weight, unchanged_if_refused
+from .best import begin_records, measured_on
+from .callbacks import CallbackSupportMixin, FitCallbacks, fit_callbacks
+from .fitted import (
+    NO_PROGRESS,
+    checked_layers,
+    checked_output,
+    checked_progress,
+    flat,
+    layers_of,
+    optimizer_from_record,
+    optimizer_to_record,
+)
+from .held_out import HeldOut, Others, Score
+from .refusals import require_same, require_weight
 from .targets import Target
 from .threads import threads_of
+from .twins import Twin
 
 SEEDS = 2**31 - 1
 
@@ -36,7 +49,9 @@ SEEDS = 2**31 - 1
 class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: ignore[misc]
     """Everything but what targets mean."""
 
-    _score_of: Score
+    coefs_: list[Array]
+    intercepts_: list[Array]
+    t_: int
     loss_curve_: list[float]
     best_loss_: float | None
     validation_scores_: list[float] | None
@@ -51,7 +66,14 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
         """X, what to train on, and the labels or numbers that were given."""
         raise NotImplementedError
 
-    def _checked_others(self, y: Any) -> Any:
+    def _score_of(self) -> Score:
+        """How predictions are measured."""
+        raise NotImplementedError
+
+    def _meet_classes(self, y: Any, classes: Any) -> None:
+        """Learn in the first call of `partial_fit` what classes there are."""
+
+    def _checked_others(self, y: Any, argument: str) -> Any:
         """Labels or numbers of validation data, of as many outputs as those to train on."""
         raise NotImplementedError
 
@@ -66,53 +88,81 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
     # --- fitting
 
     def _fit(
-        self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None, incremental: bool = False
-    ) -> Self:  # fmt: skip
-        hidden, by_steps = self._hidden_sizes(), parameters.is_by_steps(self.solver)
-        if incremental and self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True: it is one epoch")
-        if validation_data is not None and not by_steps:
-            raise ValueError("validation_data must be None for solver 'lbfgs', which does not stop by them")
-        first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
-        given = X, y, {} if sample_weight is None else {"sample_weight": sample_weight}
-        with unchanged_if_refused(self):
-            X, target, y = self._checked_target(X, y, incremental, reset=first)
-            weights = self._weights(X, y, sample_weight, incremental)
-            random = check_random_state(self.random_state)
-            if first:
-                self._initialize(self._checked_model([X.shape[1], *hidden], target, X.dtype), random)
-            else:
-                self._check_that_it_goes_on(target)
-            if not by_steps:
-                parameters.refuse_what_is_for_steps(self)
-            self._fitted_loss = target.loss
-            parameters.disturbance(self, len(self.coefs_) - 1)
-            held_out = self._validation(validation_data, target) if validation_data is not None else None
-            if by_steps and self.early_stopping and held_out is None:
-                X, target, weights, held_out = self._split(X, target, weights, random)
-            size = steps.batch_size(self, X.shape[0]) if by_steps else None
-            network = self._network()
-            network.threads = threads_of(self)
-        if by_steps and (first or not hasattr(self, "loss_curve_")):
-            self._forget(held_out is not None)
-        elif held_out is not None and self.validation_scores_ is None:
-            self.validation_scores_, self.best_validation_score_ = [], -np.inf
-        callbacks = None if incremental else fit_callbacks(self, self.max_iter if by_steps else 1, *given)
-        if size is not None:
-            well = steps.descend(
-                self, network, samples(X), target, weights, size, random, held_out, callbacks, incremental
-            )  # fmt: skip
-        else:
-            well = quasi_newton.minimize(self, network, samples(X), target, weights, callbacks)
-        if not well:
-            raise ValueError(
-                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-                "preprocessed."
-            )
-        self._take_over(network)
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        others: Others | None = None,
+        incremental: bool = False,
+        classes: Any = None,
+    ) -> Self:
+        """Have a copy fitted, and become what it is then."""
+        twin = Twin(self)
+        callbacks = twin.copy._learn(twin, X, y, sample_weight, others, incremental, classes)
+        twin.take_over()
         if callbacks is not None:
             callbacks.end()
         return self
+
+    def _learn(
+        self,
+        twin: Twin,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        others: Others | None,
+        incremental: bool,
+        classes: Any,
+    ) -> FitCallbacks | None:
+        hidden, by_steps = self._hidden_sizes(), parameters.is_by_steps(self.solver)
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True: it is one epoch")
+        if others is not None and not by_steps:
+            raise ValueError(f"{others.X_name} must be None for solver 'lbfgs', which does not stop by them")
+        first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        given = X, y, {} if sample_weight is None else {"sample_weight": sample_weight}
+        if incremental:
+            self._meet_classes(y, classes)
+        X, target, y = self._checked_target(X, y, incremental, reset=first)
+        weights = self._weights(X, y, sample_weight, incremental)
+        random = check_random_state(self.random_state)
+        if first:
+            self._initialize(self._checked_model([X.shape[1], *hidden], target, X.dtype), random)
+        else:
+            self._check_that_it_goes_on(target)
+            self._progress = checked_progress(vars(self).get("_progress", {}))
+            self.t_ = ruled("t_", self.t_, FROM_0)
+        if not by_steps:
+            parameters.refuse_what_is_for_steps(self)
+        self._fitted_loss = target.loss
+        parameters.disturbance(self, len(self.coefs_) - 1)
+        held_out = self._validation(others, target) if others is not None else None
+        if by_steps and self.early_stopping and held_out is None:
+            X, target, weights, held_out = self._split(X, target, weights, random)
+        size = steps.batch_size(self, X.shape[0]) if by_steps else None
+        network = self._network()
+        network.threads = threads_of(self)
+        rows, measured = samples(X), None
+        if by_steps:
+            if self.warm_start and not incremental:
+                measured = measured_on(self, network, rows, target, weights, held_out)
+            begin_records(self, first, held_out is not None, measured, incremental)
+        epochs = self.max_iter if by_steps else 1
+        callbacks = None if incremental else fit_callbacks(twin.estimator, epochs, *given, changes=twin.changes)
+        twin.take("_network_kept")
+        if size is not None:
+            well = steps.descend(self, network, rows, target, weights, size, random, held_out, callbacks, incremental)
+        else:
+            well = quasi_newton.minimize(self, network, rows, target, weights, callbacks)
+        if not well:
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+                "preprocessed, or learning_rate_init is too large; the estimator is as it was."
+            )
+        self._take_over(network)
+        if measured is not None:
+            self._progress["measured"] = measured | {"weights": checksum(network._parameters)}
+        return callbacks
 
     def _hidden_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes
@@ -165,17 +215,9 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
             bound = np.sqrt((2.0 if name in ("sigmoid", "logistic") else 6.0) / (inputs + outputs))
             self.coefs_.append(random.uniform(-bound, bound, (inputs, outputs)).astype(model.dtype, copy=False))
             self.intercepts_.append(random.uniform(-bound, bound, outputs).astype(model.dtype, copy=False))
-        self._progress = {"epochs": 0, "updates": 0, "slots": None}
+        self._progress = dict(NO_PROGRESS)
         self.__dict__.pop("_rate", None)
         self._network_kept = None
-
-    def _forget(self, measured: bool) -> None:
-        """Begin the records of training."""
-        self.loss_curve_ = []
-        self._no_improvement_count = 0
-        self.best_loss_ = None if self.early_stopping else np.inf
-        self.validation_scores_ = [] if measured else None
-        self.best_validation_score_ = -np.inf if measured else None
 
     def _split(
         self, X: Any, target: Target, weights: Array | None, random: Any
@@ -193,39 +235,44 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
         kept, held = (None, None) if weights is None else parts[4:]
         if kept is not None and held is not None and not (kept.any() and held.any()):
             raise ValueError("sample_weight must be above 0 for some samples that are held out, and for some others")
-        return X, target.of(y), kept, HeldOut(samples(held_X), held_y, held, type(self)._score_of)
+        return X, target.of(y), kept, HeldOut(samples(held_X), held_y, held, self._score_of())
 
-    def _validation(self, data: Any, target: Target) -> HeldOut:
-        if not isinstance(data, tuple | list) or not 2 <= len(data) <= 3:
-            raise TypeError(f"validation_data must be (X, y) or (X, y, sample_weight), got {type(data).__name__}")
-        X = self._checked_samples(data[0])
-        y = self._checked_others(data[1])
-        require_same("validation_data", X, y, target.values)
-        weights = self._weights(X, y, data[2] if data[2:] else None, argument="validation_data")
-        return HeldOut(samples(X), self._target(y).values, weights, type(self)._score_of)
+    def _validation(self, others: Others, target: Target) -> HeldOut:
+        X = self._checked_samples(others.X)
+        y = self._checked_others(others.y, others.y_name)
+        require_same(others, X, y, target.values)
+        weights = self._weights(X, y, others.weights, argument=others.weights_name)
+        return HeldOut(samples(X), self._target(y).values, weights, self._score_of())
 
     # --- attributes and the network
 
     def _network(self) -> Any:
         """A network with the weights that there are now, whoever has assigned them."""
-        coefs = [np.asarray(coef) for coef in self.coefs_]
+        fitted = self.__dict__  # the same all along, whatever a fit in another thread assigns meanwhile
+        coefs, intercepts = checked_layers(fitted)
+        loss = checked_output(fitted)
+        self._check_classes()
         sizes = (coefs[0].shape[0], *(coef.shape[1] for coef in coefs))
         hidden = parameters.hidden_activations(self.activation)
-        asked = (sizes, tuple(hidden) if isinstance(hidden, list) else hidden, self._fitted_loss, coefs[0].dtype)
-        kept = self.__dict__.get("_network_kept")
+        dtype = "float32" if coefs[0].dtype == np.float32 else "float64"
+        asked = (sizes, tuple(hidden) if isinstance(hidden, list) else hidden, loss, dtype)
+        kept = fitted.get("_network_kept")
         if kept is None or kept[0] != asked:
             network = NeuralNetwork.__new__(NeuralNetwork)
-            dtype = asked[3].name if asked[3].kind == "f" else "float64"
-            model: Model = validation.model(sizes, hidden, None, asked[2], dtype)
-            network._assemble(model, self._flat(model.dtype), 0, None)
+            model: Model = validation.model(sizes, hidden, None, loss, dtype)
+            network._assemble(model, flat(coefs, intercepts, dtype), 0, None)
             self._go_on(network)
-            self._network_kept = asked, network, [np.asarray(p) for layer in network._live().layers for p in layer]
+            views = [[np.asarray(part) for part in parts] for parts in zip(*network._live().layers, strict=True)]
+            fitted["_network_kept"] = asked, network, views
             return network
         _, network, views = kept
-        if not all(map(np.array_equal, views, self._parts())):
-            network._parameters[...] = self._flat(network.dtype)
+        if not all(map(np.array_equal, chain(*views), chain(coefs, intercepts))):
+            network._parameters[...] = flat(coefs, intercepts, dtype)
             network._parameters_changed()
         return network
+
+    def _check_classes(self) -> None:
+        """Refuse attributes of classes that do not fit the outputs."""
 
     def _seed_of_dropout(self, random: Any) -> int:
         """Drawn once, for all the epochs that follow, and from a copy: scikit-learn would draw no such thing."""
@@ -236,34 +283,24 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
 
     def _go_on(self, network: Any) -> None:
         """Bring a new network to where the training was."""
-        progress = self.__dict__.setdefault("_progress", {"epochs": 0, "updates": 0, "slots": None})
+        progress = checked_progress(vars(self).get("_progress", {}))
         network._epochs = progress["epochs"]
-        if progress["slots"] is not None and parameters.is_by_steps(self.solver):
-            optimizer = parameters.optimizer(self)
-            if progress["slots"].shape == (len(optimizer.slots), len(network._parameters)):
-                network._begin_with(optimizer)
-                network._state[...] = progress["slots"]
-                network._updates = progress["updates"]
-                network._seen = progress["plateau"] and seen_from_record(progress["plateau"])
+        optimizer, slots = optimizer_from_record(progress["optimizer"]), progress["slots"]
+        shape = (len(optimizer.slots) if optimizer is not None else 0, len(network._parameters))
+        if slots is not None and slots.shape == shape:
+            network._begin_with(optimizer)
+            network._state[...] = slots
+            network._updates = progress["updates"]
+            network._seen = progress["plateau"] and seen_from_record(progress["plateau"])
 
     def _take_over(self, network: Any) -> None:
         """Keep what training has left."""
-        self.__dict__.update(self._unpacked(network._parameters.copy()))
+        self.__dict__.update(layers_of(network, network._parameters.copy()))
         plateau = None if network._seen is None else seen_to_record(network._seen)
         self._progress |= {
-            "epochs": network._epochs, "updates": network._updates, "slots": network._state.copy(), "plateau": plateau
+            "epochs": network._epochs, "updates": network._updates, "plateau": plateau, "slots": network._state.copy(),
+            "optimizer": optimizer_to_record(network._optimizer),
         }  # fmt: skip
-
-    def _unpacked(self, vector: Array) -> dict[str, Any]:
-        sizes = (len(self.coefs_[0]), *(coef.shape[1] for coef in self.coefs_))
-        coefs, intercepts = zip(*parts_of_layers(sizes, (), vector), strict=True)
-        return {"coefs_": list(coefs), "intercepts_": list(intercepts)}
-
-    def _parts(self) -> list[Array]:
-        return [part for pair in zip(self.coefs_, self.intercepts_, strict=True) for part in pair]
-
-    def _flat(self, dtype: str) -> Array:
-        return np.concatenate(list(map(np.ravel, self._parts()))).astype(dtype, copy=False)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -5,7 +5,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from ..kernels.errors import require
 from ..kernels.plan import Array
+
+WORDS = 624  # of a Mersenne twister
 
 
 @contextmanager
@@ -19,8 +22,10 @@ def twister_of(random: np.random.RandomState, shared: bool) -> Iterator[Array]:
     if lent["bit_generator"] != "MT19937":
         random = np.random.RandomState(random.randint(2**32, dtype=np.uint32))
         lent = random.get_state(legacy=False)
-    key, place = lent["state"]["key"], lent["state"]["pos"]
-    twister = np.append(key.astype(np.int64), place)
+    key, place = np.array(lent["state"]["key"], np.int64), int(lent["state"]["pos"])
+    rule = f"a generator whose state has {WORDS} words and a place in them"  # where kernels look
+    require(key.shape == (WORDS,) and 0 <= place <= WORDS, "random_state", rule, place)
+    twister = np.append(key, place)
     try:
         yield twister
     finally:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels.plan import Array
+from .fitted import layers_of
 from .quasi_newton import Objective
 from .targets import log_losses
 
@@ -40,5 +41,5 @@ class Names:
         values = y.argmax(axis=1) if self.out_activation_ == "softmax" else y
         objective = Objective(network, self.alpha, X, log_losses(values, y.shape[1]), sample_weight)
         value, gradient = objective(np.concatenate(ordered))
-        slopes = self._unpacked(gradient)
+        slopes = layers_of(network, gradient)
         return value, np.concatenate([part.ravel() for part in slopes["coefs_"] + slopes["intercepts_"]])

@@ -11,6 +11,7 @@ from ..kernels.sparse_rows import Samples
 from ..lbfgs import LBFGS, find_minimizer, of_weights
 from ..weights import normalized
 from .callbacks import FitCallbacks
+from .fitted import layers_of
 from .targets import Target
 from .threads import one_thread_in_blas
 
@@ -74,8 +75,8 @@ def minimize(
             f"lbfgs has not converged after {result.nit} iterations ({result.message.strip(': .')}): what may help is "
             f"{more}data of similar scales, see sklearn.preprocessing.",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
     if callbacks is not None:
-        callbacks.epoch_ends(lambda: estimator._unpacked(network._parameters.copy()), last=True)
+        callbacks.epoch_ends(lambda: layers_of(network, network._parameters.copy()), last=True)
     return bool(np.isfinite(network._parameters).all())

@@ -19,8 +19,8 @@ class InverseScaling:
         self._first, self._initial, self._power = first, initial, power
         self._seen, self._samples, self._update, self._steps = seen_samples, samples, update, steps
 
-    def epoch_done(self, loss: float) -> None:
-        """It does not matter."""
+    def see(self, losses: Array) -> None:
+        """They do not matter."""
 
     def __call__(self, first_update: int, count: int) -> Array:
         epochs = (first_update - 1 - self._update + np.arange(count)) // self._steps
@@ -37,8 +37,8 @@ class Adaptive:
     def __init__(self, rate: float) -> None:
         self.rate = rate
 
-    def epoch_done(self, loss: float) -> None:
-        """It is for others to judge."""
+    def see(self, losses: Array) -> None:
+        """They are for others to judge."""
 
     def __call__(self, first_update: int, count: int) -> Array:
         return np.full(count, self.rate)

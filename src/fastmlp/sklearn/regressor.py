@@ -9,12 +9,14 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from .. import array_checks
 from ..kernels.custom import Loss
 from ..kernels.functions import numbers_of
 from ..kernels.losses import LOSSES
 from ..kernels.plan import Array
 from . import parameters
 from .estimator import BaseMLP
+from .held_out import Score, others
 from .scores import r2
 from .targets import Target, poisson_deviances, squared_errors
 
@@ -33,7 +35,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     Parameters
     ----------
     loss : str or object with settings, default "squared_error"
-        "squared_error", half of it; "poisson", half of the deviance; or one of fastmlp's, such as
+        "squared_error", half of it, and over several outputs what the installed scikit-learn reports, which is the
+        mean up to version 1.9; "poisson", half of the deviance; or one of fastmlp's, such as
         "mean_absolute_error" or `fastmlp.Huber(2.0)`, with one output for each target; or your own `fastmlp.Loss`.
     hidden_layer_sizes : int or sequence of int, default (100,)
         How many neurons there are in each hidden layer.
@@ -71,11 +74,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Print a line for every epoch.
     warm_start : bool, default False
         Begin a further `fit` with the weights that there are. A loss with another output activation is refused then.
+        What is best so far, and for how long, counts on where data and weights are as the last fit left them; on other
+        data, or with other samples held out, it begins anew.
     momentum : float, default 0.9
     nesterovs_momentum : bool, default True
         Of the solver "sgd".
     early_stopping : bool, default False
-        Hold out a part of the samples, stop by the score on them, and keep the weights of the best epoch.
+        Hold out a part of the samples, stop by the score on them, and keep the weights of the best epoch. A warning
+        says if training diverged, or if no epoch is better than the beginning was.
     validation_fraction : float, default 0.1
         How large that part is.
     beta_1, beta_2, epsilon : float, default 0.9, 0.999 and 1e-8
@@ -102,7 +108,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     loss_curve_ : list of float
         With the penalty, as scikit-learn has it; none of "lbfgs".
     validation_scores_, best_validation_score_ : list of float and float, or None
-        R2 after every epoch on what was held out, or on `validation_data`.
+        R2 after every epoch on what was held out, or on `X_val`.
     n_iter_, t_ : int
         Epochs of the last fit; samples seen in all.
     n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_
@@ -110,11 +116,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     Notes
     -----
+    A fit changes the estimator in the end, at once: if it is refused, fails or is broken off, all is as it was. Ctrl-C
+    ends a training by steps with a warning, after the epochs that there are.
+
     What differs from scikit-learn's: a `learning_rate_init` that is set between calls of `partial_fit` takes effect.
-    With `early_stopping`, a training that diverges ends, and keeps the best weights; a warm start that finds no better
-    ones keeps those from before. Negative weights of samples are refused. With these weights and several batches,
-    `loss_curve_` counts each batch by what it weighs, where scikit-learn counts its samples, so that training may stop
-    an epoch sooner or later by `tol`.
+    A training that diverges is an error; with `early_stopping` it ends with a warning, and the weights are those of the
+    best epoch, or those from before if these have the better score. Negative weights of samples are refused. With these
+    weights and several batches, `loss_curve_` counts each batch by what it weighs, where scikit-learn counts its
+    samples, so that training may stop an epoch sooner or later by `tol`.
 
     Examples
     --------
@@ -126,7 +135,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     True
     """
 
-    _score_of = staticmethod(r2)
     _parameter_constraints = {  # noqa: RUF012
         **parameters.CONSTRAINTS,
         "loss": [StrOptions({*THEIRS, *_OURS}), Loss, *(row.settings for row in _ROWS if row.settings)],
@@ -196,7 +204,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         self.threads = threads
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator, unused-ignore]
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        validation_data: Any = None,
+    ) -> Self:
         """Train the network from the beginning, or with `warm_start` from where it is.
 
         Parameters
@@ -204,9 +222,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         X : array or sparse matrix (n_samples, n_features)
         y : array (n_samples,) or (n_samples, n_outputs)
         sample_weight : array (n_samples,), default None
+        X_val, y_val, sample_weight_val : array, default None
+            Samples whose score is measured after every epoch; with `early_stopping`, in place of a part that is held
+            out. `Pipeline(..., transform_input=["X_val"])` transforms them as X.
         validation_data : tuple of arrays, default None
-            (X, y) or (X, y, sample_weight) whose score is measured after every epoch; with `early_stopping`, in place
-            of a part that is held out.
+            The same as (X_val, y_val) or (X_val, y_val, sample_weight_val).
 
         Returns
         -------
@@ -222,7 +242,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         --------
         See `MLPRegressor`.
         """
-        return self._fit(X, y, sample_weight, validation_data)
+        return self._fit(X, y, sample_weight, others(X_val, y_val, sample_weight_val, validation_data))
 
     @available_if(lambda estimator: estimator._check_solver())  # type: ignore[untyped-decorator, unused-ignore]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -280,6 +300,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     # --- what `BaseMLP` asks
 
     def _checked_target(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Target, Any]:
+        array_checks.refuse_sparse("y", y)
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True,
             dtype=(np.float64, np.float32), reset=reset,
@@ -299,5 +320,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
             return poisson_deviances(y)
         return Target(y, self.loss, y.shape[1])
 
-    def _checked_others(self, y: Any) -> Any:
-        return check_array(y, ensure_2d=False, dtype="numeric")
+    def _checked_others(self, y: Any, argument: str) -> Any:
+        array_checks.refuse_sparse(argument, y)
+        return check_array(y, ensure_2d=False, dtype="numeric", input_name=argument)
+
+    def _score_of(self) -> Score:
+        return r2

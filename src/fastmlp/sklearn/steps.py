@@ -1,5 +1,6 @@
 """Training by steps on minibatches: the solvers "sgd" and "adam", and all of fastmlp's optimizers."""
 
+import math
 import warnings
 from contextlib import nullcontext
 from numbers import Integral
@@ -25,6 +26,8 @@ from .orders import twister_of
 from .rates import Adaptive, InverseScaling
 from .targets import Target
 
+REMEDY = "learning_rate_init may be too large, or the data need to be preprocessed."
+
 
 def descend(
     estimator: Any,
@@ -38,7 +41,10 @@ def descend(
     callbacks: FitCallbacks | None,
     once: bool,
 ) -> bool:
-    """Train the network; whether all its numbers are finite. once: an epoch of a training that goes on elsewhere."""
+    """Train the network; whether it has weights to keep. once: an epoch of a training that goes on elsewhere.
+
+    What diverges has some only with early stopping: those of the best epoch, or of the beginning if that is better.
+    """
     optimizer = parameters.optimizer(estimator)
     steps, epochs = -(-len(X) // size), 1 if once else estimator.max_iter
     going_on = once and network._goes_on(optimizer)
@@ -55,31 +61,46 @@ def descend(
         rates=rates, disturbance=wishes, disturbance_key=key,
     )  # fmt: skip
     watch = Epochs(estimator, network, len(X), epochs, held_out, rates, target.constant(weights), callbacks)
-    well = True
     try:
         shared = not isinstance(estimator.random_state, Integral)  # else it was made for this fit
-        with twister_of(random, shared) if estimator.shuffle else nullcontext() as twister:
+        with network._turn, twister_of(random, shared) if estimator.shuffle else nullcontext() as twister:
             schedule = schedule._replace(twister=twister)
             network._train(X, target.values, schedule, watch, normalized(weights))
     except DivergenceError as error:
         watch.catch_up()
-        well = watch.best_parameters is not None
-        if well:
-            watch.diverged(error.loss)
+        if watch.best_parameters is None:
+            return False
+        watch.diverged(error.loss)
+        better = watch.best_is_better()
+        if not math.isfinite(watch.best_score):
+            return False
+        kept = f"epoch {watch.best_epoch}, the best" if better else "before training, as no epoch is better"
+        _warn(
+            f"Training diverged in epoch {estimator.n_iter_} (loss {error.loss:.6g}): the weights are those of {kept}, "
+            f"with a validation score of {watch.best_score:.6g}. {REMEDY}"
+        )
     except KeyboardInterrupt:
         watch.catch_up()
-        warnings.warn("Training was interrupted: the network stays where it was.", stacklevel=5)
+        estimator._network_kept = None  # wherever its training was broken off: the next is made of what is taken over
+        warnings.warn("Training was interrupted: the network stays where it was.", stacklevel=6)
     else:
         if not (watch.stopped or once):
-            warnings.warn(
-                f"Training ended after max_iter={epochs} epochs, and has not converged yet.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+            _warn(f"Training ended after max_iter={epochs} epochs, and has not converged yet.")
+        if watch.best_parameters is not None:
+            first = watch.first_score()
+            if watch.best_score < first or not math.isfinite(watch.best_score):
+                _warn(
+                    f"No epoch has a better validation score than there was before training, {first:.6g}: the best is "
+                    f"{watch.best_score:.6g}. {REMEDY}"
+                )
     if watch.best_parameters is not None:
         network._parameters[...] = watch.best_parameters
         network._parameters_changed()
-    return well
+    return True
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, ConvergenceWarning, stacklevel=7)
 
 
 def batch_size(estimator: Any, samples: int) -> int:

@@ -1,7 +1,8 @@
 """Targets as kernels take them, and the loss that scikit-learn makes of them.
 
-scikit-learn's gradient is that of the sum over outputs, where ours is of the mean. It reports half of the mean over
-outputs for squared errors, sums for the rest, and for Poisson's the deviance, which differs by what no weight changes.
+scikit-learn's gradient is that of the sum over outputs, where ours is of the mean. It reports half of the mean, or
+later of the sum, over outputs for squared errors, sums for the rest, and for Poisson's the deviance, which differs by
+what no weight changes.
 """
 
 from dataclasses import replace
@@ -48,8 +49,25 @@ class Target(Record):
 
 
 def squared_errors(y: Array) -> Target:
-    """Half of their mean; the derivative of a square is divided by 2, too."""
-    return Target(y, "mean_squared_error", y.shape[1], 2, 2 * y.shape[1])
+    """Half of their mean or sum over outputs; the derivative of a square is divided by 2, too."""
+    return Target(y, "mean_squared_error", y.shape[1], 2, _divisor_of_squares(y.shape[1]))
+
+
+def _divisor_of_squares(outputs: int) -> int:
+    """By what the installed scikit-learn divides the sum of a sample's squares.
+
+    Up to 1.9 it reports half of the mean over outputs, though its gradient is that of half of the sum, which later
+    versions report. "lbfgs" searches by it, and `tol` is held against it.
+    """
+    if outputs == 1:
+        return 2
+    try:
+        from sklearn.neural_network._base import LOSS_FUNCTIONS
+
+        value = float(LOSS_FUNCTIONS["squared_error"](np.zeros((1, outputs)), np.ones((1, outputs))))
+    except (ImportError, KeyError, TypeError):  # they are private
+        value = 0.5
+    return round(outputs / value)
 
 
 def poisson_deviances(y: Array) -> Target:

@@ -1,6 +1,8 @@
 """How many threads an estimator takes, so that many at work do not take more than there are."""
 
+import itertools
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -9,9 +11,14 @@ from typing import Any
 from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
-_lock = threading.Lock()
-_wanted = 0  # by how many fits at this moment
+_lock = threading.RLock()  # a signal's handler, or a destructor, may begin a fit in the thread that holds it
+_numbers = itertools.count()
+_wanted: set[int] = set()  # by fits of this moment, each with its number
 _limit: Any = None
+
+
+class _Fit:
+    """Dies with the fit, should Ctrl-C come where that lifts its limit."""
 
 
 def threads_of(estimator: Any) -> int | None:
@@ -31,18 +38,26 @@ def one_thread_in_blas() -> Iterator[None]:
 
     What is limited is the whole process: the last fit that wants it lifts what the first one set.
     """
-    global _wanted, _limit
-    with _lock:
-        _wanted += 1
-        if _wanted == 1:
-            _limit = _controller().limit(limits=1, user_api="blas")
+    global _limit
+    fit, number = _Fit(), next(_numbers)
+    weakref.finalize(fit, _lift, number).atexit = False
     try:
+        with _lock:
+            _wanted.add(number)
+            if _limit is None:
+                _limit = _controller().limit(limits=1, user_api="blas")
         yield
     finally:
-        with _lock:
-            _wanted -= 1
-            if _wanted == 0:
-                _limit.restore_original_limits()
+        _lift(number)
+
+
+def _lift(number: int) -> None:
+    global _limit
+    with _lock:
+        _wanted.discard(number)
+        if not _wanted and _limit is not None:
+            limit, _limit = _limit, None
+            limit.restore_original_limits()
 
 
 @cache
