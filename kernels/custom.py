@@ -20,6 +20,7 @@ from .activations import (
 from .capture import captured, plain
 from .errors import require, shortened
 from .functions import Function
+from .ieee import plainly
 from .interface import ACTIVATION, ACTIVATION_OF_VECTOR, LOSS, LOSS_OF_VECTOR, Kernel
 from .losses import LOSSES, LossRow, elementwise_loss, scalar_loss, with_loss_derivative
 from .records import Record, frozen
@@ -30,6 +31,7 @@ POINTS = [-29.3, -11.7, *np.linspace(-6.07, 6.11, 42).tolist(), 12.1, 28.9]
 OUTPUTS = [-9.1, -2.3, -1.17, -0.63, -0.21, 0.043, 0.13, 0.37, 0.71, 0.94, 1.31, 2.7, 9.7]
 TARGETS = [-3.5, -1.0, 0.0, 0.25, 1.0, 2.0, 7.0]
 STEP = 1e-5
+OUTSIDE = ArithmeticError, LookupError, ValueError  # what operations raise outside of a function's domain
 
 # where formulas are compared, beside these
 EXTREMES = [math.nan, -math.inf, -300.0, -100.0, -20.0, -1e-3, -0.0, 0.0, 1e-3, 1.0, 20.0, 100.0, 300.0, math.inf]
@@ -70,8 +72,7 @@ class Activation(Captured, Record):
     call functions of `math` and others that are like them, and refer to numbers. The values of names are those at the
     creation of the object, in the functions that they call too; pickle refers to functions by name, and reading what it
     wrote is another creation. Division by zero and overflow give infinity or NaN, and so does what is outside of the
-    domain of a function of `math`; where the backends "reference" and "interpreted" run them in Python, which raises
-    OverflowError, ZeroDivisionError or ValueError there, this counts as infinity or NaN.
+    domain of a function of `math`, where Python raises OverflowError, ZeroDivisionError or ValueError.
 
     All other exceptions, by `raise`, `assert` or an index outside of an array, reach the caller of `predict`, `train`
     and so on. No array is returned then, and a network in training is at its last finished step; or at the last epoch,
@@ -230,20 +231,6 @@ class Loss(Captured, Record):
         return f"Loss({self.name!r})"
 
 
-def plainly(function: Any) -> Callable[..., float]:
-    """A function of a user as Python runs it, with infinity or NaN where arithmetic raises an exception."""
-
-    def call(*numbers: Any) -> float:
-        try:
-            return math.ldexp(function(*map(float, numbers)), 0)  # a float, or TypeError: `float` would read texts
-        except (OverflowError, ValueError, ZeroDivisionError) as error:
-            if is_raised(error):
-                raise
-            return math.inf if isinstance(error, OverflowError) else math.nan  # NaN: outside of the domain
-
-    return call
-
-
 def is_raised(error: Exception) -> bool:
     """Whether an exception comes from a statement, `raise` or `assert`, and not from an operation."""
     innermost = error.__traceback__
@@ -265,13 +252,14 @@ def _free_name(name: Any, function: Any, table: Any) -> str:
 
 def _check_derivative(argument: str, function: Any, derivative: Any, points: list[dict[str, float]]) -> None:
     """The first of the numbers at a point is the one that the derivative is with respect to."""
+    f, df = plainly(function), plainly(derivative)
     compared, raised = 0, None
     for point in points:
         x, *others = point.values()
         try:
-            slope, got, tolerance = _slopes(plainly(function), plainly(derivative), x, others)
+            slope, got, tolerance = _slopes(f, df, x, others)
         except Exception as error:
-            if is_raised(error) or isinstance(error, LookupError):  # outside of the domain that the user defines
+            if is_raised(error) or isinstance(error, OUTSIDE):
                 raised = error
                 continue
             names = " and ".join(point)

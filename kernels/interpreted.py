@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import simd
-from .custom import plainly
+from .ieee import plainly
 from .interface import KERNELS, SOURCE_DTYPES, Kernel
 from .levels import Level
 from .notes import guarded

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .functions import Function
+from .ieee import plainly
 from .layout import NOTE
 
 of_user: Callable[..., float]  # what a guard is bound to
@@ -82,7 +83,7 @@ def call_again(of_plan: Function, numbers: list[float]) -> None:
     for function in of_plan.functions:
         at = f"{function.__name__}({', '.join(map(repr, numbers[:count]))})"
         try:
-            function(*numbers[:count])
+            plainly(function)(*numbers[:count])
         except Exception as error:
             error.add_note(f"fastmlp called {at} for {of_plan!r}")
             raise

@@ -13,9 +13,9 @@ import numpy as np
 
 from . import simd
 from .activations import ACTIVATIONS
-from .custom import plainly
 from .folding import parts
 from .functions import numbers_of, row_of
+from .ieee import plainly
 from .layout import BY_SAMPLE
 from .losses import LOSSES
 from .normalization import kind_of, settings_of

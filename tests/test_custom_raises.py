@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp.kernels.custom import plainly
+from fastmlp.kernels.ieee import plainly
 from fastmlp.kernels.tracing import formula
 
 TABLE = np.tanh((np.arange(80) - 40.0) / 10)
@@ -325,32 +325,107 @@ def test_arithmetic_of_python_is_no_exception(backend):
     assert np.isnan(network.predict([[1.0], [-1.0]])[1])
 
 
+def hand_written_sigmoid(z):
+    return 1 / (1 + math.exp(-z)) + 0.0 * TABLE[0]
+
+
+def its_slope(z):
+    a = 1 / (1 + math.exp(-z))
+    return a * (1 - a) + 0.0 * TABLE[0]
+
+
+def test_infinity_on_the_way_to_a_finite_result(backend, dtype):
+    network = doubler(backend, dtype, fastmlp.Activation(hand_written_sigmoid, its_slope))
+    outputs = network.predict([[-2000.0], [0.0], [2000.0]])
+    assert outputs.ravel().tolist() == [0, 0.5, 1]
+    assert network.gradient([[-2000.0]], [[0.0]]).tolist() == [0, 0, 0, 0]
+
+
+def reshaping(z):
+    return np.full(3, z).reshape(2, 2)[0, 0] if z > 40 else 2 * z
+
+
+def test_exceptions_of_operations_reach_the_caller(backend):
+    network = doubler(backend, activation=fastmlp.Activation(reshaping, limited_slope))
+    with pytest.raises(ValueError, match="reshape"):
+        network.predict(X)
+    assert network.predict(GOOD).ravel().tolist() == [2, 4, 6, 8]
+
+
+def test_the_users_exception_comes_before_those_of_arithmetic(backend):
+    def after_an_overflow(z):
+        if math.exp(z) > 1e100:
+            raise TooLarge("far too large")
+        return z
+
+    network = doubler(backend, activation=fastmlp.Activation(after_an_overflow, one))
+    with pytest.raises(TooLarge, match="far too large"):
+        network.predict([[2000.0]])
+
+
+IEEE = {  # expressions, and what IEEE 754 and the C standard's annex F say of them
+    "1 / (z - z)": math.inf, "-1 / (z - z)": -math.inf, "z / -0.0": -math.inf, "(z - z) / (z - z)": math.nan,
+    "1 / (float(z) - z)": math.inf, "1.0 / (0.0 * 1.0)": math.inf, "z % (z - z)": math.nan, "1 % (z - z)": math.nan,
+    "(z * 1e200) ** 2": math.inf, "-((z * 1e200) ** 2)": -math.inf, "10.0 ** (z * 200)": math.inf,
+    "10 ** (z * 200)": math.inf, "(z - z) ** -1": math.inf, "(-z) ** 0.5": math.nan, "abs(-z / (z - z))": math.inf,
+    "math.exp(z * 1000)": math.inf, "np.exp(z * 1000)": math.inf, "math.log(z - z)": -math.inf,
+    "math.log(-z)": math.nan, "math.log1p(-1.0)": -math.inf, "math.log2(z - z)": -math.inf, "math.sqrt(-z)": math.nan,
+    "math.pow(z - z, -1)": math.inf, "math.sinh(z * -1000)": -math.inf, "math.cosh(z * -1000)": math.inf,
+    "math.sin(z / (z - z))": math.nan, "math.acos(z)": math.nan, "math.atanh(z / 2)": math.inf,
+    "math.atanh(z / -2)": -math.inf, "math.acosh(0.5)": math.nan, "math.fmod(z, z - z)": math.nan,
+    "math.gamma(z * 100)": math.inf, "math.gamma(-z)": math.nan, "math.lgamma(-z)": math.inf,
+    "math.ldexp(z, 5000)": math.inf, "math.expm1(z * 1000)": math.inf, "1 / math.erf(z - z)": math.inf,
+    "z / (z - z) - math.floor(z)": math.inf, "math.floor(z / (z - z)) - z": math.inf, "z - int(math.nan)": math.nan,
+    "round(math.inf) - z": math.inf, "1 / min(z - z, 5.0)": math.inf, "1 / np.sqrt(z - z)": math.inf,
+    "ZERO / ZERO": math.nan, "1.0 / ZEROS[0]": math.inf, "0.0 / ZEROS[int(z) - 2]": math.nan,
+    "(z > 0) - (np.exp(z) < 0) + 1 / (z - z)": math.inf, "float(isinstance(int(z), int))": 1, "round(z + 0.4)": 2,
+    "int(2.7) + round(2.345, 2)": 4.35, "math.pow(z, 3)": 8,
+}  # fmt: skip
+
+
+UNLIKE_NUMBA = {  # it has no such function, divides by zero after all, or converts infinity to some integer
+    "math.fmod(z, z - z)", "float(isinstance(int(z), int))", "(z - z) ** -1", "math.pow(z - z, -1)",
+    "math.floor(z / (z - z)) - z", "z - int(math.nan)", "round(math.inf) - z",
+}  # fmt: skip
+
+
+def evaluating(expressions):
+    """A function of z that returns all their values."""
+    found = {"math": math, "np": np, "ZERO": 0.0, "ZEROS": (0.0, 1.0)}
+    exec(f"def evaluate(z):\n    return {', '.join(expressions)},\n", found)
+    return found["evaluate"]
+
+
+@pytest.mark.parametrize("expression", IEEE)
+def test_python_goes_on_with_infinity(expression):
+    evaluate = evaluating([f"float({expression})"])
+    function = plainly(lambda z: evaluate(z)[0])
+    assert function(2) == pytest.approx(IEEE[expression], nan_ok=True, abs=0)
+    assert type(function(2)) is float
+
+
+def test_compiled_code_goes_on_in_the_same_way():
+    numba = pytest.importorskip("numba")
+    expressions = [expression for expression in IEEE if expression not in UNLIKE_NUMBA]
+    values = numba.njit(error_model="numpy")(evaluating(expressions))(2.0)
+    for expression, value in zip(expressions, values, strict=True):
+        assert value == pytest.approx(IEEE[expression], nan_ok=True), expression
+
+
 def test_what_plainly_lets_out():
-    def again(z):
-        try:
-            return math.log(z)
-        except ValueError:
-            raise
-
     def as_another(z):
-        try:
-            return math.log(z)
-        except ValueError:
-            raise ArithmeticError("of mine") from None
+        if math.isnan(math.log(z)):
+            raise ArithmeticError("of mine")
 
-    def cleaned(z):
-        try:
-            return 1 / z
-        finally:
-            z = 0
-
-    assert math.isnan(plainly(again)(-1))
-    assert math.isnan(plainly(cleaned)(0))
     assert plainly(math.exp)(1e4) == math.inf
     with pytest.raises(ArithmeticError, match="of mine"):
         plainly(as_another)(-1)
     with pytest.raises(OverflowError, match="inner"):
         plainly(outer)(41)
+    with pytest.raises(ZeroDivisionError):  # of integers, which have no infinity
+        plainly(lambda z: 1 // (int(z) - 1))(1)
+    with pytest.raises(TypeError):
+        plainly(str)(1)
 
 
 def test_functions_that_raise_are_no_formulas():
