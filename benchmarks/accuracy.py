@@ -21,12 +21,13 @@ import numpy as np
 from mpmath import mpf
 from numba import njit, vectorize
 
-from fastmlp.kernels import elementary, simd
-from fastmlp.kernels.compilation import POLICY
-from fastmlp.kernels.intrinsics import polynomial, vocabulary
-from fastmlp.kernels.jit import host_level
-from fastmlp.kernels.plan import scratch
-from fastmlp.kernels.specialize import specialize
+from fastmlp.kernels.backends.jit import host_level
+from fastmlp.kernels.compiler.compilation import POLICY
+from fastmlp.kernels.compiler.specialize import specialize
+from fastmlp.kernels.functions import elementary
+from fastmlp.kernels.runtime.plan import scratch
+from fastmlp.kernels.vocabulary import simd
+from fastmlp.kernels.vocabulary.intrinsics import polynomial, vocabulary
 
 BOUND = {"float32": 2, "float64": 4}
 BOUNDS = {"erfc": 8, "erf": 8, "sinh": 8, "cosh": 5}

@@ -27,7 +27,7 @@ from report import cpu, table, version_of
 from torch import nn
 
 import fastmlp
-from fastmlp.kernels.optimizers import Optimizer
+from fastmlp.kernels.functions.optimizers import Optimizer
 
 BATCH = 64
 Parts = list[np.ndarray]  # weights (inputs, outputs) and biases of each layer in turn

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from fastmlp import schedules
-from fastmlp.kernels.activations import ACTIVATIONS
-from fastmlp.kernels.functions import numbers_of
-from fastmlp.kernels.initializers import INITIALIZERS
-from fastmlp.kernels.losses import LOSSES, TARGET_KINDS, LossRow
-from fastmlp.kernels.normalization import NORMALIZATIONS
-from fastmlp.kernels.optimizer_formulas import FORMULAS
-from fastmlp.kernels.optimizers import OPTIMIZERS
-from fastmlp.kernels.settings import Settings
+from fastmlp.kernels.base.settings import Settings
+from fastmlp.kernels.functions.activations import ACTIVATIONS
+from fastmlp.kernels.functions.function import numbers_of
+from fastmlp.kernels.functions.initializers import INITIALIZERS
+from fastmlp.kernels.functions.losses import LOSSES, TARGET_KINDS, LossRow
+from fastmlp.kernels.functions.normalization import NORMALIZATIONS
+from fastmlp.kernels.functions.optimizer_formulas import FORMULAS
+from fastmlp.kernels.functions.optimizers import OPTIMIZERS
 from fastmlp.lbfgs import LBFGS
 from fastmlp.metrics import METRICS, Metric, suited_metrics
 

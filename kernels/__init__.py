@@ -1,1 +1,5 @@
-"""Kernels of multilayer perceptrons, written once in Python. `simd.py` is the vocabulary, `interface.py` the table."""
+"""Kernels of multilayer perceptrons, written once in Python.
+
+Each package imports from those above it only: `base`, `vocabulary`, `functions`, `layers`, `passes`, `compiler`,
+`runtime`, `backends`.
+"""

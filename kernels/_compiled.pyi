@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
-from .plan import Array, Model, Plan, Predictor
+from .base.arrays import Array
+from .runtime.plan import Model, Plan, Predictor
 
 FINGERPRINT: str
 

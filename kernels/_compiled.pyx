@@ -10,7 +10,7 @@ cdef extern from *:
     """
 cimport numpy as np
 
-from . import layout
+from .layers import layout
 
 np.import_array()
 
@@ -126,7 +126,7 @@ cdef class Seats:
         self.gather_double = addresses["gather_float64", model.dtype]
         self.features, self.outputs = model.sizes[0], model.sizes[-1]
         # here, since it is imported after `plan.py`, which takes `data_address`
-        from .prediction import WORTH, multiplications
+        from .runtime.prediction import WORTH, multiplications
 
         self.work, self.shared = multiplications(model), 2 * WORTH
         self.number = np.NPY_FLOAT if model.dtype == "float32" else np.NPY_DOUBLE

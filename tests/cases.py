@@ -8,12 +8,20 @@ import numpy as np
 import oracle
 
 from fastmlp import NeuralNetwork
-from fastmlp.kernels.activations import ACTIVATIONS
-from fastmlp.kernels.functions import numbers_of, row_of
-from fastmlp.kernels.losses import LOSSES
-from fastmlp.kernels.optimizers import OPTIMIZERS, SGD, AdamCorrectedByRate, ClassicalSGD, RMSprop
-from fastmlp.kernels.plan import Model
-from fastmlp.kernels.variants import ELU, CategoricalCrossEntropy, CategoricalFocal, Focal, Huber, LeakyReLU, Quantile
+from fastmlp.kernels.functions.activations import ACTIVATIONS
+from fastmlp.kernels.functions.function import numbers_of, row_of
+from fastmlp.kernels.functions.losses import LOSSES
+from fastmlp.kernels.functions.optimizers import OPTIMIZERS, SGD, AdamCorrectedByRate, ClassicalSGD, RMSprop
+from fastmlp.kernels.functions.variants import (
+    ELU,
+    CategoricalCrossEntropy,
+    CategoricalFocal,
+    Focal,
+    Huber,
+    LeakyReLU,
+    Quantile,
+)
+from fastmlp.kernels.runtime.plan import Model
 
 HIDDEN = [name for name, row in ACTIVATIONS.items() if not row.rowwise]
 

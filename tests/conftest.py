@@ -1,6 +1,6 @@
 """Fixtures that every test may ask for.
 
-    backend         each backend to be had here: a `fastmlp.kernels.backends.Backend`, with `.name` and `.level`
+    backend         each backend to be had here: a `fastmlp.kernels.backends.choice.Backend`, with `.name` and `.level`
     kernel_backend  those that have kernels: all but the reference
     fast_backend    those whose kernels went through a compiler: jit if Numba is there, compiled if the extension is
     level           each row of LEVELS, to be crossed by the interpreted backend: `Interpreted(level)`
@@ -21,10 +21,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from fastmlp.kernels import backends
-from fastmlp.kernels.executor import Executor
-from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.reference import ReferenceExecutor
+from fastmlp.kernels.backends import choice as backends
+from fastmlp.kernels.backends.reference import ReferenceExecutor
+from fastmlp.kernels.runtime.executor import Executor
+from fastmlp.kernels.vocabulary.levels import LEVELS
 
 HELPERS = {path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("test_")}
 pytest.register_assert_rewrite(*HELPERS - {"conftest"})  # they are to say as much as tests do where they fail

@@ -4,8 +4,8 @@ import ctypes
 
 import numpy as np
 
-from fastmlp.kernels import simd
-from fastmlp.kernels.interface import KERNELS
+from fastmlp.kernels.compiler.interface import KERNELS
+from fastmlp.kernels.vocabulary import simd
 
 C_TYPES = {"integer": ctypes.c_int64, "double": ctypes.c_double, "nothing": None}  # all else: pointers
 

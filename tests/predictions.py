@@ -3,7 +3,7 @@
 import numpy as np
 import oracle
 
-from fastmlp.kernels import prediction
+from fastmlp.kernels.runtime import prediction
 
 SIZES = (3, 5, 3)  # as many outputs as features: so that outputs can take the place of samples
 ROWS = 2 * prediction.CHUNK + 7

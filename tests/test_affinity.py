@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from fastmlp.kernels import threads
-from fastmlp.kernels.affinity import Place, keep_off, place_of_caller
+from fastmlp.kernels.runtime import threads
+from fastmlp.kernels.runtime.affinity import Place, keep_off, place_of_caller
 
 if not hasattr(os, "sched_setaffinity"):
     pytest.skip("this system binds no thread to CPUs", allow_module_level=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 import llvmlite.binding as llvm
 import pytest
 
-from fastmlp.kernels import backends
-from fastmlp.kernels.interface import KERNELS
-from fastmlp.kernels.levels import LEVELS
+from fastmlp.kernels.backends import choice as backends
+from fastmlp.kernels.compiler.interface import KERNELS
+from fastmlp.kernels.vocabulary.levels import LEVELS
 
 ROOT = Path(__file__).parents[1]
 TRIPLE = llvm.get_process_triple()
@@ -28,7 +28,7 @@ llvm.get_host_cpu_features = lambda: llvm.targets.FeatureMap()
 
 def load_build_module(name):
     """A module that the build alone uses, and that is not installed."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "kernels" / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, ROOT / "kernels" / "compiler" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -47,7 +47,7 @@ def finish(process):
 
 def test_objects_are_the_same_bytes_whatever_cpu_and_settings_build_them(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(OTHER_HOST)
-    command = ["-m", "kernels.ahead_of_time", "--level", HIGHEST.name]
+    command = ["-m", "kernels.compiler.ahead_of_time", "--level", HIGHEST.name]
     here = start(*command, tmp_path / "here")
     elsewhere = start(
         *command, tmp_path / "elsewhere",
@@ -62,7 +62,7 @@ def test_objects_are_the_same_bytes_whatever_cpu_and_settings_build_them(tmp_pat
 
 
 BUILD_TWO = f"""
-from kernels import ahead_of_time
+from kernels.compiler import ahead_of_time
 ahead_of_time.ROWS[:] = ["optimizer_sgd", "optimizer_adam"]
 ahead_of_time.initialize()
 ahead_of_time.build({HIGHEST.name!r}, "float32", {TRIPLE!r})
@@ -75,7 +75,7 @@ ahead_of_time.build({HIGHEST.name!r}, "float32", {TRIPLE!r})
 def test_build_fails_and_names_the_kernel_that_needs_more_than_memset(tmp_path, mistake, symbol):
     shutil.copytree(ROOT / "kernels", tmp_path / "kernels", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     if mistake:
-        file = tmp_path / "kernels" / "optimizer_formulas.py"
+        file = tmp_path / "kernels" / "functions" / "optimizer_formulas.py"
         source = file.read_text()
         line = "    rate = real(settings[0])\n"
         assert source.count(line) == 1
@@ -93,7 +93,7 @@ def test_build_fails_and_names_the_kernel_that_needs_more_than_memset(tmp_path, 
 
 MACHINE = """
 import sys
-from kernels import ahead_of_time
+from kernels.compiler import ahead_of_time
 root, cpus = sys.argv[1], int(sys.argv[2])
 print(ahead_of_time.free_memory(root, root))
 ahead_of_time.usable_cpus = lambda: cpus
@@ -194,7 +194,7 @@ def test_extension_finds_the_features_that_llvm_finds():
 
 @needs_extension
 def test_both_compilers_choose_the_same_level():
-    from fastmlp.kernels import compiled, jit
+    from fastmlp.kernels.backends import compiled, jit
 
     assert compiled.host_level() == jit.host_level()
 
@@ -205,8 +205,8 @@ def test_compiled_backend_works_without_numba():
         import sys
         sys.modules["numba"] = sys.modules["llvmlite"] = None  # an import would raise
         import numpy as np
-        from fastmlp.kernels.backends import backend
-        from fastmlp.kernels.plan import Model
+        from fastmlp.kernels.backends.choice import backend
+        from fastmlp.kernels.runtime.plan import Model
         model = Model((2, 1), ("identity",), "mean_squared_error", "float64")
         executor = backend("compiled").executor(model, np.array([2.0, -1.0, 0.5]))
         assert executor.predict(np.array([[3.0, 4.0]])).tolist() == [[2.5]]

@@ -15,8 +15,8 @@ from trainings import everything, table, trained
 
 import fastmlp
 from fastmlp import Checkpoint, NeuralNetwork, ProgressBar, archive
-from fastmlp.kernels.reference import ReferenceTraining
-from fastmlp.kernels.training import Training
+from fastmlp.kernels.backends.reference import ReferenceTraining
+from fastmlp.kernels.runtime.training import Training
 
 
 def every(epochs, function):

@@ -11,10 +11,10 @@ import pytest
 
 import fastmlp
 from fastmlp import NeuralNetwork
-from fastmlp.kernels import backends
-from fastmlp.kernels.backends import BACKENDS
-from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.threads import most_threads
+from fastmlp.kernels.backends import choice as backends
+from fastmlp.kernels.backends.choice import BACKENDS
+from fastmlp.kernels.runtime.limits import most_threads
+from fastmlp.kernels.vocabulary.levels import LEVELS
 
 HEAVY = {
     "numba",
@@ -107,7 +107,10 @@ def test_importing_is_light():
 def test_tables_and_interface_need_no_compiler():
     code = (
         "import sys\n"
-        "from fastmlp.kernels import activations, backends, interface, losses, optimizers, plan, reference\n"
+        "from fastmlp.kernels.backends import choice, reference\n"
+        "from fastmlp.kernels.compiler import interface\n"
+        "from fastmlp.kernels.functions import activations, losses, optimizers\n"
+        "from fastmlp.kernels.runtime import plan\n"
         "print(len(interface.KERNELS), *sys.modules)"
     )
     count, *modules = fresh(code).split()
@@ -205,7 +208,7 @@ def test_cached_kernels_keep_to_their_own_helpers(tmp_path):
 
 def host_levels():
     """Those that the CPU at hand has, from the lowest."""
-    from fastmlp.kernels.jit import host_level
+    from fastmlp.kernels.backends.jit import host_level
 
     host = host_level()
     same = [name for name, level in LEVELS.items() if level.machine == host.machine]

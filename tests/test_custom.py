@@ -13,10 +13,10 @@ from cases import case
 from test_parity import assert_close
 
 import fastmlp
-from fastmlp.kernels.custom import POINTS
-from fastmlp.kernels.interface import KERNELS
-from fastmlp.kernels.optimizers import SGD
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.compiler.custom import POINTS
+from fastmlp.kernels.compiler.interface import KERNELS
+from fastmlp.kernels.functions.optimizers import SGD
+from fastmlp.kernels.runtime.training import Schedule
 
 SWISH = fastmlp.Activation(user.swish, user.swish_derivative)
 LEAKY = fastmlp.Activation(user.leaky, user.leaky_derivative, name="my_leaky")
@@ -427,7 +427,7 @@ def test_files_hold_none(tmp_path):
 def test_numba_comes_with_the_first_compilation_and_tables_stay():
     program = (
         "import sys, fastmlp, custom_functions as user\n"
-        "from fastmlp.kernels.interface import fingerprint; before = fingerprint()\n"
+        "from fastmlp.kernels.compiler.interface import fingerprint; before = fingerprint()\n"
         "swish = fastmlp.Activation(user.swish, user.swish_derivative)\n"
         "network = fastmlp.NeuralNetwork([2, 3, 1], swish, backend='reference')\n"
         "network.predict([1, 2])\n"

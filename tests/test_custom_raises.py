@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp.kernels.ieee import plainly
-from fastmlp.kernels.tracing import formula
+from fastmlp.kernels.compiler.ieee import plainly
+from fastmlp.kernels.compiler.tracing import formula
 
 TABLE = np.tanh((np.arange(80) - 40.0) / 10)
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp.kernels.activations import ACTIVATIONS
-from fastmlp.kernels.initializers import INITIALIZERS
-from fastmlp.kernels.losses import LOSSES
-from fastmlp.kernels.normalization import NORMALIZATIONS
-from fastmlp.kernels.optimizer_formulas import FORMULAS
-from fastmlp.kernels.optimizers import OPTIMIZERS, AdamCorrectedByRate, ClassicalSGD
+from fastmlp.kernels.functions.activations import ACTIVATIONS
+from fastmlp.kernels.functions.initializers import INITIALIZERS
+from fastmlp.kernels.functions.losses import LOSSES
+from fastmlp.kernels.functions.normalization import NORMALIZATIONS
+from fastmlp.kernels.functions.optimizer_formulas import FORMULAS
+from fastmlp.kernels.functions.optimizers import OPTIMIZERS, AdamCorrectedByRate, ClassicalSGD
 from fastmlp.metrics import METRICS
 
 DOCS = Path(__file__).parents[1] / "docs"

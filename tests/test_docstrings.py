@@ -11,9 +11,9 @@ import pytest
 
 import fastmlp
 import fastmlp.kernels
-from fastmlp.kernels.backends import extension_exists
-from fastmlp.kernels.functions import Function
-from fastmlp.kernels.optimizers import Optimizer
+from fastmlp.kernels.backends.choice import extension_exists
+from fastmlp.kernels.functions.function import Function
+from fastmlp.kernels.functions.optimizers import Optimizer
 from fastmlp.schedules import RateSchedule
 
 NOT_INSTALLED = {"ahead_of_time", "object_symbols"}

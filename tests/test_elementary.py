@@ -7,8 +7,9 @@ import mpmath
 import numpy as np
 import pytest
 
-from fastmlp.kernels import elementary, simd
-from fastmlp.kernels.specialize import clone
+from fastmlp.kernels.compiler.specialize import clone
+from fastmlp.kernels.functions import elementary
+from fastmlp.kernels.vocabulary import simd
 
 BOUND = {"float32": 2, "float64": 4}  # units in the last place
 BOUNDS = {"erfc": 8, "erf": 8, "sinh": 8, "cosh": 5}  # of products of numbers that are off by a unit or two each
@@ -58,8 +59,8 @@ def compiled_functions(dtype):
     """The functions as kernels run them on this machine: compiled by Numba, subnormal numbers flushed to zero."""
     from numba import njit
 
-    from fastmlp.kernels.compilation import POLICY, namespace
-    from fastmlp.kernels.jit import host_level
+    from fastmlp.kernels.backends.jit import host_level
+    from fastmlp.kernels.compiler.compilation import POLICY, namespace
 
     kernels = namespace(dtype, host_level())
     flush, restore = kernels["flush_subnormals"], kernels["restore_subnormals"]

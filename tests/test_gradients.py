@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from cases import ALL_OUTPUTS, OUTPUTS, PAIRINGS, case
 
-from fastmlp.kernels.functions import name_of
-from fastmlp.kernels.losses import LOSSES
-from fastmlp.kernels.optimizers import SGD
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.functions.function import name_of
+from fastmlp.kernels.functions.losses import LOSSES
+from fastmlp.kernels.functions.optimizers import SGD
+from fastmlp.kernels.runtime.training import Schedule
 
 STEP = 1e-5
 TOLERANCE = 1e-6

@@ -12,9 +12,9 @@ from guide_pairs import RNG, X, Y, difference, losses, networks, outcome, seed, 
 
 from fastmlp import dropins, guide
 from fastmlp.datasets import load_digits
-from fastmlp.kernels import training as kernels_training
-from fastmlp.kernels.reference import ReferenceTraining
-from fastmlp.kernels.training import Schedule, Training
+from fastmlp.kernels.backends.reference import ReferenceTraining
+from fastmlp.kernels.runtime import training as kernels_training
+from fastmlp.kernels.runtime.training import Schedule, Training
 
 # --- the acceptance run
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastmlp import History, NeuralNetwork
-from fastmlp.kernels.reference import ReferenceExecutor
+from fastmlp.kernels.backends.reference import ReferenceExecutor
 
 X, Y = np.arange(12.0).reshape(6, 2) / 12, np.arange(6.0) / 6
 

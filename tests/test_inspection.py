@@ -12,7 +12,7 @@ from trainings import everything, table
 
 import fastmlp
 from fastmlp import NeuralNetwork
-from fastmlp.kernels import reference
+from fastmlp.kernels.backends import reference
 
 SIZES = (4, 5, 3, 2)
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from fastmlp import dropins, introduction
-from fastmlp.kernels.reference import ReferenceTraining
-from fastmlp.kernels.training import Schedule, Training
+from fastmlp.kernels.backends.reference import ReferenceTraining
+from fastmlp.kernels.runtime.training import Schedule, Training
 
 PEOPLE = np.array([[-2, -1], [25, 6], [17, 4], [-15, -6]])  # Alice, Bob, Charlie, Diana
 IS_WOMAN = np.array([1, 0, 0, 1])

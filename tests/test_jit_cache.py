@@ -14,9 +14,10 @@ import pytest
 from numba.core import config
 
 import fastmlp
-from fastmlp.kernels import jit, jit_cache
-from fastmlp.kernels.compilation import callback
-from fastmlp.kernels.interface import KERNELS
+from fastmlp.kernels.backends import jit
+from fastmlp.kernels.compiler import jit_cache
+from fastmlp.kernels.compiler.compilation import callback
+from fastmlp.kernels.compiler.interface import KERNELS
 
 
 @pytest.fixture
@@ -165,7 +166,7 @@ def test_nothing_is_written_beside_the_package(tmp_path):
     shutil.copytree(package, tmp_path / "fastmlp", ignore=shutil.ignore_patterns("__pycache__"))
     before = sorted(tmp_path.rglob("*"))
     code = (
-        "import fastmlp; from fastmlp.kernels import jit; print(fastmlp.__file__);"
+        "import fastmlp; from fastmlp.kernels.backends import jit; print(fastmlp.__file__);"
         "jit._compiled('activation_relu', 'float32', jit.host_level())"
     )
     cache = tmp_path.with_suffix(".cache")

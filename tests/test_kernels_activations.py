@@ -8,12 +8,12 @@ import pytest
 from cases import HIDDEN_WITH_SETTINGS, case
 from direct import aligned, block, call
 
-from fastmlp.kernels import reference_network as reference
-from fastmlp.kernels.activations import ACTIVATIONS
-from fastmlp.kernels.functions import name_of, numbers_of, row_of
-from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.plan import Model
-from fastmlp.kernels.variants import ELU, LeakyReLU
+from fastmlp.kernels.backends import reference_network as reference
+from fastmlp.kernels.functions.activations import ACTIVATIONS
+from fastmlp.kernels.functions.function import name_of, numbers_of, row_of
+from fastmlp.kernels.functions.variants import ELU, LeakyReLU
+from fastmlp.kernels.runtime.plan import Model
+from fastmlp.kernels.vocabulary.levels import LEVELS
 
 FORWARD = [name for name, row in ACTIVATIONS.items() if row.forward is not None]
 BACKWARD = [name for name, row in ACTIVATIONS.items() if row.derivative is not None]

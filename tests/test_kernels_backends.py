@@ -7,14 +7,16 @@ import pytest
 from numba import njit
 from numba.core.codegen import CPUCodeLibrary, JITCodeLibrary, JITCPUCodegen
 
-from fastmlp.kernels import backends, compilation, interface, jit
-from fastmlp.kernels.backends import BACKENDS, backend
-from fastmlp.kernels.compilation import callback, unfinished
-from fastmlp.kernels.executor import Executor
-from fastmlp.kernels.interface import KERNELS
-from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.plan import Model
-from fastmlp.kernels.reference import ReferenceExecutor
+from fastmlp.kernels.backends import choice as backends
+from fastmlp.kernels.backends import jit
+from fastmlp.kernels.backends.choice import BACKENDS, backend
+from fastmlp.kernels.backends.reference import ReferenceExecutor
+from fastmlp.kernels.compiler import compilation, interface
+from fastmlp.kernels.compiler.compilation import callback, unfinished
+from fastmlp.kernels.compiler.interface import KERNELS
+from fastmlp.kernels.runtime.executor import Executor
+from fastmlp.kernels.runtime.plan import Model
+from fastmlp.kernels.vocabulary.levels import LEVELS
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def test_compiled_backends_use_the_highest_level_that_they_may(fast_backend):
 @pytest.mark.skipif(not backends.extension_exists(), reason="the extension was not built")
 def test_compiled_levels_are_code_of_their_own(dtype):
     from fastmlp.kernels import _compiled
-    from fastmlp.kernels.compiled import Compiled
+    from fastmlp.kernels.backends.compiled import Compiled
 
     libraries = [Compiled(LEVELS[name]) for name in _compiled.levels()]
     for kernel in KERNELS:
@@ -133,7 +135,7 @@ def test_a_missing_extension_is_no_silent_fallback(environment):
 def test_an_extension_of_other_kernels_is_refused(monkeypatch):
     if not backends.extension_exists():
         pytest.skip("there is no extension")
-    from fastmlp.kernels import compiled
+    from fastmlp.kernels.backends import compiled
 
     monkeypatch.setattr(compiled._compiled, "FINGERPRINT", "of an older plan")
     with pytest.raises(RuntimeError, match="must be built from the kernels beside it"):

@@ -9,14 +9,14 @@ from cases import HIDDEN, case, stepper
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastmlp.kernels import layout
-from fastmlp.kernels.backends import Backend
-from fastmlp.kernels.disturbance import UNDISTURBED, Disturbance
-from fastmlp.kernels.interpreted import Interpreted, _namespace
-from fastmlp.kernels.optimizers import SGD, Adam
-from fastmlp.kernels.reference import Draws
-from fastmlp.kernels.regularization import Regularization
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.backends.choice import Backend
+from fastmlp.kernels.backends.interpreted import Interpreted, _namespace
+from fastmlp.kernels.backends.reference import Draws
+from fastmlp.kernels.functions.disturbance import UNDISTURBED, Disturbance
+from fastmlp.kernels.functions.optimizers import SGD, Adam
+from fastmlp.kernels.functions.regularization import Regularization
+from fastmlp.kernels.layers import layout
+from fastmlp.kernels.runtime.training import Schedule
 
 KEY, EPOCH = 2**62 + 12345, 2**33 + 7
 WISHES = {

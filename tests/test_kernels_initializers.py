@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fastmlp import NeuralNetwork
-from fastmlp.kernels.activations import ACTIVATIONS
-from fastmlp.kernels.initializers import INITIALIZERS
+from fastmlp.kernels.functions.activations import ACTIVATIONS
+from fastmlp.kernels.functions.initializers import INITIALIZERS
 
 VARIANCES = {  # of weights from 300 inputs to 200 outputs
     "he_normal": 1 / 150,

@@ -10,17 +10,18 @@ from cases import optimizers
 from direct import aligned, call
 from test_kernels_network import classifier, plan_to_train
 
-from fastmlp.kernels import activations, elementary, layout
-from fastmlp.kernels.activations import ACTIVATIONS
-from fastmlp.kernels.backends import backend
-from fastmlp.kernels.interface import KERNELS, MODULES, SOURCE_DTYPES
-from fastmlp.kernels.interpreted import _namespace
-from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.losses import LOSSES
-from fastmlp.kernels.optimizer_formulas import FORMULAS
-from fastmlp.kernels.optimizers import Adam
-from fastmlp.kernels.simd import Constant, Polynomial
-from fastmlp.kernels.specialize import bind, clone, specialize, tile_shape
+from fastmlp.kernels.backends.choice import backend
+from fastmlp.kernels.backends.interpreted import _namespace
+from fastmlp.kernels.compiler.interface import KERNELS, MODULES, SOURCE_DTYPES
+from fastmlp.kernels.compiler.specialize import bind, clone, specialize
+from fastmlp.kernels.functions import activations, elementary
+from fastmlp.kernels.functions.activations import ACTIVATIONS
+from fastmlp.kernels.functions.losses import LOSSES
+from fastmlp.kernels.functions.optimizer_formulas import FORMULAS
+from fastmlp.kernels.functions.optimizers import Adam
+from fastmlp.kernels.layers import layout
+from fastmlp.kernels.vocabulary.levels import LEVELS, tile_shape
+from fastmlp.kernels.vocabulary.simd import Constant, Polynomial
 
 ENTRIES = [name for name, kernel in KERNELS.items() if kernel.arguments[0] == "plan"]
 ON_VECTORS = [name for name, kernel in KERNELS.items() if kernel.arguments[0] == "vector"]  # which Python cannot pass:

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastmlp.kernels import layout, plan
-from fastmlp.kernels.interpreted import Interpreted, _namespace
-from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.optimizers import Adam
-from fastmlp.kernels.plan import Model, Plan
-from fastmlp.kernels.simd import Pointer
+from fastmlp.kernels.backends.interpreted import Interpreted, _namespace
+from fastmlp.kernels.functions.optimizers import Adam
+from fastmlp.kernels.layers import layout
+from fastmlp.kernels.runtime import plan
+from fastmlp.kernels.runtime.plan import Model, Plan
+from fastmlp.kernels.vocabulary.levels import LEVELS
+from fastmlp.kernels.vocabulary.simd import Pointer
 
 SIZES = st.lists(st.integers(1, 40), min_size=2, max_size=4)
 

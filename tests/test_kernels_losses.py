@@ -7,13 +7,19 @@ from cases import LOSSES_WITH_SETTINGS, outputs_per_target, targets_of
 from direct import aligned, block, call
 from test_kernels_activations import stride
 
-from fastmlp.kernels import reference_network as reference
-from fastmlp.kernels.activations import ACTIVATIONS
-from fastmlp.kernels.functions import name_of, numbers_of, row_of
-from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.losses import LOSSES, TARGET_KINDS, divisor
-from fastmlp.kernels.plan import Model
-from fastmlp.kernels.variants import CategoricalCrossEntropy, CategoricalFocal, Focal, Huber, Quantile
+from fastmlp.kernels.backends import reference_network as reference
+from fastmlp.kernels.functions.activations import ACTIVATIONS
+from fastmlp.kernels.functions.function import name_of, numbers_of, row_of
+from fastmlp.kernels.functions.losses import LOSSES, TARGET_KINDS, divisor
+from fastmlp.kernels.functions.variants import (
+    CategoricalCrossEntropy,
+    CategoricalFocal,
+    Focal,
+    Huber,
+    Quantile,
+)
+from fastmlp.kernels.runtime.plan import Model
+from fastmlp.kernels.vocabulary.levels import LEVELS
 
 
 def evaluate(backend, chosen, output, y, divisor=1):

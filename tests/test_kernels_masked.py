@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernels_matmul import layer, matrix, spread
 
-from fastmlp.kernels import simd
-from fastmlp.kernels.interpreted import _namespace
-from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.simd import Pointer
+from fastmlp.kernels.backends.interpreted import _namespace
+from fastmlp.kernels.vocabulary import simd
+from fastmlp.kernels.vocabulary.levels import LEVELS
+from fastmlp.kernels.vocabulary.simd import Pointer
 
 
 def masked(generator, rows, columns, dtype, share):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from test_kernels_layout import packed_by_hand
 
-from fastmlp.kernels.interpreted import _namespace
-from fastmlp.kernels.simd import Pointer
+from fastmlp.kernels.backends.interpreted import _namespace
+from fastmlp.kernels.vocabulary.simd import Pointer
 
 
 @pytest.fixture(scope="session")

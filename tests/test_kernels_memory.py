@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from cases import HIDDEN, PAIRINGS, case, optimizers
 
-from fastmlp.kernels import backends, plan
-from fastmlp.kernels.backends import Backend
-from fastmlp.kernels.interface import SOURCE_DTYPES
-from fastmlp.kernels.interpreted import Interpreted
-from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.optimizers import SGD
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.backends import choice as backends
+from fastmlp.kernels.backends.choice import Backend
+from fastmlp.kernels.backends.interpreted import Interpreted
+from fastmlp.kernels.compiler.interface import SOURCE_DTYPES
+from fastmlp.kernels.functions.optimizers import SGD
+from fastmlp.kernels.runtime import plan
+from fastmlp.kernels.runtime.training import Schedule
+from fastmlp.kernels.vocabulary.levels import LEVELS
 
 scratch = plan.scratch
 

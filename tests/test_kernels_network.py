@@ -6,12 +6,12 @@ import pytest
 from cases import HIDDEN, case, optimizers, stepper
 from direct import aligned, call
 
-from fastmlp.kernels import layout
-from fastmlp.kernels.executor import CHUNK
-from fastmlp.kernels.interface import SOURCE_DTYPES
-from fastmlp.kernels.optimizers import SGD, Adam
-from fastmlp.kernels.plan import Plan, room
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.compiler.interface import SOURCE_DTYPES
+from fastmlp.kernels.functions.optimizers import SGD, Adam
+from fastmlp.kernels.layers import layout
+from fastmlp.kernels.runtime.executor import CHUNK
+from fastmlp.kernels.runtime.plan import Plan, room
+from fastmlp.kernels.runtime.training import Schedule
 
 OPTIMIZERS = optimizers(learning_rate=0.05)
 

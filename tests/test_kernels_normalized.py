@@ -9,17 +9,17 @@ from cases import Case, rows_in_batches, stepper
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastmlp.kernels import layout
-from fastmlp.kernels.backends import Backend
-from fastmlp.kernels.disturbance import Disturbance
-from fastmlp.kernels.interpreted import Interpreted, _namespace
-from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.normalization import NORMALIZATIONS, BatchNormalization, LayerNormalization
-from fastmlp.kernels.optimizers import SGD, Adam, AdamW
-from fastmlp.kernels.plan import Model
-from fastmlp.kernels.regularization import Regularization
-from fastmlp.kernels.sparse_rows import SparseRows
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.backends.choice import Backend
+from fastmlp.kernels.backends.interpreted import Interpreted, _namespace
+from fastmlp.kernels.functions.disturbance import Disturbance
+from fastmlp.kernels.functions.normalization import NORMALIZATIONS, BatchNormalization, LayerNormalization
+from fastmlp.kernels.functions.optimizers import SGD, Adam, AdamW
+from fastmlp.kernels.functions.regularization import Regularization
+from fastmlp.kernels.layers import layout
+from fastmlp.kernels.runtime.plan import Model
+from fastmlp.kernels.runtime.sparse_rows import SparseRows
+from fastmlp.kernels.runtime.training import Schedule
+from fastmlp.kernels.vocabulary.levels import LEVELS
 
 SIZES = (3, 19, 5, 2)
 KINDS = {

@@ -9,7 +9,17 @@ import pytest
 from cases import case, optimizers, stepper
 from direct import aligned, call
 
-from fastmlp.kernels.optimizers import (
+from fastmlp.kernels.base.settings import (
+    ABOVE_ONE,
+    FLAG,
+    FRACTION,
+    FROM_0,
+    FROM_1,
+    INNER_FRACTION,
+    NOT_NEGATIVE,
+    POSITIVE,
+)
+from fastmlp.kernels.functions.optimizers import (
     OPTIMIZERS,
     SGD,
     Adadelta,
@@ -22,8 +32,7 @@ from fastmlp.kernels.optimizers import (
     RMSprop,
     Rprop,
 )
-from fastmlp.kernels.settings import ABOVE_ONE, FLAG, FRACTION, FROM_0, FROM_1, INNER_FRACTION, NOT_NEGATIVE, POSITIVE
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.runtime.training import Schedule
 
 COUNT = 48  # whole vectors of every level
 UNUSUAL = optimizers(learning_rate=0.03, beta1=0.7, beta2=0.95, epsilon=1e-4)

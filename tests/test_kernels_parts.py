@@ -9,12 +9,12 @@ from cases import case
 from test_kernels_ranks import train
 from test_sparse import rows as sparse_rows
 
-from fastmlp.kernels import layout
-from fastmlp.kernels.backends import Backend
-from fastmlp.kernels.interpreted import Interpreted, _address, _namespace
-from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.optimizers import SGD, Adam
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.backends.choice import Backend
+from fastmlp.kernels.backends.interpreted import Interpreted, _address, _namespace
+from fastmlp.kernels.functions.optimizers import SGD, Adam
+from fastmlp.kernels.layers import layout
+from fastmlp.kernels.runtime.training import Schedule
+from fastmlp.kernels.vocabulary.levels import LEVELS
 
 LEVEL = LEVELS["x86-64-v3"]
 BATCH = 14
@@ -156,7 +156,7 @@ def test_missing_meetings_are_caught(monkeypatch):
 @pytest.mark.parametrize("rest", [2, BATCH])
 def test_large_deltas_of_one_rank_end_what_is_left_out_for_all(kernel_backend, monkeypatch, update_first, rest):
     """Weights of its neurons may be infinite soon, and those then be another's: 0 * infinity is NaN."""
-    monkeypatch.setattr("fastmlp.kernels.training.MANY_FEATURES", 1)
+    monkeypatch.setattr("fastmlp.kernels.runtime.training.MANY_FEATURES", 1)
     batch = 24
     network = case((400, 64, 2), "relu", "identity", "mean_squared_error", "float64", batch + rest)
     network = replace(network, y=np.zeros((batch + rest, 2)))

@@ -7,14 +7,14 @@ import pytest
 from cases import case, optimizers
 from test_sparse import rows
 
-from fastmlp.kernels import prediction
-from fastmlp.kernels.backends import Backend
-from fastmlp.kernels.disturbance import Disturbance
-from fastmlp.kernels.interpreted import Interpreted, _address, _namespace
-from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.optimizers import SGD, Adam
-from fastmlp.kernels.regularization import Regularization
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.backends.choice import Backend
+from fastmlp.kernels.backends.interpreted import Interpreted, _address, _namespace
+from fastmlp.kernels.functions.disturbance import Disturbance
+from fastmlp.kernels.functions.optimizers import SGD, Adam
+from fastmlp.kernels.functions.regularization import Regularization
+from fastmlp.kernels.runtime import prediction
+from fastmlp.kernels.runtime.training import Schedule
+from fastmlp.kernels.vocabulary.levels import LEVELS
 
 LEVEL = LEVELS["x86-64-v3"]
 

@@ -5,8 +5,9 @@ import oracle
 import pytest
 from cases import case
 
-from fastmlp.kernels import layout, prediction
-from fastmlp.kernels.prediction import CHUNK, Workspace
+from fastmlp.kernels.layers import layout
+from fastmlp.kernels.runtime import prediction
+from fastmlp.kernels.runtime.prediction import CHUNK, Workspace
 
 ROWS = 2 * CHUNK + 3
 

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 from cases import case
 
-from fastmlp.kernels import layout, simd, training
-from fastmlp.kernels.backends import Backend
-from fastmlp.kernels.interpreted import Interpreted, _address, _namespace
-from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.optimizers import SGD
-from fastmlp.kernels.samples import CACHE_LINE
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.backends.choice import Backend
+from fastmlp.kernels.backends.interpreted import Interpreted, _address, _namespace
+from fastmlp.kernels.functions.optimizers import SGD
+from fastmlp.kernels.layers import layout
+from fastmlp.kernels.layers.samples import CACHE_LINE
+from fastmlp.kernels.runtime import training
+from fastmlp.kernels.runtime.training import Schedule
+from fastmlp.kernels.vocabulary import simd
+from fastmlp.kernels.vocabulary.levels import LEVELS
 
 LEVEL = LEVELS["x86-64-v3"]
 SAMPLES = 70

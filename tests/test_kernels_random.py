@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import njit
 
-from fastmlp.kernels import layout, random
-from fastmlp.kernels.compilation import POLICY
-from fastmlp.kernels.optimizers import SGD
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.compiler.compilation import POLICY
+from fastmlp.kernels.functions import random
+from fastmlp.kernels.functions.optimizers import SGD
+from fastmlp.kernels.layers import layout
+from fastmlp.kernels.runtime.training import Schedule
 
 WORDS = st.integers(0, 2**32 - 1)
 KEYS = st.integers(0, 2**63 - 1)

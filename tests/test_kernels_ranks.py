@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from test_kernels_memory import poison
 from test_kernels_network import plan_to_train
 
-from fastmlp.kernels import layout, threads
-from fastmlp.kernels.backends import Backend
-from fastmlp.kernels.interpreted import Interpreted, _namespace
-from fastmlp.kernels.optimizers import SGD, Adam
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.backends.choice import Backend
+from fastmlp.kernels.backends.interpreted import Interpreted, _namespace
+from fastmlp.kernels.functions.optimizers import SGD, Adam
+from fastmlp.kernels.layers import layout
+from fastmlp.kernels.runtime import threads
+from fastmlp.kernels.runtime.training import Schedule
 
 
 @pytest.fixture(autouse=True)

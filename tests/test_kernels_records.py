@@ -9,7 +9,7 @@ from functools import cached_property
 import pytest
 
 from fastmlp import SGD
-from fastmlp.kernels.records import Record, frozen
+from fastmlp.kernels.base.records import Record, frozen
 
 
 @frozen

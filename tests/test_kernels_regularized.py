@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastmlp
-from fastmlp.kernels import layout
-from fastmlp.kernels.interpreted import _namespace
-from fastmlp.kernels.optimizers import SGD, Adam, AdamW, NAdam
-from fastmlp.kernels.regularization import Regularization
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.backends.interpreted import _namespace
+from fastmlp.kernels.functions.optimizers import SGD, Adam, AdamW, NAdam
+from fastmlp.kernels.functions.regularization import Regularization
+from fastmlp.kernels.layers import layout
+from fastmlp.kernels.runtime.training import Schedule
 
 WISHES = {
     "l1": Regularization(l1=0.05),
@@ -183,8 +183,8 @@ def test_the_number_of_threads_changes_no_bit(fast_backend, dtype, wishes, monke
 
 def test_shares_with_checked_memory(level, dtype):
     """The interpreted kernels of all levels, whose pointers check their bounds."""
-    from fastmlp.kernels.backends import Backend
-    from fastmlp.kernels.interpreted import Interpreted
+    from fastmlp.kernels.backends.choice import Backend
+    from fastmlp.kernels.backends.interpreted import Interpreted
 
     network = case((9, 20, 17, 2), "tanh", "identity", "mean_squared_error", dtype, 13)
     schedule = Schedule(Adam(0.01), 8, 1, regularization=WISHES["all"])
@@ -285,8 +285,8 @@ def test_deltas_below_frozen_layers_are_not_made(kernel_backend):
 
 def test_an_error_is_caught(level, monkeypatch):
     """Biases that are penalized like weights."""
-    from fastmlp.kernels.backends import Backend
-    from fastmlp.kernels.interpreted import Interpreted
+    from fastmlp.kernels.backends.choice import Backend
+    from fastmlp.kernels.backends.interpreted import Interpreted
 
     network = case((3, 5, 2), "tanh", "identity", "mean_squared_error", "float64", 9)
     schedule = Schedule(SGD(0.1), 9, 1, regularization=Regularization(l2=0.5))

@@ -7,15 +7,16 @@ import pytest
 from cases import case
 from numba import njit, types
 
-from fastmlp.kernels import executor, intrinsics, plan, prediction, simd
-from fastmlp.kernels.backends import backend
-from fastmlp.kernels.compilation import POLICY, for_any_value
-from fastmlp.kernels.interface import MODULES
-from fastmlp.kernels.interpreted import _namespace
-from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.optimizers import Adam
-from fastmlp.kernels.simd import Pointer, at, pointer, visible
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.backends.choice import backend
+from fastmlp.kernels.backends.interpreted import _namespace
+from fastmlp.kernels.compiler.compilation import POLICY, for_any_value
+from fastmlp.kernels.compiler.interface import MODULES
+from fastmlp.kernels.functions.optimizers import Adam
+from fastmlp.kernels.runtime import executor, plan, prediction
+from fastmlp.kernels.runtime.training import Schedule
+from fastmlp.kernels.vocabulary import intrinsics, simd
+from fastmlp.kernels.vocabulary.levels import LEVELS
+from fastmlp.kernels.vocabulary.simd import Pointer, at, pointer, visible
 
 
 def functions_of_kernels():

@@ -5,10 +5,10 @@ import oracle
 import pytest
 from cases import LOSSES_WITH_SETTINGS, case
 
-from fastmlp.kernels.backends import Backend
-from fastmlp.kernels.functions import row_of
-from fastmlp.kernels.interpreted import Interpreted, _namespace
-from fastmlp.kernels.losses import LOSSES
+from fastmlp.kernels.backends.choice import Backend
+from fastmlp.kernels.backends.interpreted import Interpreted, _namespace
+from fastmlp.kernels.functions.function import row_of
+from fastmlp.kernels.functions.losses import LOSSES
 
 ELEMENTWISE = [
     loss for loss in [*LOSSES, *LOSSES_WITH_SETTINGS] if row_of(LOSSES, loss).derivative and row_of(LOSSES, loss).public

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from cases import HIDDEN, OUTPUTS, case, optimizers
 
-from fastmlp.kernels import layout
-from fastmlp.kernels.activations import ACTIVATIONS
-from fastmlp.kernels.backends import Backend, backend
-from fastmlp.kernels.interpreted import Interpreted, _address, _namespace
-from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.losses import LOSSES
-from fastmlp.kernels.optimizers import SGD
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.backends.choice import Backend, backend
+from fastmlp.kernels.backends.interpreted import Interpreted, _address, _namespace
+from fastmlp.kernels.functions.activations import ACTIVATIONS
+from fastmlp.kernels.functions.losses import LOSSES
+from fastmlp.kernels.functions.optimizers import SGD
+from fastmlp.kernels.layers import layout
+from fastmlp.kernels.runtime.training import Schedule
+from fastmlp.kernels.vocabulary.levels import LEVELS
 
 REFERENCE = backend("reference")
 PAIRINGS = [(hidden, "identity", "mean_squared_error") for hidden in HIDDEN]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from cases import case
 
-from fastmlp.kernels.optimizers import SGD
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.functions.optimizers import SGD
+from fastmlp.kernels.runtime.training import Schedule
 
 
 def line(dtype, samples, weight=1.0):

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from cases import case
 
-from fastmlp.kernels.optimizers import SGD, Adam
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.functions.optimizers import SGD, Adam
+from fastmlp.kernels.runtime.training import Schedule
 
 
 def train(backend, network, key):

@@ -6,11 +6,12 @@ from cases import case
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastmlp.kernels import layout, twister
-from fastmlp.kernels.backends import Backend
-from fastmlp.kernels.interpreted import Interpreted, _namespace
-from fastmlp.kernels.optimizers import SGD
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.backends.choice import Backend
+from fastmlp.kernels.backends.interpreted import Interpreted, _namespace
+from fastmlp.kernels.functions import twister
+from fastmlp.kernels.functions.optimizers import SGD
+from fastmlp.kernels.layers import layout
+from fastmlp.kernels.runtime.training import Schedule
 
 SEEDS = st.integers(0, 2**32 - 1)
 COUNTS = st.one_of(

@@ -10,15 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernels_memory import poison
 
-from fastmlp.kernels import layout, simd, training
-from fastmlp.kernels.backends import Backend
-from fastmlp.kernels.disturbance import Disturbance
-from fastmlp.kernels.interpreted import Interpreted, _namespace
-from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.optimizers import SGD, Adagrad, Adam
-from fastmlp.kernels.regularization import Regularization
-from fastmlp.kernels.training import Schedule
-from fastmlp.kernels.zeros import room_for_masks
+from fastmlp.kernels.backends.choice import Backend
+from fastmlp.kernels.backends.interpreted import Interpreted, _namespace
+from fastmlp.kernels.functions.disturbance import Disturbance
+from fastmlp.kernels.functions.optimizers import SGD, Adagrad, Adam
+from fastmlp.kernels.functions.regularization import Regularization
+from fastmlp.kernels.layers import layout
+from fastmlp.kernels.layers.zeros import room_for_masks
+from fastmlp.kernels.runtime import training
+from fastmlp.kernels.runtime.training import Schedule
+from fastmlp.kernels.vocabulary import simd
+from fastmlp.kernels.vocabulary.levels import LEVELS
 
 SAMPLES = 100
 LEFT_OUT, TAKEN = 1, 10**6  # from how many features on those that are zero are left out

@@ -12,7 +12,7 @@ from trainings import everything, table
 import fastmlp
 from fastmlp import DivergenceError, NeuralNetwork
 from fastmlp.history import History
-from fastmlp.kernels.losses import LOSSES as LOSS_ROWS
+from fastmlp.kernels.functions.losses import LOSSES as LOSS_ROWS
 from fastmlp.metrics import METRICS
 from fastmlp.monitoring import Stopping
 from fastmlp.splitting import classes_of, split_rows

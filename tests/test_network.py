@@ -12,7 +12,7 @@ from cases import PAIRINGS, network_of, targets_of
 
 import fastmlp
 from fastmlp import NeuralNetwork
-from fastmlp.kernels.backends import BACKENDS
+from fastmlp.kernels.backends.choice import BACKENDS
 
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 SHAPES = [(1, 1), (3, 2), (2, 5, 1), (23, 57, 41, 3), (4, 1, 1, 6), (5, 7, 3, 9, 2, 8, 4, 6, 3, 2)]
@@ -36,7 +36,7 @@ def formulas(network):
 
 def test_signatures():
     signature = inspect.signature(NeuralNetwork).replace(return_annotation=inspect.Signature.empty)
-    assert str(signature).replace("fastmlp.kernels.functions.", "") == (
+    assert str(signature).replace("fastmlp.kernels.functions.function.", "") == (
         "(layer_sizes: collections.abc.Sequence[int], "
         "activation: str | Function | collections.abc.Sequence[str | Function] = 'relu', "
         "output_activation: str | Function | None = None, loss: str | Function = 'mean_squared_error', *, "

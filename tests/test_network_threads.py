@@ -7,9 +7,9 @@ import pytest
 
 import fastmlp
 from fastmlp import guide, training
-from fastmlp.kernels import pace, prediction, threads
-from fastmlp.kernels.pace import Pace
-from fastmlp.kernels.plan import Rank
+from fastmlp.kernels.runtime import limits, pace, prediction, threads
+from fastmlp.kernels.runtime.pace import Pace
+from fastmlp.kernels.runtime.plan import Rank
 
 
 @pytest.fixture(autouse=True)
@@ -197,11 +197,11 @@ def test_the_guides_loop_shares_its_steps(sizes, capsys):
     shared = trained()
     assert set(sizes) == {2}
     sizes.clear()
-    threads._here.limit = 1
+    limits.here.limit = 1
     try:
         assert trained() == shared
     finally:
-        del threads._here.limit
+        del limits.here.limit
     assert sizes == []
 
 

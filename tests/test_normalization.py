@@ -8,7 +8,7 @@ import pytest
 
 import fastmlp
 from fastmlp import BatchNormalization, LayerNormalization, NeuralNetwork
-from fastmlp.kernels.normalization import NORMALIZATIONS
+from fastmlp.kernels.functions.normalization import NORMALIZATIONS
 
 NAMES = list(NORMALIZATIONS)
 

@@ -12,12 +12,12 @@ import pytest
 
 import fastmlp
 from fastmlp import NeuralNetwork
-from fastmlp.kernels import layout
-from fastmlp.kernels.errors import shortened
-from fastmlp.kernels.executor import Executor
-from fastmlp.kernels.interface import KERNELS
-from fastmlp.kernels.optimizers import SGD
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.base.errors import shortened
+from fastmlp.kernels.compiler.interface import KERNELS
+from fastmlp.kernels.functions.optimizers import SGD
+from fastmlp.kernels.layers import layout
+from fastmlp.kernels.runtime.executor import Executor
+from fastmlp.kernels.runtime.training import Schedule
 
 X = np.random.default_rng(0).normal(size=(40, 3))
 LABELS = np.arange(40) % 3
@@ -503,7 +503,7 @@ def test_seeds_are_what_files_can_hold(tmp_path):
 def test_every_pointer_of_a_plan_has_its_owner_on_the_page():
     """The words of a plan whose comments say that they hold addresses, and the table of docs/memory.md."""
     page = Path(__file__).parent.parent / "docs" / "memory.md"
-    source = Path(__file__).parent.parent / "kernels" / "layout.py"
+    source = Path(__file__).parent.parent / "kernels" / "layers" / "layout.py"
     text = source.read_text(encoding="utf-8")
     words = set(re.findall(r"^    ([A-Z_]+),(?:  # .*\baddress\b.*)$", text, re.MULTILINE)) | {"Y"}
     assert {"X", "COLUMNS", "STARTS", "LOSSES", "DELTA", "MASK", "SUMS"} <= words

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from fastmlp.kernels import pace
-from fastmlp.kernels.pace import Pace
+from fastmlp.kernels.runtime import pace
+from fastmlp.kernels.runtime.pace import Pace
 
 STEP = 1e-4  # seconds that a step takes one thread
 

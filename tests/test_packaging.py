@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from fastmlp.kernels import backends
+from fastmlp.kernels.backends import choice as backends
 
 ROOT = Path(__file__).parents[1]
 
@@ -115,7 +115,7 @@ def test_build_requirements_are_asked_for_by_the_backend(tmp_path):
             assert (done.returncode, done.stderr) == (bool(said), said)
 
 
-@pytest.mark.parametrize("module", ["fastmlp", "fastmlp.kernels.interface", "fastmlp.kernels.backends"])
+@pytest.mark.parametrize("module", ["fastmlp", "fastmlp.kernels.compiler.interface", "fastmlp.kernels.backends.choice"])
 def test_import_leaves_numba_alone(module):
     program = f"import sys, {module}; sys.exit('numba' in sys.modules or 'llvmlite' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

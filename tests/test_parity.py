@@ -20,13 +20,13 @@ from cases import HIDDEN, OUTPUTS, PAIRINGS, case, smooth_optimizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastmlp.kernels import jit, layout
-from fastmlp.kernels.backends import Backend, backend
-from fastmlp.kernels.functions import name_of
-from fastmlp.kernels.interpreted import Interpreted
-from fastmlp.kernels.levels import LEVELS
-from fastmlp.kernels.specialize import tile_shape
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.backends import jit
+from fastmlp.kernels.backends.choice import Backend, backend
+from fastmlp.kernels.backends.interpreted import Interpreted
+from fastmlp.kernels.functions.function import name_of
+from fastmlp.kernels.layers import layout
+from fastmlp.kernels.runtime.training import Schedule
+from fastmlp.kernels.vocabulary.levels import LEVELS, tile_shape
 
 REFERENCE = backend("reference")
 UNITS = 200

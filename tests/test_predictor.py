@@ -15,7 +15,7 @@ from test_network import TOLERANCE
 
 import fastmlp
 from fastmlp import NeuralNetwork
-from fastmlp.kernels import prediction
+from fastmlp.kernels.runtime import prediction
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from cases import network_of
 from predictions import ROWS, SIZES, from_oracle, read_only, samples
 
 import fastmlp
-from fastmlp.kernels import backends
+from fastmlp.kernels.backends import choice as backends
 from fastmlp.predictor import Predictor
 
 

@@ -32,9 +32,9 @@ def test_every_page_of_docs_is_linked():
 
 
 def test_every_name_of_the_tables_is_there():
-    from fastmlp.kernels.activations import ACTIVATIONS
-    from fastmlp.kernels.losses import LOSSES
-    from fastmlp.kernels.optimizers import OPTIMIZERS
+    from fastmlp.kernels.functions.activations import ACTIVATIONS
+    from fastmlp.kernels.functions.losses import LOSSES
+    from fastmlp.kernels.functions.optimizers import OPTIMIZERS
 
     words = set(re.findall(r"\w+", README))
     assert words >= {*ACTIVATIONS, *OPTIMIZERS, *(name for name, row in LOSSES.items() if row.public)}

@@ -18,7 +18,7 @@ from trainings import everything, table
 
 import fastmlp
 from fastmlp import Checkpoint, NeuralNetwork, ReduceOnPlateau, storage
-from fastmlp.kernels.optimizers import OPTIMIZERS
+from fastmlp.kernels.functions.optimizers import OPTIMIZERS
 
 HELD = table(11, seed=1)
 
@@ -192,7 +192,7 @@ def test_without_resume_a_training_is_a_new_one():
 SCRIPT = """
     import os
     import fastmlp
-    from fastmlp.kernels.optimizers import OPTIMIZERS
+    from fastmlp.kernels.functions.optimizers import OPTIMIZERS
     import numpy as np
 
     generator = np.random.default_rng(0)

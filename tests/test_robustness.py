@@ -11,10 +11,10 @@ from robustness.faults import Fault
 
 from fastmlp import NeuralNetwork, archive, commands
 from fastmlp import files as writing
-from fastmlp.kernels import layout
-from fastmlp.kernels.executor import Executor
-from fastmlp.kernels.reference import ReferenceExecutor
-from fastmlp.kernels.training import TrainingPlan
+from fastmlp.kernels.backends.reference import ReferenceExecutor
+from fastmlp.kernels.layers import layout
+from fastmlp.kernels.runtime.executor import Executor
+from fastmlp.kernels.runtime.training import TrainingPlan
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

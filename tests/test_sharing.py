@@ -244,7 +244,7 @@ def test_a_learning_rate_cannot_train_its_own_network():
 
 def test_a_vector_that_is_shared_with_kernels_is_caught(monkeypatch):
     """What other threads read would be of two moments if kernels wrote to the network's own vector."""
-    from fastmlp.kernels.training import TrainingPlan
+    from fastmlp.kernels.runtime.training import TrainingPlan
 
     right = TrainingPlan.begin
 
@@ -253,9 +253,9 @@ def test_a_vector_that_is_shared_with_kernels_is_caught(monkeypatch):
         self._parameters = parameters
         self[layout.CANONICAL] = parameters
 
-    from fastmlp.kernels import layout
+    from fastmlp.kernels.layers import layout
 
-    network = made(backend="compiled" if fastmlp.kernels.backends.extension_exists() else "jit")
+    network = made(backend="compiled" if fastmlp.kernels.backends.choice.extension_exists() else "jit")
     monkeypatch.setattr(TrainingPlan, "begin", begin)
     before = np.asarray(network.parameters).tobytes()
     work = network._executor.training(X, Y, network._state, schedule_of_an_epoch())
@@ -269,8 +269,8 @@ def test_a_vector_that_is_shared_with_kernels_is_caught(monkeypatch):
 
 
 def schedule_of_an_epoch():
-    from fastmlp.kernels.optimizers import SGD
-    from fastmlp.kernels.training import Schedule
+    from fastmlp.kernels.functions.optimizers import SGD
+    from fastmlp.kernels.runtime.training import Schedule
 
     return Schedule(SGD(0.1), 16, 1)
 
@@ -282,7 +282,7 @@ LARGE = """
 import gc, signal, sys, threading, time
 import numpy as np
 import fastmlp
-from fastmlp.kernels import threads
+from fastmlp.kernels.runtime import threads
 X = np.zeros((3000, 64), "f4")
 network = fastmlp.NeuralNetwork([64, 256, 256, 4], seed=0)
 predictor = network.predictor()

@@ -14,8 +14,8 @@ from estimators import AMOUNTS, BINARY, COUNTS, LABELS, SEVERAL, WEIGHTS, X, fit
 from sklearn.utils._param_validation import InvalidParameterError
 
 import fastmlp
-from fastmlp.kernels.activations import ACTIVATIONS
-from fastmlp.kernels.optimizers import OPTIMIZERS
+from fastmlp.kernels.functions.activations import ACTIVATIONS
+from fastmlp.kernels.functions.optimizers import OPTIMIZERS
 from fastmlp.sklearn import MLPClassifier, MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -12,7 +12,7 @@ from estimators import AMOUNTS, LABELS, X, fitted, same_weights
 from sklearn.utils import check_random_state
 
 import fastmlp.sklearn as ours
-from fastmlp.kernels.training import TrainingPlan
+from fastmlp.kernels.runtime.training import TrainingPlan
 from fastmlp.sklearn.epochs import Epochs
 from fastmlp.sklearn.orders import twister_of
 

@@ -200,7 +200,7 @@ def test_ctrl_c_ends_a_fit_in_good_order(monkeypatch):
 
 
 def right_wishes(estimator, mean_weight):
-    from fastmlp.kernels.regularization import Regularization
+    from fastmlp.kernels.functions.regularization import Regularization
 
     return Regularization(alpha=estimator.alpha / mean_weight)
 

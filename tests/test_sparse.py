@@ -18,14 +18,14 @@ from test_kernels_memory import poison
 from test_memory import peak
 
 import fastmlp
-from fastmlp.kernels import pace, prediction, threads
-from fastmlp.kernels.backends import Backend
-from fastmlp.kernels.executor import CHUNK
-from fastmlp.kernels.interpreted import Interpreted
-from fastmlp.kernels.optimizers import SGD, Adam
-from fastmlp.kernels.prediction import multiplications
-from fastmlp.kernels.sparse_rows import SparseRows
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.backends.choice import Backend
+from fastmlp.kernels.backends.interpreted import Interpreted
+from fastmlp.kernels.functions.optimizers import SGD, Adam
+from fastmlp.kernels.runtime import pace, prediction, threads
+from fastmlp.kernels.runtime.executor import CHUNK
+from fastmlp.kernels.runtime.prediction import multiplications
+from fastmlp.kernels.runtime.sparse_rows import SparseRows
+from fastmlp.kernels.runtime.training import Schedule
 
 LOSSES = [
     ("identity", "mean_squared_error"), ("sigmoid", "binary_cross_entropy"), ("softmax", "categorical_cross_entropy")

@@ -7,7 +7,7 @@ import pytest
 from test_memory import peak
 
 import fastmlp
-from fastmlp.kernels.disturbance import Disturbance
+from fastmlp.kernels.functions.disturbance import Disturbance
 
 SAMPLES, BATCH = 60, 5
 

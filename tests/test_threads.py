@@ -16,8 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from processes import FREE_THREADED, PATIENCE, fresh
 
-from fastmlp.kernels import threads
-from fastmlp.kernels.threads import crew, most_threads
+from fastmlp.kernels.base import cpus
+from fastmlp.kernels.runtime import threads
+from fastmlp.kernels.runtime.limits import most_threads
+from fastmlp.kernels.runtime.threads import crew
 
 needs_signals = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system has no such signals")
 
@@ -57,7 +59,7 @@ def test_the_variable_says_how_many(monkeypatch):
         assert most_threads() == most
     alone = most_threads
     monkeypatch.setenv("FASTMLP_NUM_THREADS", "")
-    assert alone() == min(threads._cpus(), threads._quota())
+    assert alone() == min(cpus._cpus(), cpus._quota())
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "two", "1,2"])
@@ -68,8 +70,8 @@ def test_the_variable_has_to_be_a_positive_integer(monkeypatch, value):
 
 
 def test_openmps_variable_lowers_it(monkeypatch):
-    monkeypatch.setattr(threads, "_cpus", lambda: 6)
-    monkeypatch.setattr(threads, "_quota", lambda: 5)
+    monkeypatch.setattr(cpus, "_cpus", lambda: 6)
+    monkeypatch.setattr(cpus, "_quota", lambda: 5)
     for value, most in {"2": 2, " 3 ,2": 3, "1,4": 1, "64": 5, "": 5, "0": 5, "-2": 5, "many": 5, ",2": 5}.items():
         monkeypatch.setenv("OMP_NUM_THREADS", value)
         assert most_threads() == most, value
@@ -78,9 +80,9 @@ def test_openmps_variable_lowers_it(monkeypatch):
 
 
 def test_otherwise_it_is_what_the_process_may_use(monkeypatch):
-    monkeypatch.setattr(threads, "_quota", lambda: 5)
-    for cpus, most in {1: 1, 4: 4, 6: 5}.items():
-        monkeypatch.setattr(threads, "_cpus", lambda cpus=cpus: cpus)
+    monkeypatch.setattr(cpus, "_quota", lambda: 5)
+    for usable, most in {1: 1, 4: 4, 6: 5}.items():
+        monkeypatch.setattr(cpus, "_cpus", lambda usable=usable: usable)
         assert most_threads() == most
 
 
@@ -88,7 +90,7 @@ def test_otherwise_it_is_what_the_process_may_use(monkeypatch):
 def test_cpus_are_those_that_the_process_is_bound_to():
     code = (
         "import os\n"
-        "from fastmlp.kernels.threads import most_threads\n"
+        "from fastmlp.kernels.runtime.limits import most_threads\n"
         "before = most_threads()\n"
         "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
         "print(before, most_threads())"
@@ -108,7 +110,7 @@ def test_quotas_of_control_groups(tmp_path):
         for name, text in files.items():
             ({"root": root, "outer": root / "outer", "inner": inner}[name] / "cpu.max").write_text(text)
         membership.write_text(f"12:cpuset:/elsewhere\n0::{path}\n")
-        return threads._group_quota(root, membership)
+        return cpus._group_quota(root, membership)
 
     assert quota("/outer/inner") == sys.maxsize
     assert quota("/outer/inner", inner="max 100000\n") == sys.maxsize
@@ -121,8 +123,8 @@ def test_quotas_of_control_groups(tmp_path):
     assert quota("/../..", root="100000 100000\n") == 1
     assert quota("/gone", root="300000 100000\n") == 3
     membership.write_text("4:cpu,cpuacct:/outer/inner\n")  # version 1 only
-    assert threads._group_quota(root, membership) == sys.maxsize
-    assert threads._group_quota(root, tmp_path / "nowhere") == sys.maxsize
+    assert cpus._group_quota(root, membership) == sys.maxsize
+    assert cpus._group_quota(root, tmp_path / "nowhere") == sys.maxsize
 
 
 # --- crews
@@ -147,7 +149,7 @@ def test_rank_0_is_the_calling_thread():
 def test_helpers_are_kept_and_started_only_when_needed():
     code = (
         "import threading\n"
-        "from fastmlp.kernels.threads import crew\n"
+        "from fastmlp.kernels.runtime.threads import crew\n"
         "sizes = [threading.active_count()]\n"
         "for most in (1, 3, 3, 2, 4):\n"
         "    with crew(most) as team:\n"

@@ -11,8 +11,8 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doe
 
 IN_PARENT_AND_CHILD = """
 import os, sys, threading, warnings
-from fastmlp.kernels import threads
-from fastmlp.kernels.threads import crew
+from fastmlp.kernels.runtime import threads
+from fastmlp.kernels.runtime.threads import crew
 
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 and newer warn of any fork beside threads
 
@@ -114,7 +114,7 @@ print(fork(check))
 
 AT_WORK_FOR_EVER = """
 import atexit, threading, time
-from fastmlp.kernels.threads import crew
+from fastmlp.kernels.runtime.threads import crew
 
 both = threading.Barrier(3)
 
@@ -151,7 +151,7 @@ def afterwards():  # registered first, called last
         sizes.append(team.size)
     print(*sizes, threading.active_count())
 
-from fastmlp.kernels import threads
+from fastmlp.kernels.runtime import threads
 
 @atexit.register
 def before():
@@ -167,7 +167,7 @@ with threads.crew(3) as team:
 @pytest.mark.skipif(FREE_THREADED, reason="Python has cleared the standard library by then")
 def test_an_object_may_work_as_the_last_modules_go():
     code = """
-from fastmlp.kernels.threads import crew
+from fastmlp.kernels.runtime.threads import crew
 
 class Last:
     def __init__(self):
@@ -190,7 +190,8 @@ def test_threadpoolctl_limits_crews():
     pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
     code = """
 import os, threading
-from fastmlp.kernels.threads import crew, most_threads
+from fastmlp.kernels.runtime.limits import most_threads
+from fastmlp.kernels.runtime.threads import crew
 from threadpoolctl import threadpool_info, threadpool_limits
 
 def size():
@@ -240,7 +241,7 @@ def test_threadpoolctl_limits_the_first_crew():
     pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
     code = """
 from threadpoolctl import threadpool_limits
-from fastmlp.kernels.threads import crew
+from fastmlp.kernels.runtime.threads import crew
 
 with threadpool_limits(1), crew(2) as team:
     print(team.size)
@@ -253,7 +254,8 @@ def test_joblibs_processes_share_the_cpus():
     code = """
 import os
 from joblib import Parallel, cpu_count, delayed
-from fastmlp.kernels.threads import crew, most_threads
+from fastmlp.kernels.runtime.limits import most_threads
+from fastmlp.kernels.runtime.threads import crew
 
 def size(_):
     with crew(most_threads()) as team:

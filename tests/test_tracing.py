@@ -9,10 +9,10 @@ import pytest
 from custom_functions import swish, swish_derivative
 
 import fastmlp
-from fastmlp.kernels import tracing
-from fastmlp.kernels.custom import EXTREMES, POINTS
-from fastmlp.kernels.specialize import clone
-from fastmlp.kernels.tracing import formula, in_vectors
+from fastmlp.kernels.compiler import tracing
+from fastmlp.kernels.compiler.custom import EXTREMES, POINTS
+from fastmlp.kernels.compiler.specialize import clone
+from fastmlp.kernels.compiler.tracing import formula, in_vectors
 
 SCALE = np.float64(0.5)
 

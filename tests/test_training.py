@@ -13,7 +13,7 @@ from trainings import everything, table, trained
 
 import fastmlp
 from fastmlp import SGD, Adam, NeuralNetwork
-from fastmlp.kernels.optimizers import OPTIMIZERS
+from fastmlp.kernels.functions.optimizers import OPTIMIZERS
 
 LOSSES = ["mean_squared_error", "binary_cross_entropy", "categorical_cross_entropy"]
 

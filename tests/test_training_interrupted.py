@@ -15,8 +15,8 @@ from trainings import everything, table, trained
 
 import fastmlp
 from fastmlp import NeuralNetwork
-from fastmlp.kernels.reference import ReferenceTraining
-from fastmlp.kernels.training import Schedule, Training
+from fastmlp.kernels.backends.reference import ReferenceTraining
+from fastmlp.kernels.runtime.training import Schedule, Training
 
 # --- interrupts of threads that share the steps
 
@@ -24,7 +24,7 @@ from fastmlp.kernels.training import Schedule, Training
 @pytest.mark.parametrize("steps", [2, 4])  # to an epoch's end, and to the middle of one
 def test_two_interrupts_of_a_team_leave_all_of_the_last_step(fast_backend, steps, monkeypatch):
     """The second one comes before the plan is one thread's again: what it brings is not that thread's share alone."""
-    from fastmlp.kernels.plan import Plan
+    from fastmlp.kernels.runtime.plan import Plan
 
     right, results = Plan.ranks, []
     X, y = table(48, 6, 2)

@@ -8,7 +8,7 @@ from refusals import NAN, refusal
 
 import fastmlp
 from fastmlp import NeuralNetwork
-from fastmlp.kernels.initializers import INITIALIZERS
+from fastmlp.kernels.functions.initializers import INITIALIZERS
 
 HIDDEN = (
     "'identity', 'sigmoid', 'relu', 'tanh', 'leaky_relu', 'elu', 'selu', 'gelu', 'gelu_tanh', 'silu', 'mish', "

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastmlp
-from fastmlp.kernels.executor import CHUNK
-from fastmlp.kernels.optimizers import SGD, Adam
-from fastmlp.kernels.training import Schedule
+from fastmlp.kernels.functions.optimizers import SGD, Adam
+from fastmlp.kernels.runtime.executor import CHUNK
+from fastmlp.kernels.runtime.training import Schedule
 
 
 def normalized(weights):

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from without_numba import CORE
 
-from fastmlp.kernels import backends, numba_required
+from fastmlp.kernels.backends import choice as backends
+from fastmlp.kernels.base import numba_required
 
 TESTS = Path(__file__).parent
 
@@ -88,7 +89,7 @@ def test_a_numba_that_is_too_old_is_not_used(monkeypatch):
 NOTHING = """
 import without_numba, warnings, fastmlp
 without_numba.hide()
-from fastmlp.kernels import backends
+from fastmlp.kernels.backends import choice as backends
 backends.extension_exists = lambda: False
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")

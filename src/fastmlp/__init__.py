@@ -4,10 +4,18 @@ from typing import TYPE_CHECKING, Any
 
 from .config import show_config
 from .history import History
-from .kernels.custom import Activation, Loss
-from .kernels.normalization import BatchNormalization, LayerNormalization
-from .kernels.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
-from .kernels.variants import ELU, CategoricalCrossEntropy, CategoricalFocal, Focal, Huber, LeakyReLU, Quantile
+from .kernels.compiler.custom import Activation, Loss
+from .kernels.functions.normalization import BatchNormalization, LayerNormalization
+from .kernels.functions.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
+from .kernels.functions.variants import (
+    ELU,
+    CategoricalCrossEntropy,
+    CategoricalFocal,
+    Focal,
+    Huber,
+    LeakyReLU,
+    Quantile,
+)
 from .layer import Layer, Neuron
 from .network import NeuralNetwork, load
 from .predictor import Predictor

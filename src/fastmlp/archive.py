@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from .kernels.plan import Array
+from .kernels.base.arrays import Array
 
 PIECE = 1 << 20  # bytes
 LIMIT = 0xFFFFFFFF  # what 32 bits cannot say: a larger number is in a field of 64 bits

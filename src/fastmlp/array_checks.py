@@ -8,10 +8,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .frames import from_frame
-from .kernels.errors import require, shortened
-from .kernels.functions import row_of
-from .kernels.losses import LOSSES, TARGET_KINDS
-from .kernels.plan import Array, Model
+from .kernels.base.arrays import Array
+from .kernels.base.errors import require, shortened
+from .kernels.functions.function import row_of
+from .kernels.functions.losses import LOSSES, TARGET_KINDS
+from .kernels.runtime.plan import Model
 from .vector import BatchNormalizedParameters, parameter_vector
 
 FEW = 1 << 12  # numbers: NumPy then takes longer to begin a sum than to make it, and a product is quicker to begin

@@ -11,7 +11,7 @@ import numpy as np
 from . import storage, validation
 from .files import Path
 from .history import History
-from .kernels.errors import require, shortened
+from .kernels.base.errors import require, shortened
 from .progress import CLEAR_LINE
 
 Callback = Callable[[Any, "TrainingProgress"], Any]

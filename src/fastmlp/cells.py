@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 
-from .kernels.errors import shortened
+from .kernels.base.errors import shortened
 
 
 def number(cell: str) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .kernels.sparse_rows import SparseRows
+from .kernels.runtime.sparse_rows import SparseRows
 
 MOST = 1 << 20  # numbers of an array that are looked at: of more, rows at equal distances
 

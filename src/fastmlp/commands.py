@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from . import files, storage, validation
 from .callbacks import TrainingProgress
 from .cells import listed
-from .kernels.errors import shortened, told
+from .kernels.base.errors import shortened, told
 from .lbfgs import LBFGS
 from .network import NeuralNetwork
 from .progress import Progress, train_in_rounds

@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 from . import array_checks, sparse, validation
 from .core import Core
-from .kernels.plan import Array
-from .kernels.sparse_rows import Samples
+from .kernels.base.arrays import Array
+from .kernels.runtime.sparse_rows import Samples
 from .predictor import Predictor, predict, predictor
 from .vector import ParameterVector, parameter_vector
 from .weights import normalized, weights_of_samples

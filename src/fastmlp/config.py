@@ -1,7 +1,7 @@
 """What this installation computes with."""
 
-from .kernels.backends import BACKENDS, backend
-from .kernels.threads import most_threads
+from .kernels.backends.choice import BACKENDS, backend
+from .kernels.runtime.limits import most_threads
 
 
 def show_config() -> None:

@@ -9,18 +9,19 @@ import numpy as np
 
 from . import array_checks, validation
 from .history import History
-from .kernels.backends import backend as find_backend
-from .kernels.executor import Executor
-from .kernels.functions import name_of
-from .kernels.optimizers import Optimizer
-from .kernels.plan import Array, Model
-from .kernels.threads import most_threads
+from .kernels.backends.choice import backend as find_backend
+from .kernels.base.arrays import Array
+from .kernels.functions.function import name_of
+from .kernels.functions.optimizers import Optimizer
+from .kernels.runtime.executor import Executor
+from .kernels.runtime.limits import most_threads
+from .kernels.runtime.plan import Model
 from .layer import Layer
 from .predictor import Predictor
 from .vector import ParameterVector, parameter_vector
 
 if TYPE_CHECKING:
-    from .kernels.reference import ReferenceExecutor
+    from .kernels.backends.reference import ReferenceExecutor
     from .resuming import Snapshot
     from .schedules import Seen
 

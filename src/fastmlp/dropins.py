@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .kernels.pace import Pace
-from .kernels.training import Training
+from .kernels.runtime.pace import Pace
+from .kernels.runtime.training import Training
 from .training import STRETCH
 
 if TYPE_CHECKING:
-    from .kernels.reference import ReferenceTraining
+    from .kernels.backends.reference import ReferenceTraining
 
 HOOKS = ("__getattr__", "__getattribute__", "__setattr__")
 

@@ -22,7 +22,7 @@ from functools import partial
 from io import FileIO
 from typing import IO, Any, ParamSpec, TypeVar
 
-from .kernels.errors import require, shortened
+from .kernels.base.errors import require, shortened
 
 try:
     import fcntl

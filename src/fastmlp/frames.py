@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .kernels.errors import shortened
-from .kernels.plan import Array
+from .kernels.base.arrays import Array
+from .kernels.base.errors import shortened
 
 KINDS = {"U": "text", "T": "text", "S": "bytes", "M": "dates", "m": "durations", "c": "complex numbers"}
 

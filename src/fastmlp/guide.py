@@ -25,11 +25,12 @@ from typing import Any
 import numpy as np
 
 from .dropins import Stretches, Usage, is_array
-from .kernels.backends import backend
-from .kernels.folding import parts
-from .kernels.optimizers import SGD
-from .kernels.plan import Array, Model, data_address
-from .kernels.training import Schedule
+from .kernels.backends.choice import backend
+from .kernels.base.arrays import Array
+from .kernels.functions.optimizers import SGD
+from .kernels.runtime.folding import parts
+from .kernels.runtime.plan import Model, data_address
+from .kernels.runtime.training import Schedule
 from .training import operations_of_step, pace_for
 
 __all__ = ["Layer", "NeuralNetwork", "Neuron"]

@@ -10,12 +10,13 @@ from . import array_checks, validation
 from .computation import Computation
 from .core import CHECK, PERMUTATION
 from .history import aligned
-from .kernels.executor import Executor
-from .kernels.folding import trained_parts
-from .kernels.plan import Array, Model
+from .kernels.base.arrays import Array
+from .kernels.runtime.executor import Executor
+from .kernels.runtime.folding import trained_parts
+from .kernels.runtime.plan import Model
 
 if TYPE_CHECKING:
-    from .kernels.reference import ReferenceExecutor
+    from .kernels.backends.reference import ReferenceExecutor
 
 STEP = float(np.finfo(np.float64).eps) ** (1 / 3)  # of central differences: rounding and curvature then weigh the same
 

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from .dropins import Stretches, Usage, is_array
-from .kernels.backends import backend
-from .kernels.optimizers import SGD
-from .kernels.plan import Array, Model
-from .kernels.training import Schedule
+from .kernels.backends.choice import backend
+from .kernels.base.arrays import Array
+from .kernels.functions.optimizers import SGD
+from .kernels.runtime.plan import Model
+from .kernels.runtime.training import Schedule
 
 __all__ = ["FixedNeuralNetwork", "Neuron", "OurNeuralNetwork", "deriv_sigmoid", "mse_loss", "sigmoid"]
 

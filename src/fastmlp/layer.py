@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from . import array_checks, validation
-from .kernels.activations import ACTIVATIONS
-from .kernels.backends import Backend
-from .kernels.errors import require
-from .kernels.functions import name_of, row_of
-from .kernels.layout import BY_SAMPLE
-from .kernels.normalization import kind_of
-from .kernels.plan import Array, Model
+from .kernels.backends.choice import Backend
+from .kernels.base.arrays import Array
+from .kernels.base.errors import require
+from .kernels.functions.activations import ACTIVATIONS
+from .kernels.functions.function import name_of, row_of
+from .kernels.functions.normalization import BY_SAMPLE, kind_of
+from .kernels.runtime.plan import Model
 from .vector import LayerParameters, ParameterVector
 
 if TYPE_CHECKING:
-    from .kernels.executor import Executor
-    from .kernels.reference import ReferenceExecutor
+    from .kernels.backends.reference import ReferenceExecutor
+    from .kernels.runtime.executor import Executor
 
 
 class Network(Protocol):

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from .history import History
-from .kernels.folding import parts
-from .kernels.plan import Array, Model
-from .kernels.records import frozen
-from .kernels.settings import FROM_1, NOT_NEGATIVE, Settings, setting
-from .kernels.sparse_rows import Samples
+from .kernels.base.arrays import Array
+from .kernels.base.records import frozen
+from .kernels.base.settings import FROM_1, NOT_NEGATIVE, Settings, setting
+from .kernels.runtime.folding import parts
+from .kernels.runtime.plan import Model
+from .kernels.runtime.sparse_rows import Samples
 from .training import ALL_TRAINED
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from . import training, validation
 from .core import DISTURBANCE, SHUFFLE, alone
 from .history import History
 from .inspection import Inspection
-from .kernels.disturbance import UNDISTURBED, Disturbance
-from .kernels.errors import require
-from .kernels.optimizers import Optimizer
-from .kernels.plan import Array
-from .kernels.regularization import Regularization
-from .kernels.sparse_rows import Samples, SparseRows
-from .kernels.training import Schedule
+from .kernels.base.arrays import Array
+from .kernels.base.errors import require
+from .kernels.functions.disturbance import UNDISTURBED, Disturbance
+from .kernels.functions.optimizers import Optimizer
+from .kernels.functions.regularization import Regularization
+from .kernels.runtime.sparse_rows import Samples, SparseRows
+from .kernels.runtime.training import Schedule
 from .underway import Underway
 
 if TYPE_CHECKING:

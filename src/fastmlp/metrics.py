@@ -7,12 +7,12 @@ import numpy as np
 
 from .constancy import varies
 from .history import UNMONITORED
-from .kernels.errors import one_of, require, shortened
-from .kernels.functions import Function, name_of, numbers_of, row_of
-from .kernels.losses import LOSSES
-from .kernels.plan import Array
-from .kernels.records import Record, frozen
-from .kernels.settings import to_text
+from .kernels.base.arrays import Array
+from .kernels.base.errors import one_of, require, shortened
+from .kernels.base.records import Record, frozen
+from .kernels.base.settings import to_text
+from .kernels.functions.function import Function, name_of, numbers_of, row_of
+from .kernels.functions.losses import LOSSES
 
 MetricFunction = Callable[[Array, Array], Any]
 
@@ -64,7 +64,7 @@ class Metric(Record):
     name: str
     function: MetricFunction
     greater_is_better: bool
-    targets: tuple[str, ...] | None = None  # of the losses that it suits (see `kernels.losses.LossRow`); None: all
+    targets: tuple[str, ...] | None = None  # of the losses that it suits (see `losses.LossRow`); None: all
     formula: str = ""  # of targets y and outputs a
     source: str = ""
 

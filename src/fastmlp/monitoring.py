@@ -8,18 +8,19 @@ import numpy as np
 
 from . import array_checks, sparse, validation
 from .history import History
-from .kernels.errors import require, shortened
-from .kernels.executor import Executor
-from .kernels.functions import row_of
-from .kernels.losses import LOSSES
-from .kernels.plan import Array, Model
-from .kernels.sparse_rows import Samples
+from .kernels.base.arrays import Array
+from .kernels.base.errors import require, shortened
+from .kernels.functions.function import row_of
+from .kernels.functions.losses import LOSSES
+from .kernels.runtime.executor import Executor
+from .kernels.runtime.plan import Model
+from .kernels.runtime.sparse_rows import Samples
 from .metrics import Metric, metrics, value_of
 from .splitting import classes_of, split_rows
 from .weights import normalized, weights_of_samples
 
 if TYPE_CHECKING:
-    from .kernels.reference import ReferenceExecutor
+    from .kernels.backends.reference import ReferenceExecutor
 
 
 class Validation:

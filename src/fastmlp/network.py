@@ -11,15 +11,15 @@ import numpy as np
 from . import array_checks, storage, validation
 from .core import WEIGHTS
 from .files import Path, as_text
-from .kernels.activations import ACTIVATIONS
-from .kernels.backends import backend as find_backend
-from .kernels.errors import require, told
-from .kernels.executor import require_numbers
-from .kernels.functions import Function, from_record, to_record
-from .kernels.losses import LOSSES
-from .kernels.normalization import NORMALIZATIONS, first_values
-from .kernels.optimizers import KNOWN_OPTIMIZERS
-from .kernels.plan import Array
+from .kernels.backends.choice import backend as find_backend
+from .kernels.base.arrays import Array
+from .kernels.base.errors import require, told
+from .kernels.functions.activations import ACTIVATIONS
+from .kernels.functions.function import Function, from_record, to_record
+from .kernels.functions.losses import LOSSES
+from .kernels.functions.normalization import NORMALIZATIONS, first_values
+from .kernels.functions.optimizers import KNOWN_OPTIMIZERS
+from .kernels.runtime.executor import require_numbers
 from .streaming import Streaming
 
 

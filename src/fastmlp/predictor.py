@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import array_checks, sparse, validation
-from .kernels.backends import backend as find_backend
-from .kernels.functions import name_of
-from .kernels.plan import Array, Model
-from .kernels.prediction import Prediction
+from .kernels.backends.choice import backend as find_backend
+from .kernels.base.arrays import Array
+from .kernels.functions.function import name_of
+from .kernels.runtime.plan import Model
+from .kernels.runtime.prediction import Prediction
 
 if TYPE_CHECKING:
-    from .kernels.reference import ReferencePrediction
+    from .kernels.backends.reference import ReferencePrediction
 
 
 class Predictor:

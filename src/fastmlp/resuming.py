@@ -6,7 +6,7 @@ import numpy as np
 
 from . import array_checks, validation
 from .history import History
-from .kernels.plan import Array
+from .kernels.base.arrays import Array
 from .schedules import Seen, seen_from_record, seen_to_record
 
 Header = dict[str, Any]

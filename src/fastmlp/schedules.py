@@ -11,10 +11,10 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .kernels.errors import require, shortened
-from .kernels.plan import Array
-from .kernels.records import frozen
-from .kernels.settings import (
+from .kernels.base.arrays import Array
+from .kernels.base.errors import require, shortened
+from .kernels.base.records import frozen
+from .kernels.base.settings import (
     ABOVE_ONE,
     FLAG,
     FROM_0,

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from . import array_checks
-from .kernels.errors import require
-from .kernels.interface import COLUMN_DTYPES
-from .kernels.plan import Array
-from .kernels.sparse_rows import Samples, SparseRows
+from .kernels.base.arrays import Array
+from .kernels.base.errors import require
+from .kernels.functions.kernel import COLUMN_DTYPES
+from .kernels.runtime.sparse_rows import Samples, SparseRows
 
 
 def samples(X: Any, features: int, dtype: str, argument: str = "X", allow_nan: bool = False) -> Samples:

@@ -4,7 +4,7 @@ from __future__ import annotations  # naming numpy.random would import it
 
 import numpy as np
 
-from .kernels.plan import Array
+from .kernels.base.arrays import Array
 
 
 def split_rows(

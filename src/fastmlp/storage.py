@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from . import archive, files
-from .kernels.errors import shortened
-from .kernels.plan import Array
+from .kernels.base.arrays import Array
+from .kernels.base.errors import shortened
 
 VERSION = 1
 SUFFIX = ".npz"

@@ -10,12 +10,12 @@ import numpy as np
 from . import streams, validation
 from .core import DISTURBANCE, SHUFFLE, alone
 from .history import History
-from .kernels.disturbance import UNDISTURBED
-from .kernels.errors import require, shortened
-from .kernels.optimizers import Optimizer
-from .kernels.plan import Array
-from .kernels.sparse_rows import Samples, SparseRows
-from .kernels.training import Schedule
+from .kernels.base.arrays import Array
+from .kernels.base.errors import require, shortened
+from .kernels.functions.disturbance import UNDISTURBED
+from .kernels.functions.optimizers import Optimizer
+from .kernels.runtime.sparse_rows import Samples, SparseRows
+from .kernels.runtime.training import Schedule
 from .learning import Learning, key_of
 from .training import ALL_TRAINED, DivergenceError
 from .weights import normalized

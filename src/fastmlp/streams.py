@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .kernels.errors import shortened
+from .kernels.base.errors import shortened
 
 
 def passes(chunks: Any, epochs: int) -> Callable[[], Iterable[Any]]:

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cells import listed, number
-from .kernels.errors import shortened
-from .kernels.records import Record, frozen
+from .kernels.base.errors import shortened
+from .kernels.base.records import Record, frozen
 
 DELIMITERS = "\t|;,"  # those least likely inside a cell first
 SNIFFED_RECORDS = 100

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from .cells import are_codes, exact, listed, shown
 from .constancy import varies
-from .kernels.errors import shortened
-from .kernels.records import Record, frozen
+from .kernels.base.errors import shortened
+from .kernels.base.records import Record, frozen
 from .tables import Table
 
 Task = Literal["classification", "regression"]

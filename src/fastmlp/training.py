@@ -6,13 +6,13 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from .history import History
-from .kernels.pace import Pace, pace_of
-from .kernels.plan import Model
-from .kernels.threads import most_threads
-from .kernels.training import Schedule, Training
+from .kernels.runtime.limits import most_threads
+from .kernels.runtime.pace import Pace, pace_of
+from .kernels.runtime.plan import Model
+from .kernels.runtime.training import Schedule, Training
 
 if TYPE_CHECKING:
-    from .kernels.reference import ReferenceTraining
+    from .kernels.backends.reference import ReferenceTraining
 
 STRETCH = 0.02  # seconds of kernel time after which Python has a look
 ALL_TRAINED = "All epochs were trained."

@@ -4,11 +4,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .history import History
-from .kernels.plan import Array
-from .kernels.training import Schedule, Training
+from .kernels.base.arrays import Array
+from .kernels.runtime.training import Schedule, Training
 
 if TYPE_CHECKING:
-    from .kernels.reference import ReferenceTraining
+    from .kernels.backends.reference import ReferenceTraining
     from .watching import Watcher
 
 

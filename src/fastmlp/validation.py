@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .kernels import custom, functions
-from .kernels.activations import ACTIVATIONS
-from .kernels.disturbance import UNDISTURBED, Disturbance, probabilities
-from .kernels.errors import one_of, require, shortened
-from .kernels.functions import Function, numbers_of, row_of
-from .kernels.initializers import INITIALIZERS, Initializer
-from .kernels.layout import BY_BATCH
-from .kernels.losses import LOSSES
-from .kernels.normalization import NORMALIZATIONS, Normalizations, kind_of, settings_of
-from .kernels.optimizers import KNOWN_OPTIMIZERS, OPTIMIZERS, Optimizer
-from .kernels.plan import Model
-from .kernels.regularization import NOTHING, Regularization, factors
-from .kernels.settings import Settings, to_text
+from .kernels.base.errors import one_of, require, shortened
+from .kernels.base.settings import Settings, to_text
+from .kernels.compiler import custom
+from .kernels.functions import function as functions
+from .kernels.functions.activations import ACTIVATIONS
+from .kernels.functions.disturbance import UNDISTURBED, Disturbance, probabilities
+from .kernels.functions.function import Function, numbers_of, row_of
+from .kernels.functions.initializers import INITIALIZERS, Initializer
+from .kernels.functions.losses import LOSSES
+from .kernels.functions.normalization import BY_BATCH, NORMALIZATIONS, Normalizations, kind_of, settings_of
+from .kernels.functions.optimizers import KNOWN_OPTIMIZERS, OPTIMIZERS, Optimizer
+from .kernels.functions.regularization import NOTHING, Regularization, factors
+from .kernels.runtime.plan import Model
 
 if TYPE_CHECKING:
     from .lbfgs import LBFGS

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .kernels.folding import parts_of_layers
-from .kernels.normalization import Normalizations, vectors_of
-from .kernels.plan import Array, Model
+from .kernels.base.arrays import Array
+from .kernels.functions.normalization import Normalizations, vectors_of
+from .kernels.runtime.folding import parts_of_layers
+from .kernels.runtime.plan import Model
 
 
 class PlainParameters(NamedTuple):

@@ -12,9 +12,9 @@ from .callbacks import Callback, TrainingProgress, checked_callbacks
 from .checksums import checksum
 from .core import SPLIT
 from .history import History
-from .kernels.errors import require
-from .kernels.plan import Array
-from .kernels.sparse_rows import Samples
+from .kernels.base.arrays import Array
+from .kernels.base.errors import require
+from .kernels.runtime.sparse_rows import Samples
 from .monitoring import Stopping, Validation, stopping_of, validation_of
 from .resuming import Snapshot, snapshot
 from .training import ALL_TRAINED, Work

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from .array_checks import numbers
-from .kernels.errors import require, shortened
-from .kernels.functions import name_of, row_of
-from .kernels.losses import LOSSES
-from .kernels.plan import Array, Model
-from .kernels.settings import to_text
+from .kernels.base.arrays import Array
+from .kernels.base.errors import require, shortened
+from .kernels.base.settings import to_text
+from .kernels.functions.function import name_of, row_of
+from .kernels.functions.losses import LOSSES
+from .kernels.runtime.plan import Model
 from .validation import real_number
 
 

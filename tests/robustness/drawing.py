@@ -10,13 +10,12 @@ from cases import outputs_for, outputs_per_target, targets_of
 
 import fastmlp
 from fastmlp import NeuralNetwork
-from fastmlp.kernels import settings as rules
-from fastmlp.kernels.activations import ACTIVATIONS
-from fastmlp.kernels.initializers import INITIALIZERS
-from fastmlp.kernels.layout import BY_BATCH, BY_SAMPLE
-from fastmlp.kernels.losses import LOSSES
-from fastmlp.kernels.normalization import NORMALIZATIONS, kind_of
-from fastmlp.kernels.optimizers import OPTIMIZERS
+from fastmlp.kernels.base import settings as rules
+from fastmlp.kernels.functions.activations import ACTIVATIONS
+from fastmlp.kernels.functions.initializers import INITIALIZERS
+from fastmlp.kernels.functions.losses import LOSSES
+from fastmlp.kernels.functions.normalization import BY_BATCH, BY_SAMPLE, NORMALIZATIONS, kind_of
+from fastmlp.kernels.functions.optimizers import OPTIMIZERS
 from fastmlp.metrics import suited_metrics
 from fastmlp.schedules import GROWTH, RateSchedule
 

@@ -22,7 +22,7 @@ from cases import BY_SIGN
 from trainings import everything
 
 import fastmlp
-from fastmlp.kernels.optimizers import OPTIMIZERS
+from fastmlp.kernels.functions.optimizers import OPTIMIZERS
 
 from . import drawing
 from .drawing import chance, pick

@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 from fastmlp.cli import main
-from fastmlp.kernels.activations import ACTIVATIONS
-from fastmlp.kernels.optimizers import OPTIMIZERS
+from fastmlp.kernels.functions.activations import ACTIVATIONS
+from fastmlp.kernels.functions.optimizers import OPTIMIZERS
 
 from .drawing import chance, pick
 from .faults import Fault, check

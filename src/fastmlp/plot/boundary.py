@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import array_checks, validation
-from ..kernels.errors import require, shortened
-from ..kernels.plan import Array
+from ..kernels.base.arrays import Array
+from ..kernels.base.errors import require, shortened
 from .canvas import BLUE, GREEN, INK, ORANGE, PINK, SKY, VERMILION, YELLOW, axes, find_pyplot, names
 from .responses import respond
 

@@ -5,7 +5,7 @@ Colors are M. Okabe's and K. Ito's, "Color universal design", 2008, which color-
 
 from typing import TYPE_CHECKING, Any
 
-from ..kernels.errors import require, shortened
+from ..kernels.base.errors import require, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

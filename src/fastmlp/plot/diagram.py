@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import validation
-from ..kernels.errors import require
+from ..kernels.base.errors import require
 from .canvas import axes, find_pyplot, names
 from .drawing import Drawing
 from .geometry import Column, Room, column

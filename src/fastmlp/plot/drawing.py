@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..kernels.plan import Array
+from ..kernels.base.arrays import Array
 from .canvas import BLUE, FAINT, INK
 from .geometry import LEADING, RADIUS, Column, Geometry
 from .structure import LayerView

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels.plan import Array
-from ..kernels.records import Record, frozen
+from ..kernels.base.arrays import Array
+from ..kernels.base.records import Record, frozen
 
 RADIUS = 0.38  # of a neuron, in units
 MARGIN = 8  # points around the picture and between its parts

@@ -6,8 +6,8 @@ import numpy as np
 
 from .. import array_checks, validation
 from ..history import History
-from ..kernels.errors import shortened
-from ..kernels.plan import Array
+from ..kernels.base.arrays import Array
+from ..kernels.base.errors import shortened
 from .canvas import BLUE, FAINT, GREEN, VERMILION, axes
 
 if TYPE_CHECKING:

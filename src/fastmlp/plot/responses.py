@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..kernels.errors import require, shortened
-from ..kernels.plan import Array
+from ..kernels.base.arrays import Array
+from ..kernels.base.errors import require, shortened
 
 RULE = "a network or an estimator with one output, or with classes"
 ONE_EACH = "of classes of which each sample has one, with probabilities that add up to 1, not multi-label"

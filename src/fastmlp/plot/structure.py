@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..kernels.errors import require, shortened
-from ..kernels.plan import Array
+from ..kernels.base.arrays import Array
+from ..kernels.base.errors import require, shortened
 
 
 class LayerView(NamedTuple):
@@ -59,7 +59,7 @@ def _layer(layer: Any) -> LayerView:
 
 def _introductions(net: Any) -> list[LayerView]:
     from ..introduction import CANONICAL, MODEL
-    from ..kernels.folding import parts
+    from ..kernels.runtime.folding import parts
 
     vector = np.array([float(getattr(net, name)) for name in CANONICAL])
     return [_view(weights, biases, "sigmoid") for weights, biases in parts(MODEL, vector)]

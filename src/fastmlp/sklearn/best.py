@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..checksums import checksum
-from ..kernels.plan import Array
-from ..kernels.sparse_rows import Samples
+from ..kernels.base.arrays import Array
+from ..kernels.runtime.sparse_rows import Samples
 from .held_out import HeldOut
 from .targets import Target
 

@@ -11,11 +11,11 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..kernels.errors import require
-from ..kernels.functions import row_of
-from ..kernels.losses import LOSSES
-from ..kernels.plan import Array
-from ..kernels.variants import CategoricalCrossEntropy, CategoricalFocal, Focal
+from ..kernels.base.arrays import Array
+from ..kernels.base.errors import require
+from ..kernels.functions.function import row_of
+from ..kernels.functions.losses import LOSSES
+from ..kernels.functions.variants import CategoricalCrossEntropy, CategoricalFocal, Focal
 from . import parameters
 from .estimator import BaseMLP
 from .held_out import Score, others

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..history import History
-from ..kernels.plan import Array
-from ..kernels.reference import ReferenceTraining
-from ..kernels.training import Training
+from ..kernels.backends.reference import ReferenceTraining
+from ..kernels.base.arrays import Array
+from ..kernels.runtime.training import Training
 from .callbacks import FitCallbacks
 from .fitted import layers_of
 from .held_out import HeldOut

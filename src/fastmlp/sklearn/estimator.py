@@ -16,11 +16,12 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from .. import validation
 from ..checksums import checksum
-from ..kernels.errors import shortened
-from ..kernels.functions import name_of
-from ..kernels.plan import Array, Model
-from ..kernels.settings import FROM_0, ruled
-from ..kernels.sparse_rows import Samples
+from ..kernels.base.arrays import Array
+from ..kernels.base.errors import shortened
+from ..kernels.base.settings import FROM_0, ruled
+from ..kernels.functions.function import name_of
+from ..kernels.runtime.plan import Model
+from ..kernels.runtime.sparse_rows import Samples
 from ..network import NeuralNetwork
 from ..schedules import seen_from_record, seen_to_record
 from ..sparse import sparse_rows

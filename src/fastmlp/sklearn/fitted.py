@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from .. import array_checks, validation
-from ..kernels.errors import require, shortened
-from ..kernels.folding import parts_of_layers
-from ..kernels.functions import Function
-from ..kernels.losses import LOSSES
-from ..kernels.optimizers import KNOWN_OPTIMIZERS, Optimizer
-from ..kernels.plan import Array
-from ..kernels.settings import FROM_0, FROM_1, ruled
+from ..kernels.base.arrays import Array
+from ..kernels.base.errors import require, shortened
+from ..kernels.base.settings import FROM_0, FROM_1, ruled
+from ..kernels.functions.function import Function
+from ..kernels.functions.losses import LOSSES
+from ..kernels.functions.optimizers import KNOWN_OPTIMIZERS, Optimizer
+from ..kernels.runtime.folding import parts_of_layers
 from . import parameters
 
 NO_PROGRESS: dict[str, Any] = {"epochs": 0, "updates": 0, "slots": None, "optimizer": None, "plateau": None}

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..kernels.plan import Array
-from ..kernels.sparse_rows import Samples
+from ..kernels.base.arrays import Array
+from ..kernels.runtime.sparse_rows import Samples
 
 Score = Callable[[Array, Array, Array | None], float]
 

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..kernels.errors import require
-from ..kernels.plan import Array
+from ..kernels.base.arrays import Array
+from ..kernels.base.errors import require
 
 WORDS = 624  # of a Mersenne twister
 

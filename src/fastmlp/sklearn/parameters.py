@@ -7,14 +7,14 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from .. import array_checks, validation
-from ..kernels.activations import ACTIVATIONS
-from ..kernels.disturbance import Disturbance
-from ..kernels.errors import one_of, require
-from ..kernels.functions import Function, name_of, numbers_of, row_of
-from ..kernels.losses import LOSSES, TARGET_KINDS
-from ..kernels.optimizers import OPTIMIZERS, AdamCorrectedByRate, ClassicalSGD, Optimizer
-from ..kernels.plan import Array
-from ..kernels.regularization import NOTHING, Regularization
+from ..kernels.base.arrays import Array
+from ..kernels.base.errors import one_of, require
+from ..kernels.functions.activations import ACTIVATIONS
+from ..kernels.functions.disturbance import Disturbance
+from ..kernels.functions.function import Function, name_of, numbers_of, row_of
+from ..kernels.functions.losses import LOSSES, TARGET_KINDS
+from ..kernels.functions.optimizers import OPTIMIZERS, AdamCorrectedByRate, ClassicalSGD, Optimizer
+from ..kernels.functions.regularization import NOTHING, Regularization
 from ..lbfgs import LBFGS
 from ..schedules import RateSchedule
 

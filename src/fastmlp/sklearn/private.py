@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels.plan import Array
+from ..kernels.base.arrays import Array
 from .fitted import layers_of
 from .quasi_newton import Objective
 from .targets import log_losses

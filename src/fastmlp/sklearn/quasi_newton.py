@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from ..kernels.plan import Array
-from ..kernels.sparse_rows import Samples
+from ..kernels.base.arrays import Array
+from ..kernels.runtime.sparse_rows import Samples
 from ..lbfgs import LBFGS, find_minimizer, of_weights
 from ..weights import normalized
 from .callbacks import FitCallbacks

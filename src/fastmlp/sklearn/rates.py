@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels.plan import Array
+from ..kernels.base.arrays import Array
 
 
 class InverseScaling:

@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from ..kernels.errors import require
-from ..kernels.plan import Array
+from ..kernels.base.arrays import Array
+from ..kernels.base.errors import require
 from .held_out import Others
 
 

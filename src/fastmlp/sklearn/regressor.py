@@ -10,10 +10,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from .. import array_checks
-from ..kernels.custom import Loss
-from ..kernels.functions import numbers_of
-from ..kernels.losses import LOSSES
-from ..kernels.plan import Array
+from ..kernels.base.arrays import Array
+from ..kernels.compiler.custom import Loss
+from ..kernels.functions.function import numbers_of
+from ..kernels.functions.losses import LOSSES
 from . import parameters
 from .estimator import BaseMLP
 from .held_out import Score, others

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels.plan import Array
+from ..kernels.base.arrays import Array
 
 
 def accuracy(y: Array, outputs: Array, weights: Array | None = None) -> float:

@@ -10,11 +10,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .. import validation
 from ..core import DISTURBANCE
-from ..kernels.disturbance import UNDISTURBED
-from ..kernels.errors import require
-from ..kernels.plan import Array
-from ..kernels.sparse_rows import Samples
-from ..kernels.training import Schedule
+from ..kernels.base.arrays import Array
+from ..kernels.base.errors import require
+from ..kernels.functions.disturbance import UNDISTURBED
+from ..kernels.runtime.sparse_rows import Samples
+from ..kernels.runtime.training import Schedule
 from ..learning import key_of
 from ..training import DivergenceError
 from ..weights import normalized

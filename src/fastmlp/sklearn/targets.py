@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..kernels.functions import Function
-from ..kernels.losses import divisor
-from ..kernels.plan import Array
-from ..kernels.records import Record, frozen
+from ..kernels.base.arrays import Array
+from ..kernels.base.records import Record, frozen
+from ..kernels.functions.function import Function
+from ..kernels.functions.losses import divisor
 
 
 @frozen

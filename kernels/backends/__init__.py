@@ -1,0 +1,1 @@
+"""Who computes: compiled, jit, interpreted or reference."""

@@ -1,0 +1,44 @@
+"""Samples that count more or less than others: losses and gradients are sums of w_i l_i, divided by the sum of w_i."""
+
+from ..vocabulary.simd import LANES, at, doubles, integers, load, real, reals, spread, stay_apart, store
+from .layout import DELTA, LAYERS, ORDER, ROW_LOSSES, SAMPLES, STRIDE, WEIGHTS, WIDTH, layer_record
+
+
+def weigh(plan, sample, first, rows, samples):
+    """Multiply the losses of rows, from `first` on, by the weights of samples, from `sample` on, and likewise deltas.
+
+    These are already divided by the number of `samples` that the loss is a mean over, the batch or all of them: what is
+    left is to divide by the mean of their weights, which is 1 for all. A weight of zero removes a sample, whatever its
+    loss, and a batch without any weight has no gradient.
+    """
+    stay_apart()
+    mean = 1.0
+    if samples < plan[SAMPLES]:
+        mean = mean_weight(plan, sample - first, samples)
+    last = layer_record(plan, plan[LAYERS] - 1)
+    for i in range(rows):
+        weight = weight_of(plan, sample + i)
+        losses, delta = at(doubles(plan[ROW_LOSSES]), first + i), at(reals(last[DELTA]), (first + i) * last[STRIDE])
+        if weight > 0.0 and mean > 0.0:
+            losses[0] = weight * losses[0]
+            factor = real(weight / mean)
+            for j in range(0, last[WIDTH], LANES):
+                store(delta, j, factor * load(delta, j))
+        else:
+            losses[0] = 0.0
+            for j in range(0, last[WIDTH], LANES):
+                store(delta, j, spread(real(0)))
+
+
+def mean_weight(plan, sample, rows):
+    """Of a batch; summed by every rank in the same order, so that the bits do not depend on how many there are."""
+    total = 0.0
+    for i in range(rows):
+        total = total + weight_of(plan, sample + i)
+    return total / rows
+
+
+def weight_of(plan, sample):
+    if plan[ORDER] != 0:
+        sample = integers(plan[ORDER])[sample]
+    return doubles(plan[WEIGHTS])[sample]

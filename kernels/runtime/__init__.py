@@ -1,0 +1,1 @@
+"""Kernels at work: plans, training, prediction, threads."""

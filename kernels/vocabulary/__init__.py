@@ -1,0 +1,1 @@
+"""The words that kernels are written in, in plain Python and as LLVM instructions, and the CPUs that run them."""
