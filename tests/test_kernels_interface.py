@@ -12,10 +12,11 @@ from test_kernels_network import classifier, plan_to_train
 
 from fastmlp.kernels.backends.choice import backend
 from fastmlp.kernels.backends.interpreted import _namespace
-from fastmlp.kernels.compiler.interface import KERNELS, MODULES, SOURCE_DTYPES
+from fastmlp.kernels.compiler.interface import KERNELS, MODULES
 from fastmlp.kernels.compiler.specialize import bind, clone, specialize
 from fastmlp.kernels.functions import activations, elementary
 from fastmlp.kernels.functions.activations import ACTIVATIONS
+from fastmlp.kernels.functions.kernel import SOURCE_DTYPES
 from fastmlp.kernels.functions.losses import LOSSES
 from fastmlp.kernels.functions.optimizer_formulas import FORMULAS
 from fastmlp.kernels.functions.optimizers import Adam

@@ -7,7 +7,7 @@ from cases import HIDDEN, PAIRINGS, case, optimizers
 from fastmlp.kernels.backends import choice as backends
 from fastmlp.kernels.backends.choice import Backend
 from fastmlp.kernels.backends.interpreted import Interpreted
-from fastmlp.kernels.compiler.interface import SOURCE_DTYPES
+from fastmlp.kernels.functions.kernel import SOURCE_DTYPES
 from fastmlp.kernels.functions.optimizers import SGD
 from fastmlp.kernels.runtime import plan
 from fastmlp.kernels.runtime.training import Schedule

@@ -6,7 +6,7 @@ import pytest
 from cases import HIDDEN, case, optimizers, stepper
 from direct import aligned, call
 
-from fastmlp.kernels.compiler.interface import SOURCE_DTYPES
+from fastmlp.kernels.functions.kernel import SOURCE_DTYPES
 from fastmlp.kernels.functions.optimizers import SGD, Adam
 from fastmlp.kernels.layers import layout
 from fastmlp.kernels.runtime.executor import CHUNK

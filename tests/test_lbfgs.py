@@ -8,7 +8,7 @@ import pytest
 
 import fastmlp
 from fastmlp import LBFGS, NeuralNetwork
-from fastmlp.core import SPLIT
+from fastmlp.seeding import SPLIT
 from fastmlp.splitting import split_rows
 
 

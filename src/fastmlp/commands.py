@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import files, storage, validation
+from . import arguments, files, storage
 from .callbacks import TrainingProgress
 from .cells import listed
 from .kernels.base.errors import shortened, told
@@ -124,8 +124,8 @@ def default_epochs(n_rows: int, batch_size: int) -> int:
 def _fit(net: NeuralNetwork, X: NDArray[np.float32], y: NDArray[Any], options: Namespace) -> tuple[int, float]:
     """Train as the options say; return how many epochs there were, and the last one's loss."""
     rate, batch_size, optimizer = options.learning_rate, options.batch_size, options.optimizer
-    chosen = validation.optimizer(optimizer, rate, None)
-    epochs = options.epochs or default_epochs(len(X), validation.batch_size(batch_size, len(X), chosen))
+    chosen = arguments.optimizer(optimizer, rate, None)
+    epochs = options.epochs or default_epochs(len(X), arguments.batch_size(batch_size, len(X), chosen))
     if isinstance(chosen, LBFGS):
         return _fit_at_once(net, X, y, epochs, options)
 

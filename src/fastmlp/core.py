@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from .resuming import Snapshot
     from .schedules import Seen
 
-# streams of random numbers drawn from a network's seed
-WEIGHTS, SHUFFLE, SPLIT, PERMUTATION, CHECK, DISTURBANCE = range(6)
-
-
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from . import array_checks, validation
 from .computation import Computation
-from .core import CHECK, PERMUTATION
 from .history import aligned
 from .kernels.base.arrays import Array
 from .kernels.runtime.executor import Executor
 from .kernels.runtime.folding import trained_parts
 from .kernels.runtime.plan import Model
+from .seeding import CHECK, PERMUTATION
 
 if TYPE_CHECKING:
     from .kernels.backends.reference import ReferenceExecutor

@@ -3,13 +3,11 @@
 import copy
 import dataclasses
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
-from . import training, validation
-from .core import DISTURBANCE, SHUFFLE, alone
+from . import arguments, training, validation
+from .core import alone
 from .history import History
 from .inspection import Inspection
 from .kernels.base.arrays import Array
@@ -19,6 +17,7 @@ from .kernels.functions.optimizers import Optimizer
 from .kernels.functions.regularization import Regularization
 from .kernels.runtime.sparse_rows import Samples, SparseRows
 from .kernels.runtime.training import Schedule
+from .seeding import DISTURBANCE, SHUFFLE, key_of
 from .underway import Underway
 
 if TYPE_CHECKING:
@@ -26,13 +25,6 @@ if TYPE_CHECKING:
     from .resuming import Snapshot
     from .schedules import Course, RateSchedule
     from .watching import Watcher
-
-
-@lru_cache
-def key_of(entropy: int, *stream: int) -> int:
-    """63 bits that fix a stream of random numbers in the kernels."""
-    sequence = np.random.SeedSequence(entropy, spawn_key=stream)
-    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 class Learning(Inspection):
@@ -214,8 +206,8 @@ class Learning(Inspection):
         """
         X, y, weights = self._weighted(X, y, sample_weight, class_weight)
         epochs = validation.positive_integer("epochs", epochs)
-        changing = validation.schedule(learning_rate)
-        chosen = validation.optimizer(optimizer, learning_rate, changing)
+        changing = arguments.schedule(learning_rate)
+        chosen = arguments.optimizer(optimizer, learning_rate, changing)
         wishes, disturbance = self._wishes(
             rate_factors, gradient_norms, (l1, l2, weight_decay, clip_value, clip_norm, max_norm, ema_decay),
             (dropout, input_dropout, input_noise),
@@ -235,11 +227,11 @@ class Learning(Inspection):
                 self, X, y, weights, epochs, entropy, resume, verbose, validation_data, validation_fraction, metrics,
                 monitor, patience, min_delta, restore_best, target_loss, time_limit, callbacks,
             )  # fmt: skip
-        size = validation.batch_size(batch_size, len(X), chosen)
+        size = arguments.batch_size(batch_size, len(X), chosen)
         if not isinstance(chosen, Optimizer):
             require(not resume, "resume", "False for optimizer 'lbfgs', which begins afresh", resume)
-            validation.only_for_kernels(wishes, "l2")
-            validation.only_for_kernels(disturbance)
+            arguments.only_for_kernels(wishes, "l2")
+            arguments.only_for_kernels(disturbance)
             by_batch = self._model.folded is not self._model  # whose means would change with the samples of a step
             require(not by_batch, "optimizer", "another than 'lbfgs' for a network with batch normalization", optimizer)
             from . import lbfgs
@@ -256,9 +248,9 @@ class Learning(Inspection):
                     back()
                 return watch.history
             epochs -= watch.history.epochs
-        validation.batches_to_normalize_by(size, len(X), self._model, wishes)
+        arguments.batches_to_normalize_by(size, len(X), self._model, wishes)
         if isinstance(X, SparseRows):
-            validation.undisturbed_inputs(disturbance)
+            arguments.undisturbed_inputs(disturbance)
         going_on = self._goes_on(chosen)
         if watch is not None and watch.history.epochs and self._optimizer is not None:
             require(going_on, "optimizer", "that of the training to resume", optimizer)
@@ -277,10 +269,10 @@ class Learning(Inspection):
     ) -> tuple[Regularization, Disturbance]:
         """Arguments of `train`, checked; in tuples are those of which only kernels know."""
         layers = len(self._model.activations)
-        wishes = validation.regularization(layers, rate_factors, *regularization)
+        wishes = arguments.regularization(layers, rate_factors, *regularization)
         if validation.flag("gradient_norms", gradient_norms):
             wishes = dataclasses.replace(wishes, gradient_norms=True)
-        return wishes, validation.disturbance(layers - 1, *disturbance)
+        return wishes, arguments.disturbance(layers - 1, *disturbance)
 
     def _train(
         self,

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from . import array_checks, storage, validation
-from .core import WEIGHTS
 from .files import Path, as_text
 from .kernels.backends.choice import backend as find_backend
 from .kernels.base.arrays import Array
@@ -20,6 +19,7 @@ from .kernels.functions.losses import LOSSES
 from .kernels.functions.normalization import NORMALIZATIONS, first_values
 from .kernels.functions.optimizers import KNOWN_OPTIMIZERS
 from .kernels.runtime.executor import require_numbers
+from .seeding import WEIGHTS
 from .streaming import Streaming
 
 

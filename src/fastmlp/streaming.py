@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import streams, validation
-from .core import DISTURBANCE, SHUFFLE, alone
+from . import arguments, streams, validation
+from .core import alone
 from .history import History
 from .kernels.base.arrays import Array
 from .kernels.base.errors import require, shortened
@@ -16,7 +16,8 @@ from .kernels.functions.disturbance import UNDISTURBED
 from .kernels.functions.optimizers import Optimizer
 from .kernels.runtime.sparse_rows import Samples, SparseRows
 from .kernels.runtime.training import Schedule
-from .learning import Learning, key_of
+from .learning import Learning
+from .seeding import DISTURBANCE, SHUFFLE, key_of
 from .training import ALL_TRAINED, DivergenceError
 from .weights import normalized
 
@@ -133,8 +134,8 @@ class Streaming(Learning):
             raise ValueError(f"class_weight must be None or a dict of classes' weights, got {shortened(class_weight)}")
         require(metrics is None or validation_data is not None, "metrics", "None without validation_data", metrics)
         begin = streams.passes(chunks, epochs)
-        changing = validation.schedule(learning_rate)
-        chosen = validation.optimizer(optimizer, learning_rate, changing)
+        changing = arguments.schedule(learning_rate)
+        chosen = arguments.optimizer(optimizer, learning_rate, changing)
         if not isinstance(chosen, Optimizer) or chosen.full_batch:
             require(False, "optimizer", "one that takes minibatches, for chunks", optimizer)
             raise AssertionError
@@ -142,7 +143,7 @@ class Streaming(Learning):
             rate_factors, gradient_norms, (l1, l2, weight_decay, clip_value, clip_norm, max_norm, ema_decay),
             (dropout, input_dropout, input_noise),
         )  # fmt: skip
-        validation.batches_to_normalize_by(batch_size, batch_size, self._model, wishes)
+        arguments.batches_to_normalize_by(batch_size, batch_size, self._model, wishes)
         from .watching import watcher
 
         entropy = self._entropy if given is None else given
@@ -202,9 +203,9 @@ class Streaming(Learning):
             with streams.refused(number, history.epochs + 1):
                 X, y, weights = self._checked_chunk(*streams.parts(chunk), class_weight)
                 if isinstance(X, SparseRows):
-                    validation.undisturbed_inputs(plan.disturbance)
+                    arguments.undisturbed_inputs(plan.disturbance)
                 size = min(plan.batch_size, len(X))
-                validation.batches_to_normalize_by(size, len(X), self._model, plan.regularization)
+                arguments.batches_to_normalize_by(size, len(X), self._model, plan.regularization)
             schedule = plan._replace(
                 batch_size=size, epochs=1, first_epoch=self._epochs,
                 shuffle_key=key_of(entropy, SHUFFLE, number) if shuffle else None,

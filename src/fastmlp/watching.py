@@ -10,13 +10,13 @@ import numpy as np
 from . import validation
 from .callbacks import Callback, TrainingProgress, checked_callbacks
 from .checksums import checksum
-from .core import SPLIT
 from .history import History
 from .kernels.base.arrays import Array
 from .kernels.base.errors import require
 from .kernels.runtime.sparse_rows import Samples
 from .monitoring import Stopping, Validation, stopping_of, validation_of
 from .resuming import Snapshot, snapshot
+from .seeding import SPLIT
 from .training import ALL_TRAINED, Work
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from .. import array_checks, validation
+from .. import arguments, array_checks
 from ..kernels.base.arrays import Array
 from ..kernels.base.errors import one_of, require
 from ..kernels.functions.activations import ACTIVATIONS
@@ -91,7 +91,7 @@ def regularization(estimator: Any, mean_weight: float) -> Regularization:
 
 
 def disturbance(estimator: Any, hidden: int) -> Disturbance:
-    return validation.disturbance(hidden, estimator.dropout, 0.0, 0.0)
+    return arguments.disturbance(hidden, estimator.dropout, 0.0, 0.0)
 
 
 def refuse_what_is_for_steps(estimator: Any) -> None:

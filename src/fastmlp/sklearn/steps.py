@@ -8,14 +8,13 @@ from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
-from .. import validation
-from ..core import DISTURBANCE
+from .. import arguments
 from ..kernels.base.arrays import Array
 from ..kernels.base.errors import require
 from ..kernels.functions.disturbance import UNDISTURBED
 from ..kernels.runtime.sparse_rows import Samples
 from ..kernels.runtime.training import Schedule
-from ..learning import key_of
+from ..seeding import DISTURBANCE, key_of
 from ..training import DivergenceError
 from ..weights import normalized
 from . import parameters
@@ -120,7 +119,7 @@ def batch_size(estimator: Any, samples: int) -> int:
 
 def _rates(estimator: Any, network: Any, samples: int, steps: int, epochs: int, going_on: bool) -> Any:
     """Those of the schedule; None: the optimizer's own."""
-    schedule = validation.schedule(estimator.learning_rate) if not isinstance(estimator.learning_rate, str) else None
+    schedule = arguments.schedule(estimator.learning_rate) if not isinstance(estimator.learning_rate, str) else None
     if schedule is not None:
         return network._course(schedule, epochs, steps, going_on)
     if estimator.solver != "sgd" or estimator.learning_rate == "constant":
