@@ -13,7 +13,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from fastmlp import schedules
 from fastmlp.kernels.base.settings import Settings
 from fastmlp.kernels.functions.activations import ACTIVATIONS
 from fastmlp.kernels.functions.function import numbers_of
@@ -22,8 +21,9 @@ from fastmlp.kernels.functions.losses import LOSSES, TARGET_KINDS, LossRow
 from fastmlp.kernels.functions.normalization import NORMALIZATIONS
 from fastmlp.kernels.functions.optimizer_formulas import FORMULAS
 from fastmlp.kernels.functions.optimizers import OPTIMIZERS
-from fastmlp.lbfgs import LBFGS
-from fastmlp.metrics import METRICS, Metric, suited_metrics
+from fastmlp.training import schedules
+from fastmlp.training.lbfgs import LBFGS
+from fastmlp.training.metrics import METRICS, Metric, suited_metrics
 
 NOTE = "<!-- Written by docs/tables.py: change the tables, not this file. -->"
 

@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 
-from fastmlp.cli import main
+from fastmlp.cli.cli import main
 
 
 def write_table(path, columns, delimiter=","):

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as arrays_of
 from saved_files import parts, refused, saved_in, trained
 
 import fastmlp
-from fastmlp import archive, storage
+from fastmlp.files import archive, storage
 
 
 @pytest.fixture(scope="module")

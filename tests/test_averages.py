@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-import fastmlp.storage
+import fastmlp.files.storage
 from fastmlp import Adam, NeuralNetwork, ReduceOnPlateau
 
 GENERATOR = np.random.default_rng(7)
@@ -102,7 +102,7 @@ def test_copies_and_files_keep_the_average_and_the_plateau(way, tmp_path, dtype)
 def test_wrong_records_of_plateaus_are_refused(record, tmp_path):
     network = trained(learning_rate=ReduceOnPlateau(0.05))
     header, arrays = network._to_record()
-    fastmlp.storage.write(tmp_path / "network.npz", {**header, "plateau": record}, arrays)
+    fastmlp.files.storage.write(tmp_path / "network.npz", {**header, "plateau": record}, arrays)
     with pytest.raises(ValueError, match=r"^path must be a network saved by fastmlp"):
         fastmlp.load(tmp_path / "network.npz")
 
@@ -112,7 +112,7 @@ def test_wrong_records_of_plateaus_are_refused(record, tmp_path):
 )
 def test_wrong_averages_in_files_are_refused(average, tmp_path):
     header, arrays = trained()._to_record()
-    fastmlp.storage.write(tmp_path / "network.npz", header, {**arrays, "average": average})
+    fastmlp.files.storage.write(tmp_path / "network.npz", header, {**arrays, "average": average})
     with pytest.raises(ValueError, match=r"^path must be a network saved by fastmlp.* average must be"):
         fastmlp.load(tmp_path / "network.npz")
 

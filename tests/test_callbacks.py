@@ -14,7 +14,8 @@ from test_history import halving
 from trainings import everything, table, trained
 
 import fastmlp
-from fastmlp import Checkpoint, NeuralNetwork, ProgressBar, archive
+from fastmlp import Checkpoint, NeuralNetwork, ProgressBar
+from fastmlp.files import archive
 from fastmlp.kernels.backends.reference import ReferenceTraining
 from fastmlp.kernels.runtime.training import Training
 
@@ -59,7 +60,7 @@ def test_kernels_are_not_disturbed_more_often_than_callbacks_want(monkeypatch):
             return run(self, first, last, threads)
 
         monkeypatch.setattr(training, "run", run)
-    monkeypatch.setattr("fastmlp.training.STRETCH", 1e9)
+    monkeypatch.setattr("fastmlp.training.loop.STRETCH", 1e9)
     network = NeuralNetwork([3, 5, 2], "tanh", seed=4)
     network.train(*table(), 100, callbacks=indifferent)
     assert (calls, indifferent.epochs) == ([100], [100])  # a step each
@@ -250,7 +251,7 @@ def test_only_the_best(tmp_path):
 
 def test_a_checkpoint_that_fails_leaves_the_one_before(tmp_path, monkeypatch):
     path = tmp_path / "model.npz"
-    monkeypatch.setattr("fastmlp.archive.pieces", failing_after(2, archive.pieces))
+    monkeypatch.setattr("fastmlp.files.archive.pieces", failing_after(2, archive.pieces))
     with pytest.raises(OSError, match=r"^disk full$"):
         trained(5, callbacks=Checkpoint(path))
     assert [file.name for file in tmp_path.iterdir()] == ["model.npz"]

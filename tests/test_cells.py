@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastmlp.cells import exact, number
-from fastmlp.tables import _lines, _records, format_table
+from fastmlp.tables.cells import exact, number
+from fastmlp.tables.reading import _lines, _records, format_table
 
 numerals = st.from_regex(r"[+-]?([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][+-]?[0-9]{1,2})?", fullmatch=True)
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastmlp
-from fastmlp import commands, storage
-from fastmlp.splitting import split_rows
+from fastmlp.cli import commands
+from fastmlp.files import storage
+from fastmlp.training.splitting import split_rows
 
 
 @pytest.fixture(scope="module")

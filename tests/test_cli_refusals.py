@@ -11,8 +11,9 @@ import pytest
 from command_line import blobs, fail, plane, succeed, train_in, write_table
 
 import fastmlp
-from fastmlp import commands, storage
-from fastmlp.cli import main
+from fastmlp.cli import commands
+from fastmlp.cli.cli import main
+from fastmlp.files import storage
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from fastmlp import commands
-from fastmlp.metrics import r2
-from fastmlp.tabular import NumberColumn
+from fastmlp.cli import commands
+from fastmlp.tables.columns import NumberColumn
+from fastmlp.training.metrics import r2
 
 RNG = np.random.default_rng(0)
 

@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fastmlp import demo
-from fastmlp.cli import main
-from fastmlp.plain import PlainNetwork
+from fastmlp.cli import demo
+from fastmlp.cli.cli import main
+from fastmlp.cli.plain import PlainNetwork
 
 
 def plain_network(sizes, seed=0):

@@ -18,7 +18,7 @@ from fastmlp.kernels.functions.losses import LOSSES
 from fastmlp.kernels.functions.normalization import NORMALIZATIONS
 from fastmlp.kernels.functions.optimizer_formulas import FORMULAS
 from fastmlp.kernels.functions.optimizers import OPTIMIZERS, AdamCorrectedByRate, ClassicalSGD
-from fastmlp.metrics import METRICS
+from fastmlp.training.metrics import METRICS
 
 DOCS = Path(__file__).parents[1] / "docs"
 OF_NO_PAPER = {

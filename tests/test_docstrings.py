@@ -14,7 +14,7 @@ import fastmlp.kernels
 from fastmlp.kernels.backends.choice import extension_exists
 from fastmlp.kernels.functions.function import Function
 from fastmlp.kernels.functions.optimizers import Optimizer
-from fastmlp.schedules import RateSchedule
+from fastmlp.training.schedules import RateSchedule
 
 NOT_INSTALLED = {"ahead_of_time", "object_symbols"}
 if not importlib.util.find_spec("sklearn"):
@@ -27,20 +27,18 @@ NOT_MADE_BY_USERS = (
 )  # fmt: skip
 
 
-def packages():
-    """Those that are installed with all that they need."""
-    yield from (fastmlp, fastmlp.kernels)
-    if importlib.util.find_spec("sklearn"):
-        yield importlib.import_module("fastmlp.sklearn")
-
-
 def modules():
-    """The names of all modules that are installed."""
+    """The names of all modules whose needs are installed, except those of `plot`, which has its own test."""
+    absent = {"fastmlp.plot"} | (set() if importlib.util.find_spec("sklearn") else {"fastmlp.sklearn"})
     names = {"fastmlp"}
-    for package in packages():
-        for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-            if module.name.split(".")[-1] not in {"__main__", *NOT_INSTALLED}:
-                names.add(module.name)
+    folders = [("fastmlp", fastmlp.__path__)]
+    for package, path in folders:  # which grows
+        for module in pkgutil.iter_modules(path, package + "."):
+            if module.name in absent or module.name.split(".")[-1] in {"__main__", *NOT_INSTALLED}:
+                continue
+            names.add(module.name)
+            if module.ispkg:
+                folders.append((module.name, importlib.import_module(module.name).__path__))
     return sorted(names)
 
 

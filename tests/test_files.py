@@ -18,8 +18,9 @@ from processes import PATIENCE, fresh
 from trainings import everything
 
 import fastmlp
-from fastmlp import NeuralNetwork, archive, files
-from fastmlp.files import replace
+from fastmlp import NeuralNetwork
+from fastmlp.files import archive, writing
+from fastmlp.files.writing import replace
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions, links or locks")
 needs_root = pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="only root may do this")
@@ -155,7 +156,7 @@ def test_read_only_files_are_refused(bits, tmp_path):
             replace(name, [b"new"])
         assert (caught.value.filename, caught.value.errno) == (str(name), errno.EACCES)
         with pytest.raises(ValueError, match=r"^--output must be a file that can be written, got /"):
-            files.check(name, "--output")
+            writing.check(name, "--output")
     assert mode(path) == bits
     os.chmod(path, 0o600)
     assert path.read_bytes() == b"old"
@@ -223,13 +224,13 @@ def test_extended_attributes_stay(attributed):
 def test_where_attributes_cannot_be_given_the_file_is_written_in_place(attributed, monkeypatch):
     """As a security module may decide."""
 
-    def system(function, *arguments, system=files._system, **options):
+    def system(function, *arguments, system=writing._system, **options):
         if function is os.setxattr:
             return system(os.rmdir, "/none/such")  # what is no exception of a signal handler
         return system(function, *arguments, **options)
 
     inode = os.stat(attributed).st_ino
-    monkeypatch.setattr(files, "_system", system)
+    monkeypatch.setattr(writing, "_system", system)
     replace(attributed, [b"new"])
     assert (attributed.read_bytes(), os.stat(attributed).st_ino) == (b"new", inode)
     assert os.getxattr(attributed, "user.color") == b"red"
@@ -264,7 +265,7 @@ def test_access_lists_stay_and_folders_give_theirs_to_new_files_only(tmp_path):
 NOBODY = """
 import os, sys
 import fastmlp, tempfile
-from fastmlp.files import check, replace
+from fastmlp.files.writing import check, replace
 os.chdir(sys.argv[1])
 if os.geteuid() == 0:
     os.setgroups([])
@@ -354,7 +355,7 @@ def test_pipes_and_devices_are_written_into(tmp_path):
     assert pipe.is_fifo()
     (tmp_path / "null").symlink_to(os.devnull)
     replace(tmp_path / "null", [b"new"])
-    files.check(tmp_path / "null")
+    writing.check(tmp_path / "null")
     assert not os.path.isfile(os.devnull)
     assert sorted(os.listdir(tmp_path)) == ["null", "pipe"]
 
@@ -391,7 +392,7 @@ def test_errors_name_the_users_path(tmp_path):
     (tmp_path / "file").write_bytes(b"old")
     code = f"""
 import os, resource
-from fastmlp.files import replace
+from fastmlp.files.writing import replace
 os.chdir({str(tmp_path)!r})
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 for name in ("file", "new"):
@@ -429,7 +430,7 @@ def test_pieces_that_fail_change_nothing(error, links, tmp_path):
 STORM = """
 import collections, os, random, signal, sys, time, warnings
 import fastmlp
-from fastmlp import files
+from fastmlp.files import writing as files
 warnings.simplefilter("ignore", ResourceWarning)  # of streams that an interrupt keeps from being closed by their owner
 class Mine(Exception):
     pass
@@ -497,7 +498,7 @@ def scratch_files(folder):
 def test_files_left_by_the_killed_are_removed_and_those_of_the_living_are_not(name, tmp_path):
     code = f"""
 import os, sys, time
-from fastmlp.files import replace
+from fastmlp.files.writing import replace
 def pieces():
     yield b"half"
     print("ready", flush=True)
@@ -567,16 +568,16 @@ def test_scratch_files_that_are_none(tmp_path):
 @posix
 def test_a_writer_whose_scratch_file_was_taken_for_left_takes_another(tmp_path, monkeypatch):
     """Between its creation and its lock."""
-    is_locked, taken = files._is_locked, []
+    is_locked, taken = writing._is_locked, []
 
     def late(file, scratch):
         if len(taken) < 3:
             taken.append(scratch)
-            files._remove_if_left(scratch)
+            writing._remove_if_left(scratch)
             assert not os.path.exists(scratch)
         return is_locked(file, scratch)
 
-    monkeypatch.setattr(files, "_is_locked", late)
+    monkeypatch.setattr(writing, "_is_locked", late)
     replace(tmp_path / "file", [b"new"])
     assert len(set(taken)) == 3
     assert contents(tmp_path) == {"file": b"new"}
@@ -584,7 +585,7 @@ def test_a_writer_whose_scratch_file_was_taken_for_left_takes_another(tmp_path, 
 
 def test_without_locks_old_scratch_files_are_removed(tmp_path, monkeypatch):
     """As on Windows."""
-    monkeypatch.setattr(files, "fcntl", None)
+    monkeypatch.setattr(writing, "fcntl", None)
 
     def pieces():
         os.link(tmp_path / scratch_files(tmp_path)[0], tmp_path / (scratch_files(tmp_path)[0] + "0"))
@@ -658,7 +659,7 @@ def test_open_files_are_written_into(name, tmp_path):
     """As `open` does: others write there, too, before and after."""
     code = f"""
 import os
-from fastmlp.files import replace
+from fastmlp.files.writing import replace
 replace({name!r}, [b"middle "])
 os.lseek(1, 0, os.SEEK_END)
 os.write(1, b"end")

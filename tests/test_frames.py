@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastmlp
-from fastmlp.array_checks import numbers
+from fastmlp.checks.array_checks import numbers
 
 TABLE = {"size": [1.5, 2.0, -3.0, 0.0], "red": [True, False, True, True], "count": [1, 2, 3, 2**40]}
 WANTED = np.array([[1.5, 1, 1], [2, 0, 2], [-3, 1, 3], [0, 1, 2**40]])

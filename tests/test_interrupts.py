@@ -229,7 +229,7 @@ def test_interrupted_assignments_are_seen_by_predictions():
 
 def test_a_network_that_is_not_tidied_up_is_found(monkeypatch):
     """The checks see a training whose end an interrupt cuts off for good."""
-    from fastmlp.underway import Underway
+    from fastmlp.training.underway import Underway
 
     right = Underway.collect
     calls = []

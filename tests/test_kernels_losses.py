@@ -11,13 +11,7 @@ from fastmlp.kernels.backends import reference_network as reference
 from fastmlp.kernels.functions.activations import ACTIVATIONS
 from fastmlp.kernels.functions.function import name_of, numbers_of, row_of
 from fastmlp.kernels.functions.losses import LOSSES, TARGET_KINDS, divisor
-from fastmlp.kernels.functions.variants import (
-    CategoricalCrossEntropy,
-    CategoricalFocal,
-    Focal,
-    Huber,
-    Quantile,
-)
+from fastmlp.kernels.functions.variants import CategoricalCrossEntropy, CategoricalFocal, Focal, Huber, Quantile
 from fastmlp.kernels.runtime.plan import Model
 from fastmlp.kernels.vocabulary.levels import LEVELS
 

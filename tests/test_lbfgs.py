@@ -9,7 +9,7 @@ import pytest
 import fastmlp
 from fastmlp import LBFGS, NeuralNetwork
 from fastmlp.seeding import SPLIT
-from fastmlp.splitting import split_rows
+from fastmlp.training.splitting import split_rows
 
 
 def problem(dtype="float64", backend=None, samples=30):
@@ -247,7 +247,7 @@ def test_the_time_limit_ends_an_iteration(monkeypatch, minimize):
     def slow(evaluate):
         calls.append(None)
         if len(calls) == 18:  # a step of iteration 15 that is too long
-            monkeypatch.setattr("fastmlp.watching.time.perf_counter", lambda: np.inf)
+            monkeypatch.setattr("fastmlp.training.watching.time.perf_counter", lambda: np.inf)
         return evaluate()
 
     evaluations(monkeypatch, network, slow)

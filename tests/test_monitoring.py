@@ -11,11 +11,11 @@ from trainings import everything, table
 
 import fastmlp
 from fastmlp import DivergenceError, NeuralNetwork
-from fastmlp.history import History
 from fastmlp.kernels.functions.losses import LOSSES as LOSS_ROWS
-from fastmlp.metrics import METRICS
-from fastmlp.monitoring import Stopping
-from fastmlp.splitting import classes_of, split_rows
+from fastmlp.training.history import History
+from fastmlp.training.metrics import METRICS
+from fastmlp.training.monitoring import Stopping
+from fastmlp.training.splitting import classes_of, split_rows
 
 LOSSES = ["mean_squared_error", "binary_cross_entropy", "categorical_cross_entropy"]
 

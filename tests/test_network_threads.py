@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import guide, training
+from fastmlp import guide
 from fastmlp.kernels.runtime import limits, pace, prediction, threads
 from fastmlp.kernels.runtime.pace import Pace
 from fastmlp.kernels.runtime.plan import Rank
+from fastmlp.training import loop
 
 
 @pytest.fixture(autouse=True)
@@ -179,7 +180,7 @@ def test_predictions_are_for_as_many_threads_as_pay(fast_backend, sizes, monkeyp
     [(1e3, None, 1), (1e9, None, 2), (1e9, 1, 1), (1e9, 8, 2), (4.9e6, None, 1), (5.1e6, None, 2)],
 )
 def test_small_steps_are_for_one_thread(operations, most, expected):
-    assert training.threads_for(operations, most) == expected
+    assert loop.threads_for(operations, most) == expected
 
 
 def test_the_guides_loop_shares_its_steps(sizes, capsys):

@@ -64,7 +64,7 @@ def test_metrics_cannot_change_what_is_trained_on(where, change):
 
 def test_labels_are_copied_before_they_are_checked(monkeypatch):
     """As another thread would: they change as soon as they have been looked at."""
-    from fastmlp import array_checks
+    from fastmlp.checks import array_checks
 
     right = array_checks.require_each
     labels = LABELS.copy()
@@ -113,7 +113,7 @@ def test_lengths_are_those_of_arrays():
 
 def test_what_is_read_is_a_view_of_its_own():
     """Shape, strides and type of the user's array may be set by another thread after they have been checked."""
-    from fastmlp.array_checks import numbers
+    from fastmlp.checks.array_checks import numbers
 
     mine = X.copy()
     seen = numbers("X", mine)

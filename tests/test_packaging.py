@@ -42,7 +42,7 @@ def test_runtime_dependencies_are_numpy_and_numba():
 
 def test_console_command_is_the_module():
     (command,) = metadata.entry_points(group="console_scripts", name="fastmlp")
-    assert command.value == "fastmlp.cli:main"
+    assert command.value == "fastmlp.cli.cli:main"
 
 
 @pytest.mark.parametrize("name", ["py.typed", "data/digits.idx.gz", "data/SOURCE.md"])

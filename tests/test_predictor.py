@@ -112,7 +112,7 @@ def test_a_network_that_forgets_to_forget_is_caught(network, monkeypatch):
 
 
 def test_an_interrupted_training_is_followed(network, monkeypatch):
-    from fastmlp import training
+    from fastmlp.training import loop
 
     def interrupted(work, *rest):
         work.run(0, 1)
@@ -120,7 +120,7 @@ def test_an_interrupted_training_is_followed(network, monkeypatch):
 
     X = samples(4)
     before = network.predict(X)
-    monkeypatch.setattr(training, "run", interrupted)
+    monkeypatch.setattr(loop, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         network.train(X, X, 1, learning_rate=0.1)
     assert (network.predict(X) != before).all()
@@ -294,7 +294,7 @@ def test_numbers_that_are_too_large(backend):
 
 def test_samples_that_change_while_they_are_looked_at(network, monkeypatch):
     """They were not finite when the kernel read them, and are when Python looks for the place."""
-    monkeypatch.setattr(fastmlp.array_checks, "require_finite", lambda *arguments: None)
+    monkeypatch.setattr(fastmlp.checks.array_checks, "require_finite", lambda *arguments: None)
     sentence = f"X must be finite as {network.dtype}, got other numbers while it was read"
     check_not_finite(network.predict, samples(2) * np.nan, sentence)
 

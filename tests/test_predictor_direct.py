@@ -16,7 +16,7 @@ from predictions import ROWS, SIZES, from_oracle, read_only, samples
 
 import fastmlp
 from fastmlp.kernels.backends import choice as backends
-from fastmlp.predictor import Predictor
+from fastmlp.network.predictor import Predictor
 
 
 @pytest.fixture

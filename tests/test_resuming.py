@@ -17,7 +17,8 @@ from processes import fresh as process
 from trainings import everything, table
 
 import fastmlp
-from fastmlp import Checkpoint, NeuralNetwork, ReduceOnPlateau, storage
+from fastmlp import Checkpoint, NeuralNetwork, ReduceOnPlateau
+from fastmlp.files import storage
 from fastmlp.kernels.functions.optimizers import OPTIMIZERS
 
 HELD = table(11, seed=1)

@@ -9,8 +9,9 @@ import pytest
 from robustness import PROGRAMS, __main__, files, interrupts, networks, refusals, runner, tables, threads
 from robustness.faults import Fault
 
-from fastmlp import NeuralNetwork, archive, commands
-from fastmlp import files as writing
+from fastmlp import NeuralNetwork
+from fastmlp.cli import commands
+from fastmlp.files import archive, writing
 from fastmlp.kernels.backends.reference import ReferenceExecutor
 from fastmlp.kernels.layers import layout
 from fastmlp.kernels.runtime.executor import Executor

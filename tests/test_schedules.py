@@ -23,7 +23,7 @@ from fastmlp import (
     StepDecay,
     WarmUp,
 )
-from fastmlp.schedules import GROWTH, SHARE, Course, PlateauState, as_schedule
+from fastmlp.training.schedules import GROWTH, SHARE, Course, PlateauState, as_schedule
 
 
 def named(schedule):
@@ -143,7 +143,7 @@ def test_trainings_go_on(schedule, monkeypatch, tmp_path):
 
     whole = trained(8)
     assert trained(3, 5) == trained(1, 1, 6) == whole
-    monkeypatch.setattr("fastmlp.training.STRETCH", 1e-9)  # one step at a time
+    monkeypatch.setattr("fastmlp.training.loop.STRETCH", 1e-9)  # one step at a time
     assert trained(8) == whole
 
 

@@ -17,7 +17,9 @@ from saved_files import X, Y, forged, parts, refused, saved_in, trained
 from trainings import everything
 
 import fastmlp
-from fastmlp import NeuralNetwork, commands, storage
+from fastmlp import NeuralNetwork
+from fastmlp.cli import commands
+from fastmlp.files import storage
 
 DATA = pathlib.Path(__file__).parent / "data"
 
@@ -329,7 +331,7 @@ def test_permissions_are_those_of_any_new_file(mask, mode, tmp_path):
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, MemoryError])
-@pytest.mark.parametrize("broken", ["fastmlp.archive.pieces", "os.write", "os.fsync", "os.replace"])
+@pytest.mark.parametrize("broken", ["fastmlp.files.archive.pieces", "os.write", "os.fsync", "os.replace"])
 def test_a_failure_leaves_the_old_file(broken, error, tmp_path, monkeypatch):
     path = tmp_path / "model.npz"
     trained().save(path)
@@ -344,7 +346,7 @@ def test_a_failure_leaves_the_old_file(broken, error, tmp_path, monkeypatch):
 
     network = trained("sgd")
     with monkeypatch.context() as patched:
-        patched.setattr(broken, half if broken == "fastmlp.archive.pieces" else fail)
+        patched.setattr(broken, half if broken == "fastmlp.files.archive.pieces" else fail)
         for target in (path, tmp_path / "new.npz"):
             with pytest.raises(error, match="no space left"):
                 network.save(target)

@@ -479,7 +479,7 @@ def test_the_time_limit_leaves_an_epoch_unfinished(monkeypatch):
         for chunk in chunks(X, y):
             made_chunks.append(chunk)
             if len(made_chunks) == 7:
-                monkeypatch.setattr("fastmlp.watching.time.perf_counter", lambda: np.inf)
+                monkeypatch.setattr("fastmlp.training.watching.time.perf_counter", lambda: np.inf)
             yield chunk
 
     history = network.train_stream(stream, 3, time_limit=1000, **OPTIONS)

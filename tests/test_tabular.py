@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastmlp.tables import format_table, read_table, sniff_delimiter
-from fastmlp.tabular import (
+from fastmlp.tables.columns import (
     NumberColumn,
     Schema,
     TextColumn,
@@ -16,6 +15,7 @@ from fastmlp.tabular import (
     fit_feature,
     kind_of,
 )
+from fastmlp.tables.reading import format_table, read_table, sniff_delimiter
 
 
 @pytest.fixture

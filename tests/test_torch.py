@@ -20,7 +20,7 @@ from fastmlp import (
     Rprop,
     StepDecay,
 )
-from fastmlp.schedules import PlateauState
+from fastmlp.training.schedules import PlateauState
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 

@@ -169,9 +169,9 @@ def test_trainings_are_reproducible_and_go_on(optimizer, options, dtype, backend
 
 
 def test_stretches_do_not_change_results(monkeypatch):
-    monkeypatch.setattr("fastmlp.training.STRETCH", 1e-9)  # one step at a time
+    monkeypatch.setattr("fastmlp.training.loop.STRETCH", 1e-9)  # one step at a time
     stepwise = everything(trained(20, optimizer="adam"))
-    monkeypatch.setattr("fastmlp.training.STRETCH", 1e9)
+    monkeypatch.setattr("fastmlp.training.loop.STRETCH", 1e9)
     assert everything(trained(20, optimizer="adam")) == stepwise
 
 

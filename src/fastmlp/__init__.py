@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 from .config import show_config
-from .history import History
 from .kernels.compiler.custom import Activation, Loss
 from .kernels.functions.normalization import BatchNormalization, LayerNormalization
 from .kernels.functions.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
@@ -16,18 +15,27 @@ from .kernels.functions.variants import (
     LeakyReLU,
     Quantile,
 )
-from .layer import Layer, Neuron
-from .network import NeuralNetwork, load
-from .predictor import Predictor
-from .training import DivergenceError
+from .network.layer import Layer, Neuron
+from .network.network import NeuralNetwork, load
+from .network.predictor import Predictor
+from .training.history import History
+from .training.loop import DivergenceError
 from .vector import ParameterVector
 
 if TYPE_CHECKING:
     from . import plot as plot
     from . import sklearn as sklearn
-    from .callbacks import Checkpoint, ProgressBar, TrainingProgress
-    from .lbfgs import LBFGS
-    from .schedules import Cosine, ExponentialDecay, InverseScaling, OneCycle, ReduceOnPlateau, StepDecay, WarmUp
+    from .training.callbacks import Checkpoint, ProgressBar, TrainingProgress
+    from .training.lbfgs import LBFGS
+    from .training.schedules import (
+        Cosine,
+        ExponentialDecay,
+        InverseScaling,
+        OneCycle,
+        ReduceOnPlateau,
+        StepDecay,
+        WarmUp,
+    )
 
 __all__ = [
     "ELU",
@@ -74,10 +82,10 @@ __all__ = [
 ]
 
 
-_LATER = {"LBFGS": "lbfgs"}  # modules that take their time, and that many do without
+_LATER = {"LBFGS": "training.lbfgs"}  # modules that take their time, and that many do without
 _SCHEDULES = "Cosine", "ExponentialDecay", "InverseScaling", "OneCycle", "ReduceOnPlateau", "StepDecay", "WarmUp"
-_LATER |= dict.fromkeys(_SCHEDULES, "schedules")
-_LATER |= dict.fromkeys(("Checkpoint", "ProgressBar", "TrainingProgress"), "callbacks")
+_LATER |= dict.fromkeys(_SCHEDULES, "training.schedules")
+_LATER |= dict.fromkeys(("Checkpoint", "ProgressBar", "TrainingProgress"), "training.callbacks")
 _PACKAGES = "plot", "sklearn"  # which need Matplotlib and scikit-learn
 
 

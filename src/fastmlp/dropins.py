@@ -7,7 +7,7 @@ import numpy as np
 
 from .kernels.runtime.pace import Pace
 from .kernels.runtime.training import Training
-from .training import STRETCH
+from .training.loop import STRETCH
 
 if TYPE_CHECKING:
     from .kernels.backends.reference import ReferenceTraining

@@ -31,7 +31,7 @@ from .kernels.functions.optimizers import SGD
 from .kernels.runtime.folding import parts
 from .kernels.runtime.plan import Model, data_address
 from .kernels.runtime.training import Schedule
-from .training import operations_of_step, pace_for
+from .training.loop import operations_of_step, pace_for
 
 __all__ = ["Layer", "NeuralNetwork", "Neuron"]
 

@@ -16,8 +16,8 @@ from fastmlp.kernels.functions.initializers import INITIALIZERS
 from fastmlp.kernels.functions.losses import LOSSES
 from fastmlp.kernels.functions.normalization import BY_BATCH, BY_SAMPLE, NORMALIZATIONS, kind_of
 from fastmlp.kernels.functions.optimizers import OPTIMIZERS
-from fastmlp.metrics import suited_metrics
-from fastmlp.schedules import GROWTH, RateSchedule
+from fastmlp.training.metrics import suited_metrics
+from fastmlp.training.schedules import GROWTH, RateSchedule
 
 HIDDEN = [row for row in ACTIVATIONS.values() if not row.rowwise]
 PUBLIC_LOSSES = [row for row in LOSSES.values() if row.public]

@@ -6,7 +6,7 @@ import io
 import tempfile
 from pathlib import Path
 
-from fastmlp.cli import main
+from fastmlp.cli.cli import main
 from fastmlp.kernels.functions.activations import ACTIVATIONS
 from fastmlp.kernels.functions.optimizers import OPTIMIZERS
 
@@ -151,7 +151,7 @@ def case(draw):
 
 def predictions(model, data):
     """The exit code; one prediction for each row of the table, as fastmlp itself reads it, and the same twice."""
-    from fastmlp.tables import read_table
+    from fastmlp.tables.reading import read_table
 
     code, text = run("predict", model, data)
     if code == 0:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import array_checks, validation
+from ..checks import array_checks, validation
 from ..kernels.base.arrays import Array
 from ..kernels.base.errors import require, shortened
 from .canvas import BLUE, GREEN, INK, ORANGE, PINK, SKY, VERMILION, YELLOW, axes, find_pyplot, names

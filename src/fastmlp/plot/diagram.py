@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import validation
+from ..checks import validation
 from ..kernels.base.errors import require
 from .canvas import axes, find_pyplot, names
 from .drawing import Drawing

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .. import array_checks, validation
-from ..history import History
+from ..checks import array_checks, validation
 from ..kernels.base.arrays import Array
 from ..kernels.base.errors import shortened
+from ..training.history import History
 from .canvas import BLUE, FAINT, GREEN, VERMILION, axes
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..checksums import checksum
 from ..kernels.base.arrays import Array
 from ..kernels.runtime.sparse_rows import Samples
+from ..training.checksums import checksum
 from .held_out import HeldOut
 from .targets import Target
 

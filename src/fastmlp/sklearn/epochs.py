@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..history import History
 from ..kernels.backends.reference import ReferenceTraining
 from ..kernels.base.arrays import Array
 from ..kernels.runtime.training import Training
+from ..training.history import History
 from .callbacks import FitCallbacks
 from .fitted import layers_of
 from .held_out import HeldOut

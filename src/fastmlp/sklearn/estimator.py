@@ -14,17 +14,17 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from .. import validation
-from ..checksums import checksum
+from ..checks import validation
+from ..checks.sparse import sparse_rows
 from ..kernels.base.arrays import Array
 from ..kernels.base.errors import shortened
 from ..kernels.base.settings import FROM_0, ruled
 from ..kernels.functions.function import name_of
 from ..kernels.runtime.plan import Model
 from ..kernels.runtime.sparse_rows import Samples
-from ..network import NeuralNetwork
-from ..schedules import seen_from_record, seen_to_record
-from ..sparse import sparse_rows
+from ..network.network import NeuralNetwork
+from ..training.checksums import checksum
+from ..training.schedules import seen_from_record, seen_to_record
 from . import parameters, private, quasi_newton, steps
 from .best import begin_records, measured_on
 from .callbacks import CallbackSupportMixin, FitCallbacks, fit_callbacks

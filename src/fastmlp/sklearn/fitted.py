@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import array_checks, validation
+from ..checks import array_checks, validation
 from ..kernels.base.arrays import Array
 from ..kernels.base.errors import require, shortened
 from ..kernels.base.settings import FROM_0, FROM_1, ruled

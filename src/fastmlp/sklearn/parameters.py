@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from .. import arguments, array_checks
+from ..checks import array_checks
 from ..kernels.base.arrays import Array
 from ..kernels.base.errors import one_of, require
 from ..kernels.functions.activations import ACTIVATIONS
@@ -15,8 +15,9 @@ from ..kernels.functions.function import Function, name_of, numbers_of, row_of
 from ..kernels.functions.losses import LOSSES, TARGET_KINDS
 from ..kernels.functions.optimizers import OPTIMIZERS, AdamCorrectedByRate, ClassicalSGD, Optimizer
 from ..kernels.functions.regularization import NOTHING, Regularization
-from ..lbfgs import LBFGS
-from ..schedules import RateSchedule
+from ..training import arguments
+from ..training.lbfgs import LBFGS
+from ..training.schedules import RateSchedule
 
 OURS = {"logistic": "sigmoid", "exp": "exponential"}  # by scikit-learn's names of activations
 THEIRS = {ours: theirs for theirs, ours in OURS.items()}

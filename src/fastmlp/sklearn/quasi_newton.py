@@ -8,8 +8,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ..kernels.base.arrays import Array
 from ..kernels.runtime.sparse_rows import Samples
-from ..lbfgs import LBFGS, find_minimizer, of_weights
-from ..weights import normalized
+from ..training.lbfgs import LBFGS, find_minimizer, of_weights
+from ..training.weights import normalized
 from .callbacks import FitCallbacks
 from .fitted import layers_of
 from .targets import Target

@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from .. import array_checks
+from ..checks import array_checks
 from ..kernels.base.arrays import Array
 from ..kernels.compiler.custom import Loss
 from ..kernels.functions.function import numbers_of

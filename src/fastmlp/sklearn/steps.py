@@ -8,15 +8,15 @@ from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
-from .. import arguments
 from ..kernels.base.arrays import Array
 from ..kernels.base.errors import require
 from ..kernels.functions.disturbance import UNDISTURBED
 from ..kernels.runtime.sparse_rows import Samples
 from ..kernels.runtime.training import Schedule
 from ..seeding import DISTURBANCE, key_of
-from ..training import DivergenceError
-from ..weights import normalized
+from ..training import arguments
+from ..training.loop import DivergenceError
+from ..training.weights import normalized
 from . import parameters
 from .callbacks import FitCallbacks
 from .epochs import Epochs

@@ -1,0 +1,1 @@
+"""The neural network: what it holds, computes, shows and learns."""

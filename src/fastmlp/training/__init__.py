@@ -1,0 +1,1 @@
+"""What surrounds the steps of a training: schedules, measuring, stopping, callbacks, history."""
