@@ -50,7 +50,7 @@ def sections(data: bytes) -> dict[str, bytes]:
     """Those with code and constants. Sections of one name are joined."""
     found: dict[str, bytes] = {}
     for section in llvm.ObjectFileRef.from_data(data).sections():
-        name = section.name().decode()
+        name = (section.name() or b"").decode()  # the first of ELF has none
         if name.startswith(COMPARED):
             found[name] = found.get(name, b"") + section.data()
     return found
