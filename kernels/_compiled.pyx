@@ -11,6 +11,7 @@ cdef extern from *:
 cimport numpy as np
 
 from .layers import layout
+from .layers.plan import PLAN
 
 np.import_array()
 
@@ -81,8 +82,8 @@ def call(intptr_t address, int64_t plan, int64_t first, int64_t last):
 cdef double LONG = 1 << 22
 
 cdef int NOTE = layout.NOTE
-cdef int PACKED = layout.PACKED, OUTPUT = layout.OUTPUT, BATCH_SIZE = layout.BATCH_SIZE
-cdef int SAMPLES = layout.X, ROW = layout.X_ROW, COLUMN = layout.X_COLUMN, GATHER = layout.X_GATHER
+cdef int PACKED = PLAN.word("packed"), OUTPUT = PLAN.word("output"), BATCH_SIZE = PLAN.word("batch_size")
+cdef int SAMPLES = PLAN.word("x"), ROW = PLAN.word("x_row"), COLUMN = PLAN.word("x_column"), GATHER = PLAN.word("gather_x")
 
 
 cdef extern from "trylock.h":

@@ -145,7 +145,7 @@ def test_an_extension_of_other_kernels_is_refused(monkeypatch):
 def test_the_fingerprint_depends_on_the_plan_and_on_the_kernels(monkeypatch):
     before = interface.fingerprint()
     with monkeypatch.context() as patch:
-        patch.setattr(interface.layout, "SAMPLES", interface.layout.SAMPLES + 1)
+        patch.setitem(interface.PLAN.attributes, "samples", (90, "integer"))
         assert interface.fingerprint() != before
     with monkeypatch.context() as patch:
         patch.delitem(interface.KERNELS, "run")

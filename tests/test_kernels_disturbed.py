@@ -15,7 +15,6 @@ from fastmlp.kernels.backends.reference import Draws
 from fastmlp.kernels.functions.disturbance import UNDISTURBED, Disturbance
 from fastmlp.kernels.functions.optimizers import SGD, Adam
 from fastmlp.kernels.functions.regularization import Regularization
-from fastmlp.kernels.layers import layout
 from fastmlp.kernels.runtime.training import Schedule
 
 KEY, EPOCH = 2**62 + 12345, 2**33 + 7
@@ -106,11 +105,11 @@ def test_networks_of_any_shape(fast_backend, data):
 
 def masks_of(training, rows):
     """Of every hidden layer, as the last step left them."""
-    memory, masks = training._plan._arrays["masks"], []
-    batch_size = training._plan.words[layout.BATCH_SIZE]
+    memory, masks = training._plan._arrays["dropout masks"], []
+    batch_size = training._plan.words.batch_size
     for record in training._plan._records:
-        count = int(batch_size * record[layout.STRIDE])
-        masks.append(memory[:count].reshape(batch_size, -1)[:rows, : record[layout.FAN_OUT]].copy())
+        count = int(batch_size * record.stride)
+        masks.append(memory[:count].reshape(batch_size, -1)[:rows, : record.fan_out].copy())
         memory = memory[count:]
     return masks[:-1]
 
@@ -322,8 +321,10 @@ def test_errors_are_caught(level, monkeypatch, name, planted):
 
 def _same_epoch(plan):
     class Same:
-        def __getitem__(self, word):
-            return EPOCH if word == layout.EPOCH else plan[word]
+        epoch = EPOCH
+
+        def __getattr__(self, field):
+            return getattr(plan, field)
 
     return Same()
 

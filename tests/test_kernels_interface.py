@@ -20,7 +20,7 @@ from fastmlp.kernels.functions.kernel import SOURCE_DTYPES
 from fastmlp.kernels.functions.losses import LOSSES
 from fastmlp.kernels.functions.optimizer_formulas import FORMULAS
 from fastmlp.kernels.functions.optimizers import Adam
-from fastmlp.kernels.layers import layout
+from fastmlp.kernels.layers.plan import PLAN
 from fastmlp.kernels.vocabulary.levels import LEVELS, tile_shape
 from fastmlp.kernels.vocabulary.simd import Constant, Polynomial
 
@@ -73,7 +73,7 @@ def test_constants_and_polynomials_are_of_the_kernels_type(dtype, level):
     assert namespace["LN2_HIGH"].dtype == dtype
     coefficients = getattr(elementary.EXP_REMAINDER, dtype)
     assert namespace["EXP_REMAINDER"](np.dtype(dtype).type(0)) == np.dtype(dtype).type(coefficients[-1])
-    assert namespace["HEADER"] == layout.HEADER
+    assert namespace["HEADER"] == len(PLAN)
 
 
 def test_clones_share_their_code(level):
@@ -174,7 +174,7 @@ def test_every_kernel_does_the_same_with_and_without_a_compiler(fast_backend, dt
 def test_every_entry_runs(kernel_backend, dtype, name):
     network = classifier(dtype)
     plan = plan_to_train(kernel_backend, network, Adam(), 9)
-    plan[layout.OUTPUT] = np.empty((23, 3), dtype)
+    plan["output"] = np.empty((23, 3), dtype)
     if name in ("pack", "unpack"):
         canonical, packed = np.ones(plan.model.parameter_count, dtype), plan.packed()
         packed[...] = 2

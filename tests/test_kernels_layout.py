@@ -116,16 +116,16 @@ def test_everything_that_vectors_are_loaded_from_is_aligned(level, dtype, sizes)
     made = Plan(Interpreted(level), Model(sizes, ("gelu",) * (len(sizes) - 1), loss, dtype), 5, loss)
     made.optimize(Adam())
     made.want_input_gradient(np.empty((5, sizes[0]), dtype))
-    words = layout.INPUTS, layout.TARGETS, layout.INPUT_DELTA, layout.TRANSPOSED, layout.CONSTANTS, layout.PART
-    addresses = [made.words[word] for word in words]
-    blocks = layout.WEIGHTED_SUMS, layout.ACTIVATIONS, layout.DELTA
-    addresses += [record[word] for record in made._records for word in blocks]
-    addresses += [rank.words[word] for rank in made.ranks(3)[1:] for word in (layout.TRANSPOSED, layout.PART)]
+    words = "inputs", "targets", "input_delta", "transposed", "constants", "part"
+    addresses = [getattr(made.words, word) for word in words]
+    blocks = "weighted_sums", "activations", "delta"
+    addresses += [getattr(record, word) for record in made._records for word in blocks]
+    addresses += [getattr(rank.words, word) for rank in made.ranks(3)[1:] for word in ("transposed", "part")]
     assert 0 not in addresses
     assert all(address % level.vector_bytes == 0 for address in addresses)
     for record in made._records:
-        assert record[layout.STRIDE] * np.dtype(dtype).itemsize % level.vector_bytes == 0
-        assert record[layout.PACKED_OFFSET] * np.dtype(dtype).itemsize % level.vector_bytes == 0
+        assert record.stride * np.dtype(dtype).itemsize % level.vector_bytes == 0
+        assert record.packed_offset * np.dtype(dtype).itemsize % level.vector_bytes == 0
 
 
 def test_weighted_sums_are_kept_where_backward_needs_them_alone(level, dtype):
@@ -134,7 +134,7 @@ def test_weighted_sums_are_kept_where_backward_needs_them_alone(level, dtype):
 
     def kept(loss, model=model):
         made = Plan(library, model, 5, loss)
-        return [bool(record[layout.WEIGHTED_SUMS] != record[layout.ACTIVATIONS]) for record in made._records]
+        return [bool(record.weighted_sums != record.activations) for record in made._records]
 
     assert kept("mean_squared_error") == [True, False, True]
     assert kept(None) == [False, False, False]

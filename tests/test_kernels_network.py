@@ -8,7 +8,6 @@ from direct import aligned, call
 
 from fastmlp.kernels.functions.kernel import SOURCE_DTYPES
 from fastmlp.kernels.functions.optimizers import SGD, Adam
-from fastmlp.kernels.layers import layout
 from fastmlp.kernels.runtime.executor import CHUNK
 from fastmlp.kernels.runtime.plan import Plan, room
 from fastmlp.kernels.runtime.training import Schedule
@@ -29,15 +28,15 @@ def plan_to_train(backend, network, optimizer, rows):
     plan = Plan(backend.library, network.model, rows, network.model.loss, room(network.X, rows))
     plan.read_samples(network.X)
     plan.read_targets(network.y)
-    plan[layout.LOSSES] = np.zeros(9)
-    plan[layout.CANONICAL] = network.parameters.copy()
-    plan[layout.PACKED] = packed = plan.packed()
+    plan["losses"] = np.zeros(9)
+    plan["canonical"] = network.parameters.copy()
+    plan["packed"] = packed = plan.packed()
     plan.pack(network.parameters, packed)
-    plan[layout.GRADIENT] = plan.packed()
-    plan[layout.STATE] = state = plan.packed(len(optimizer.slots))
+    plan["gradient"] = plan.packed()
+    plan["state"] = state = plan.packed(len(optimizer.slots))
     state[...] = 0
     plan.optimize(optimizer)
-    plan[layout.STEPS] = -(-len(network.X) // rows)
+    plan["steps"] = -(-len(network.X) // rows)
     return plan
 
 
@@ -68,21 +67,21 @@ def test_phases_make_the_gradient(kernel_backend, dtype, make):
     network = make(dtype)
     phases, joined = (plan_to_train(kernel_backend, network, SGD(), 9) for _ in range(2))
     for plan in (phases, joined):
-        plan[layout.INPUT_GRADIENT] = np.full(network.X.shape, np.nan, dtype)
+        plan["input_gradient"] = np.full(network.X.shape, np.nan, dtype)
     for first, last in ((0, 9), (9, 18), (18, 23)):
         for phase in ("forward", "loss", "backward"):
             assert phases.call(phase, first, last) == 0
     assert joined.call("gradient", 0, 23) == 0
-    for word in (layout.LOSSES, layout.GRADIENT, layout.INPUT_GRADIENT):
+    for word in ("losses", "gradient", "input_gradient"):
         assert bits([array(phases, word)]) == bits([array(joined, word)])
 
     expected = oracle.loss_and_gradient(
         *network.formulas, network.model.loss, network.parameters, network.X, network.rows_of_y
     )
     gradient = np.empty_like(network.parameters)
-    phases.unpack(gradient, array(phases, layout.GRADIENT))
+    phases.unpack(gradient, array(phases, "gradient"))
     eps = np.finfo(dtype).eps
-    np.testing.assert_allclose(array(phases, layout.LOSSES)[0], expected[0], rtol=64 * eps)
+    np.testing.assert_allclose(array(phases, "losses")[0], expected[0], rtol=64 * eps)
     np.testing.assert_allclose(gradient, expected[1], atol=64 * eps * abs(expected[1]).max())
 
 
@@ -95,15 +94,15 @@ def test_phases_make_a_run(kernel_backend, dtype, make, optimizer):
     for step in range(6):
         first = step % 3 * 9
         rows = min(9, 23 - first)
-        phases[layout.SAMPLES] = rows  # the mean is over the batch
+        phases["samples"] = rows  # the mean is over the batch
         phases.read_targets(network.y[first : first + rows])
         phases.call("forward", first, first + rows)
         phases.call("loss", 0, rows)
         phases.call("backward", 0, rows)
         phases.call("update", step + 1, 0)
     assert joined.call("run", 0, 6) == 6
-    assert joined.words[layout.STEPS_DONE] == 6
-    for word in (layout.PACKED, layout.STATE):
+    assert joined.words.steps_done == 6
+    for word in ("packed", "state"):
         assert bits([array(phases, word)]) == bits([array(joined, word)])
 
 
@@ -112,7 +111,7 @@ def test_predictions_are_those_of_the_forward_phase(kernel_backend, dtype):
     plan = plan_to_train(kernel_backend, network, SGD(), 9)
     plan.call("forward", 0, 9)
     record = plan._records[-1]
-    outputs = array(plan, "activations")[-9 * record[layout.STRIDE] :].reshape(9, -1)[:, :3]
+    outputs = array(plan, "activations")[-9 * record.stride :].reshape(9, -1)[:, :3]
     assert bits([outputs]) == bits([network.executor(kernel_backend).predict(network.X)])
 
 

@@ -15,7 +15,6 @@ from fastmlp.kernels.functions.disturbance import Disturbance
 from fastmlp.kernels.functions.normalization import NORMALIZATIONS, BatchNormalization, LayerNormalization
 from fastmlp.kernels.functions.optimizers import SGD, Adam, AdamW
 from fastmlp.kernels.functions.regularization import Regularization
-from fastmlp.kernels.layers import layout
 from fastmlp.kernels.runtime.plan import Model
 from fastmlp.kernels.runtime.sparse_rows import SparseRows
 from fastmlp.kernels.runtime.training import Schedule
@@ -203,7 +202,7 @@ def test_sums_of_a_batch_have_mean_zero_and_variance_one(level, dtype, seed, sam
 
 def activations_of_first_layer(training, samples, width):
     plan = training._plan
-    stride = int(plan._records[0][layout.STRIDE])
+    stride = int(plan._records[0].stride)
     rows = plan._arrays["activations"][: samples * stride].reshape(samples, stride)
     return rows[:, :width].astype(float)
 

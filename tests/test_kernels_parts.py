@@ -12,7 +12,6 @@ from test_sparse import rows as sparse_rows
 from fastmlp.kernels.backends.choice import Backend
 from fastmlp.kernels.backends.interpreted import Interpreted, _address, _namespace
 from fastmlp.kernels.functions.optimizers import SGD, Adam
-from fastmlp.kernels.layers import layout
 from fastmlp.kernels.runtime.training import Schedule
 from fastmlp.kernels.vocabulary.levels import LEVELS
 
@@ -55,7 +54,7 @@ def test_they_depend_on_the_shape_alone(sizes, parts):
             training = network.executor(who).training(
                 X, network.y, network.state(SGD()), Schedule(SGD(), batch_size, 1)
             )
-            assert training._plan.words[layout.PARTS] == parts
+            assert training._plan.words.parts == parts
 
 
 # --- bits
@@ -87,7 +86,7 @@ def dawdling(namespace, name, slow):
     right = namespace[name]
 
     def late(plan, *arguments):
-        if plan[layout.RANK] == slow:
+        if plan.rank == slow:
             time.sleep(0.004)
         return right(plan, *arguments)
 
@@ -126,8 +125,8 @@ def test_a_meeting_that_is_missing_before_a_small_batch_is_caught(monkeypatch, u
 
     def wrong(plan, rows):
         """For each rank, only when the step before asks whether to meet."""
-        if rows == REST and plan[layout.RANK] not in asked:
-            asked.add(plan[layout.RANK])
+        if rows == REST and plan.rank not in asked:
+            asked.add(plan.rank)
             return True
         return right(plan, rows)
 
@@ -173,11 +172,11 @@ def test_large_deltas_of_one_rank_end_what_is_left_out_for_all(kernel_backend, m
     def parameters(cuts):
         executor = network.executor(kernel_backend)
         training = executor.training(network.X, network.y, network.state(SGD()), schedule)
-        assert training._plan.words[layout.MASKS]
-        assert training._plan.words[layout.PARTS]
+        assert training._plan.words.masks
+        assert training._plan.words.parts
         for first, last, threads in cuts:
             training.run(first, last, threads)
-        assert training._plan._arrays[layout.LARGE_DELTAS][0] == 1
+        assert training._plan._arrays["large_deltas"][0] == 1
         training.collect()
         return executor.parameters
 

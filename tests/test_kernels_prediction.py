@@ -33,7 +33,7 @@ def test_the_kernel_stops_before_the_piece_that_is_not_finite(kernel_backend, dt
         output = np.zeros((ROWS, 2), dtype)
         with executor.prediction().workspace.plan(executor.prediction().packed) as plan:
             plan.read_samples(X)
-            plan[layout.OUTPUT], plan[layout.STOP_AT_NONFINITE] = output, stops
+            plan["output"], plan["stops_at_nonfinite"] = output, stops
             assert plan.call("predict", PIECES, ROWS) == (last == ROWS)
         assert output[:last][np.arange(last) != row].tobytes() == expected[:last][np.arange(last) != row].tobytes()
         assert not output[last:].any()
@@ -74,7 +74,7 @@ def test_threads_take_piece_by_piece(kernel_backend, dtype):
     expected, output = np.empty((ROWS, 2), dtype), np.full((ROWS, 2), np.nan, dtype)
     assert current.run(network.X, expected, allow_nan=False)
     plan, other = current._plan(network.X, output, False), current._plan(network.X, output, False)
-    plan[layout.COUNTS] = other[layout.COUNTS] = counts
+    plan["counts"] = other["counts"] = counts
     counts[layout.TAKEN], counts[layout.DONE] = 2, 2  # somebody else did the first two
     assert plan.call("predict", PIECES, ROWS) == layout.FINITE + layout.COMPLETE
     assert counts[layout.DONE] == PIECES
@@ -98,10 +98,10 @@ def test_nobody_waits_for_ever_for_pieces_of_others(kernel_backend, dtype):
     current = network.executor(kernel_backend).prediction()
     output, counts = np.empty((ROWS, 2), dtype), np.zeros(layout.COUNTERS, np.int64)
     plan = current._plan(network.X, output, False)
-    plan[layout.COUNTS] = counts
+    plan["counts"] = counts
     counts[layout.TAKEN] = 2  # by somebody who does not come back
     for rank in (0, 1):
-        plan[layout.RANK] = rank
+        plan["rank"] = rank
         assert plan.call("predict", PIECES, ROWS) == layout.FINITE
     assert counts[layout.DONE] == 1
 
@@ -137,7 +137,7 @@ def test_single_rows_read_weights_to_and_fro(kernel_backend, dtype, sizes):
             output = np.full((1, sizes[-1]), np.nan, dtype)
             plan = current._plan(row[np.newaxis], output, False)
             assert plan.call("predict", 1, 1) == 1
-            directions.append(plan.words[layout.BACKWARDS])
+            directions.append(plan.words.reverse_panels)
             current._give_back(plan)
             outputs.append(output.tobytes())
             np.testing.assert_allclose(output[0], expected, rtol=1e-5, atol=1e-6)
@@ -154,11 +154,11 @@ def test_plans_are_used_again_and_hold_nothing_meanwhile(kernel_backend, dtype):
     assert len(plans) == 2
     with workspace.plan(first.packed()) as plan:
         plan.read_samples(network.X)
-        plan[layout.OUTPUT] = network.X
+        plan["output"] = network.X
         assert id(plan) in plans
         assert len(plan.arrays()) == held + 3
     assert len(plan.arrays()) == held
-    assert [plan.words[word] for word in (layout.X, layout.OUTPUT, layout.PACKED)] == [0, 0, 0]
+    assert [getattr(plan.words, word) for word in ("x", "output", "packed")] == [0, 0, 0]
 
 
 def test_predictions_keep_their_parameters(backend, dtype):

@@ -42,13 +42,13 @@ def check(asked, batch_size, key, source, features=FEATURES, threads=None):
     network = case((features, 3, 1), "tanh", "identity", "mean_squared_error", "float64", SAMPLES)
     X = (100 * network.X).astype(source)
     work = begin(X, network, batch_size, key)
-    assert work._plan.words[layout.SMALL] == (features == TINY and batch_size == 1)
+    assert work._plan.words.in_registers == (features == TINY and batch_size == 1)
     ahead, row_bytes = max(batch_size, 2 * layout.AHEAD), X.strides[0]
-    x, y = (work._plan.words[word] for word in (layout.X, layout.Y))
+    x, y = (getattr(work._plan.words, word) for word in ("x", "y"))
     for step in range(work.steps_per_epoch):
         asked.clear()
         work.run(step, step + 1, threads)
-        order = range(SAMPLES) if key is None else work._plan._arrays[layout.ORDER].tolist()
+        order = range(SAMPLES) if key is None else work._plan._arrays["order"].tolist()
         first = step * batch_size + ahead
         rows = order[first : first + min(batch_size, SAMPLES - step * batch_size)]
         lines, targets = set(), set()
@@ -90,12 +90,12 @@ def test_long_samples_are_asked_for_while_a_gradient_is_summed(
     network = case((FEATURES, outputs, 3), "tanh", "identity", "mean_squared_error", "float64", SAMPLES)
     network.X[:, 3:17] = 0
     work = begin(network.X, network, batch_size, key)
-    assert bool(work._plan.words[layout.MASKS]) == (many == FEATURES and outputs > 3)
-    x = work._plan.words[layout.X]
+    assert bool(work._plan.words.masks) == (many == FEATURES and outputs > 3)
+    x = work._plan.words.x
     for step in range(work.steps_per_epoch):
         asked.clear()
         work.run(step, step + 1, threads)
-        order = range(SAMPLES) if key is None else work._plan._arrays[layout.ORDER].tolist()
+        order = range(SAMPLES) if key is None else work._plan._arrays["order"].tolist()
         rows = order[(step + 1) * batch_size : (step + 2) * batch_size]
         lines = set()
         for row in rows:

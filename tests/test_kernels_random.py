@@ -13,7 +13,6 @@ from numba import njit
 from fastmlp.kernels.compiler.compilation import POLICY
 from fastmlp.kernels.functions import random
 from fastmlp.kernels.functions.optimizers import SGD
-from fastmlp.kernels.layers import layout
 from fastmlp.kernels.runtime.training import Schedule
 
 WORDS = st.integers(0, 2**32 - 1)
@@ -124,7 +123,7 @@ def test_backends_shuffle_as_the_oracle_does(backend, samples):
     training = network.executor(backend).training(network.X, network.y, network.state(SGD()), schedule)
     for epoch in range(epochs):
         training.run(epoch, epoch + 1)
-        order = training._order if backend.library is None else training._plan._arrays[layout.ORDER]
+        order = training._order if backend.library is None else training._plan._arrays["order"]
         assert list(order) == oracle.shuffle(key, first_epoch + epoch, samples)
 
 

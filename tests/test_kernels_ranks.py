@@ -2,6 +2,7 @@
 
 import threading
 
+import numpy as np
 import pytest
 from cases import HIDDEN, case, optimizers
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from test_kernels_network import plan_to_train
 from fastmlp.kernels.backends.choice import Backend
 from fastmlp.kernels.backends.interpreted import Interpreted, _namespace
 from fastmlp.kernels.functions.optimizers import SGD, Adam
-from fastmlp.kernels.layers import layout
+from fastmlp.kernels.layers.plan import PLAN
 from fastmlp.kernels.runtime import threads
 from fastmlp.kernels.runtime.training import Schedule
 
@@ -24,9 +25,9 @@ def three_cpus(monkeypatch):
 
 
 def plan_of(rank, ranks):
-    words = [0] * layout.HEADER
-    words[layout.RANK], words[layout.RANKS] = rank, ranks
-    return words
+    (plan,) = PLAN.views(np.zeros(len(PLAN), np.int64), 1)
+    plan.rank, plan.ranks = rank, ranks
+    return plan
 
 
 # --- shares
@@ -98,7 +99,7 @@ def test_nobody_leaves_a_meeting_before_all_have_come(kernel_backend):
 def test_a_released_rank_returns_and_leaves_the_parameters_alone(kernel_backend):
     network = case((3, 40, 2), "tanh", "identity", "mean_squared_error", "float32", 64)
     plan = plan_to_train(kernel_backend, network, SGD(0.01), 32)
-    before = plan._arrays[layout.PACKED].copy()
+    before = plan._arrays["packed"].copy()
     second = plan.ranks(2)[1]
     results = []
     helper = threading.Thread(target=lambda: results.append(plan.library.call("run", second, 0, 2)))
@@ -106,7 +107,7 @@ def test_a_released_rank_returns_and_leaves_the_parameters_alone(kernel_backend)
     plan.release_ranks()
     helper.join()
     assert results == [0]
-    assert plan._arrays[layout.PACKED].tobytes() == before.tobytes()
+    assert plan._arrays["packed"].tobytes() == before.tobytes()
 
 
 # --- bits
@@ -176,7 +177,7 @@ def test_ranks_that_share_wrongly_are_caught(level, dtype, monkeypatch):
 
     def wrong(plan, rows):
         first, last = right(plan, rows)
-        return (first, last) if plan[layout.RANK] == 0 else (first + 1, last)
+        return (first, last) if plan.rank == 0 else (first + 1, last)
 
     network = case((3, 5, 2), "tanh", "softmax", "categorical_cross_entropy", dtype, 30)
     schedule, backend = Schedule(SGD(0.05), 30, 1), Backend("interpreted", Interpreted(level))
@@ -215,7 +216,7 @@ def test_parts_that_are_shared_wrongly_are_caught(level, dtype, monkeypatch, for
 
     def less(plan, l, column, rows):
         first, last = right(plan, l, column, rows)
-        return first, last - (l == 1 and plan[layout.RANK] == 0)
+        return first, last - (l == 1 and plan.rank == 0)
 
     wrong = {"join_parts": lambda *arguments: None, "share_of_weights": less}
     monkeypatch.setitem(namespace, forgotten, wrong[forgotten])
@@ -258,7 +259,7 @@ def test_a_rank_that_does_not_look_is_caught(level, monkeypatch):
     namespace, backend = _namespace("float32", level), Backend("interpreted", Interpreted(level))
     right = namespace["share_of_vectors"]
     monkeypatch.setitem(
-        namespace, "share_of_vectors", lambda plan, count: right(plan, count) if plan[layout.RANK] == 0 else (0, 0)
+        namespace, "share_of_vectors", lambda plan, count: right(plan, count) if plan.rank == 0 else (0, 0)
     )
     assert not all(stops_at_once(*overflowing(), backend, 2) for _ in range(20))  # as above
 

@@ -14,8 +14,8 @@ import fastmlp
 from fastmlp.kernels.backends.interpreted import _namespace
 from fastmlp.kernels.functions.optimizers import SGD, Adam, AdamW, NAdam
 from fastmlp.kernels.functions.regularization import Regularization
-from fastmlp.kernels.layers import layout
-from fastmlp.kernels.runtime.training import Schedule
+from fastmlp.kernels.layers.plan import REGULARIZATION
+from fastmlp.kernels.runtime.training import Schedule, regularization_numbers
 
 WISHES = {
     "l1": Regularization(l1=0.05),
@@ -277,8 +277,8 @@ def test_deltas_below_frozen_layers_are_not_made(kernel_backend):
     deltas[:] = 7
     training.run(0, 1)
     records, words = training._plan._records, training._plan.words
-    assert words[layout.LOWEST_TRAINED] == 2
-    rows = 9 * (records[0][layout.STRIDE] + records[1][layout.STRIDE])
+    assert words.lowest_trained == 2
+    rows = 9 * (records[0].stride + records[1].stride)
     assert (deltas[:rows] == 7).all()
     assert not (deltas[rows : rows + 2] == 7).any()
 
@@ -301,8 +301,7 @@ def test_an_error_is_caught(level, monkeypatch):
 
 
 def test_places_are_in_the_order_of_the_fields():
-    places = [layout.L1, layout.L2, layout.WEIGHT_DECAY, layout.CLIP_VALUE, layout.CLIP_NORM]
-    places += [layout.MAX_NORM, layout.AVERAGE_DECAY, layout.ALPHA]
-    numbers = Regularization(1, 2, 3, 4, 5, 6, 0.7, alpha=8).numbers
-    assert [numbers[place] for place in places] == [1, 2, 3, 4, 5, 6, 0.7, 8]
-    assert len(numbers) == layout.WISHES
+    fields = ["l1", "l2", "weight_decay", "clip_value", "clip_norm", "max_norm", "average_decay", "alpha"]
+    numbers = regularization_numbers(Regularization(1, 2, 3, 4, 5, 6, 0.7, alpha=8))
+    assert numbers[[REGULARIZATION.word(field) for field in fields]].tolist() == [1, 2, 3, 4, 5, 6, 0.7, 8]
+    assert len(numbers) == len(REGULARIZATION)

@@ -26,7 +26,7 @@ def train(who, network, optimizer, stretches=(17, 40, 3 * SAMPLES), **options):
     executor, state = network.executor(who), network.state(optimizer)
     schedule = Schedule(optimizer, 1, 3, **{"shuffle_key": 5, **options})
     training = executor.training(network.X, network.y, state, schedule)
-    small = who is not REFERENCE and bool(training._plan.words[layout.SMALL])
+    small = who is not REFERENCE and bool(training._plan.words.in_registers)
     first = 0
     for last in stretches:
         assert training.run(first, last) == last

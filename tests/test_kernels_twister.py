@@ -10,7 +10,6 @@ from fastmlp.kernels.backends.choice import Backend
 from fastmlp.kernels.backends.interpreted import Interpreted, _namespace
 from fastmlp.kernels.functions import twister
 from fastmlp.kernels.functions.optimizers import SGD
-from fastmlp.kernels.layers import layout
 from fastmlp.kernels.runtime.training import Schedule
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -116,7 +115,7 @@ def orders(backend, random, samples, threads=None):
     training, state = training_from(backend, random, samples)
     for epoch in range(4):
         assert training.run(epoch, epoch + 1, threads) == epoch + 1
-        order = training._order if backend.library is None else training._plan._arrays[layout.ORDER]
+        order = training._order if backend.library is None else training._plan._arrays["order"]
         yield order.tolist(), state.tolist()
 
 

@@ -15,7 +15,7 @@ from fastmlp.kernels.backends.interpreted import Interpreted, _namespace
 from fastmlp.kernels.functions.disturbance import Disturbance
 from fastmlp.kernels.functions.optimizers import SGD, Adagrad, Adam
 from fastmlp.kernels.functions.regularization import Regularization
-from fastmlp.kernels.layers import layout
+from fastmlp.kernels.layers.plan import HEADER, LAYER, PLAN, RECORD
 from fastmlp.kernels.layers.zeros import room_for_masks
 from fastmlp.kernels.runtime import training
 from fastmlp.kernels.runtime.training import Schedule
@@ -41,16 +41,18 @@ def masked_columns(namespace, X, first, rows, deltas=1.0, panels=2):
     inputs, delta = direct.block(X, stride), direct.aligned(samples * width, X.dtype)
     delta[...] = deltas
     words, large = np.full(room_for_masks(features, samples), -1), np.zeros(1, np.int64)
-    plan = np.zeros(layout.HEADER + layout.RECORD, np.int64)
-    plan[layout.INPUTS], plan[layout.INPUTS_STRIDE], plan[layout.MASKS] = inputs.ctypes.data, stride, words.ctypes.data
-    plan[layout.BATCH_SIZE], plan[layout.RANKS], plan[layout.LARGE_DELTAS] = samples, 1, large.ctypes.data
-    record = plan[layout.HEADER :]
-    record[layout.FAN_IN], record[layout.DELTA] = features, delta.ctypes.data
-    record[layout.WIDTH] = record[layout.STRIDE] = width
+    memory = np.zeros(HEADER + RECORD, np.int64)
+    (words_of_plan,), (layer,) = PLAN.views(memory, 1), LAYER.views(memory, 1, HEADER)
+    words_of_plan.inputs, words_of_plan.inputs_stride = inputs.ctypes.data, stride
+    words_of_plan.masks, words_of_plan.large_deltas = words.ctypes.data, large.ctypes.data
+    words_of_plan.batch_size, words_of_plan.ranks = samples, 1
+    layer.fan_in, layer.delta = features, delta.ctypes.data
+    layer.width = layer.stride = width
+    plan = namespace["PLAN"](simd.Pointer(memory), 0)
     with simd.visible([inputs, delta, words, large]), np.errstate(invalid="ignore"):
-        namespace["find_zeros"](simd.Pointer(plan), first, rows)
-        namespace["find_zeros_of_features"](simd.Pointer(plan), rows)
-        addresses = [namespace[name](simd.Pointer(plan)) for name in ("masks_of_samples", "masks_of_features")]
+        namespace["find_zeros"](plan, first, rows)
+        namespace["find_zeros_of_features"](plan, rows)
+        addresses = [namespace[name](plan) for name in ("masks_of_samples", "masks_of_features")]
     found = []
     for address, count, columns in zip(addresses, (rows, features), (features, rows), strict=True):
         begin, size = (address - words.ctypes.data) // 8, -(-columns // 64)
@@ -138,10 +140,10 @@ def train(monkeypatch, backend, network, schedule, many=LEFT_OUT, threads=1):
     executor, state = network.executor(backend), network.state(schedule.optimizer)
     average = executor.parameters.copy() if schedule.regularization.ema_decay else None
     work = executor.training(network.X, network.y, state, schedule, average)
-    assert bool(work._plan.words[layout.MASKS]) == (many == LEFT_OUT)
+    assert bool(work._plan.words.masks) == (many == LEFT_OUT)
     assert work.run(0, schedule.epochs * work.steps_per_epoch, threads) == schedule.epochs * work.steps_per_epoch
     if many == LEFT_OUT and not schedule.disturbance.input_noise:  # else nothing is zero
-        large = work._plan._arrays[layout.LARGE_DELTAS][0]
+        large = work._plan._arrays["large_deltas"][0]
         assert work._plan._masks[0] == 1 - large  # there are, in the last batch of several samples
     work.collect()
     return [executor.parameters, state, work.losses, *([] if average is None else [average])]
@@ -188,7 +190,7 @@ def test_frozen_layers_have_no_deltas_to_look_at(kernel_backend, monkeypatch, ga
         network.X, network.y, network.state(SGD()), Schedule(SGD(0.05), 4, 1, regularization=wishes)
     )
     work.run(0, work.steps_per_epoch)
-    assert work._plan.words[layout.MASKS]
+    assert work._plan.words.masks
 
 
 @pytest.mark.parametrize("optimizer", [SGD(0.05), Adam(0.05)])
@@ -242,7 +244,7 @@ def test_small_batches_and_what_is_left_over(fast_backend, dtype, monkeypatch, b
     monkeypatch.setattr(training, "MANY_FEATURES", LEFT_OUT)
     executor = network.executor(fast_backend)
     work = executor.training(network.X, network.y, network.state(SGD()), schedule)
-    assert bool(work._plan.words[layout.MASKS]) == looks
+    assert bool(work._plan.words.masks) == looks
     work.run(0, work.steps_per_epoch)
     work.collect()
     expected = train(monkeypatch, fast_backend, network, schedule, TAKEN)[0]
@@ -260,7 +262,7 @@ def test_a_plan_that_is_used_again_looks_again_or_not(fast_backend, monkeypatch)
         if not stop:
             executor.parameters[0] = np.inf
         work = executor.training(X, network.y, state, schedule)
-        assert bool(work._plan.words[layout.MASKS]) == stop
+        assert bool(work._plan.words.masks) == stop
         work.run(0, 4)
         work.collect()
         work.close()
@@ -320,7 +322,7 @@ def test_large_deltas_end_it(kernel_backend, monkeypatch, threads):
         schedule = Schedule(SGD(rate), 100, 12, stop_at_nonfinite=False)
         work = executor.training(network.X, network.y, network.state(SGD()), schedule)
         work.run(0, 6, threads)
-        looks = bool(work._plan.words[layout.MASKS]) and not work._plan._arrays[layout.LARGE_DELTAS][0]
+        looks = bool(work._plan.words.masks) and not work._plan._arrays["large_deltas"][0]
         work.run(6, 12, threads)
         work.collect()
         results.append((looks, executor.parameters.copy()))

@@ -15,9 +15,10 @@ from fastmlp import NeuralNetwork
 from fastmlp.kernels.base.errors import shortened
 from fastmlp.kernels.compiler.interface import KERNELS
 from fastmlp.kernels.functions.optimizers import SGD
-from fastmlp.kernels.layers import layout
+from fastmlp.kernels.layers.plan import DROPOUT, LAYER, NORMALIZATION, PLAN
 from fastmlp.kernels.runtime.executor import Executor
 from fastmlp.kernels.runtime.training import Schedule
+from fastmlp.kernels.vocabulary.structures import ADDRESS
 
 X = np.random.default_rng(0).normal(size=(40, 3))
 LABELS = np.arange(40) % 3
@@ -501,16 +502,20 @@ def test_seeds_are_what_files_can_hold(tmp_path):
 
 
 def test_every_pointer_of_a_plan_has_its_owner_on_the_page():
-    """The words of a plan whose comments say that they hold addresses, and the table of docs/memory.md."""
-    page = Path(__file__).parent.parent / "docs" / "memory.md"
-    source = Path(__file__).parent.parent / "kernels" / "layers" / "layout.py"
-    text = source.read_text(encoding="utf-8")
-    words = set(re.findall(r"^    ([A-Z_]+),(?:  # .*\baddress\b.*)$", text, re.MULTILINE)) | {"Y"}
-    assert {"X", "COLUMNS", "STARTS", "LOSSES", "DELTA", "MASK", "SUMS"} <= words
-    listed = re.findall(r"`([A-Z_]+)`", page.read_text(encoding="utf-8"))
+    """The fields that hold addresses, and the table of docs/memory.md."""
+    inner = {"layer.": LAYER, "dropout.": DROPOUT, "normalization.": NORMALIZATION}
+    pointers = {
+        prefix + field.name
+        for prefix, structure in {"": PLAN, **inner}.items()
+        for field in structure.fields
+        if field.is_pointer or field.kind == ADDRESS
+    }
+    assert {"x", "columns", "starts", "losses", "layer.delta", "dropout.mask", "normalization.sums"} <= pointers
+    page = (Path(__file__).parent.parent / "docs" / "memory.md").read_text(encoding="utf-8")
+    table = page.partition("| memory of |")[2].partition("\n\n")[0]
+    listed = re.findall(r"`([a-z_.]+)`", table)
     assert sorted(listed) == sorted(set(listed)), "named twice"
-    assert set(listed) == words
-    assert all(hasattr(layout, word) for word in words)
+    assert set(listed) == pointers
 
 
 def test_what_belongs_to_users_is_let_go_of():
@@ -521,7 +526,7 @@ def test_what_belongs_to_users_is_let_go_of():
         pytest.skip("the reference keeps no plan")
     work = executor.training(X, Y, np.zeros((0, 26)), Schedule(SGD(), 8, 2))
     plan = work._plan
-    given = {layout.X, layout.Y}
+    given = {"x", "y"}
     assert all(np.shares_memory(plan._arrays[word], mine) for word, mine in zip(sorted(given), (X, Y), strict=True))
     work.close()
     assert not given & set(plan._arrays)

@@ -24,7 +24,6 @@ from fastmlp.kernels.backends import jit
 from fastmlp.kernels.backends.choice import Backend, backend
 from fastmlp.kernels.backends.interpreted import Interpreted
 from fastmlp.kernels.functions.function import name_of
-from fastmlp.kernels.layers import layout
 from fastmlp.kernels.runtime.training import Schedule
 from fastmlp.kernels.vocabulary.levels import LEVELS, tile_shape
 
@@ -91,10 +90,10 @@ def assert_ran(executor, chosen, kernels):
         record = plan._records[0]
         identity = model.activations[0] == "identity"
         expected = 0 if identity else chosen.library.address(f"activation_{name_of(model.activations[0])}", model.dtype)
-        assert record[layout.FORWARD] == expected
+        assert record.activate == expected
         # the rows of scratch are as wide as vectors of the level are: a kernel of another level would not fit them
         lanes = LEVELS[chosen.level].vector_bytes // np.dtype(model.dtype).itemsize
-        assert record[layout.WIDTH] == -(-model.sizes[1] // lanes) * lanes
+        assert record.width == -(-model.sizes[1] // lanes) * lanes
 
 
 def check_results(chosen, network):

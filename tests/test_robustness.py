@@ -13,7 +13,6 @@ from fastmlp import NeuralNetwork
 from fastmlp.cli import commands
 from fastmlp.files import archive, writing
 from fastmlp.kernels.backends.reference import ReferenceExecutor
-from fastmlp.kernels.layers import layout
 from fastmlp.kernels.runtime.executor import Executor
 from fastmlp.kernels.runtime.training import TrainingPlan
 
@@ -112,7 +111,7 @@ def test_threads_find_a_vector_that_kernels_write_to(monkeypatch):
     def begin(self, X, y, parameters, *rest):
         right(self, X, y, parameters, *rest)
         self._parameters = parameters
-        self[layout.CANONICAL] = parameters
+        self["canonical"] = parameters
 
     monkeypatch.setattr(TrainingPlan, "begin", begin)
     found(threads.case, "is of no moment of the training|trained while other threads read|a thread that read failed")

@@ -251,9 +251,8 @@ def test_a_vector_that_is_shared_with_kernels_is_caught(monkeypatch):
     def begin(self, X, y, parameters, *rest):
         right(self, X, y, parameters, *rest)
         self._parameters = parameters
-        self[layout.CANONICAL] = parameters
+        self["canonical"] = parameters
 
-    from fastmlp.kernels.layers import layout
 
     network = made(backend="compiled" if fastmlp.kernels.backends.choice.extension_exists() else "jit")
     monkeypatch.setattr(TrainingPlan, "begin", begin)

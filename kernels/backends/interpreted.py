@@ -57,7 +57,8 @@ def _address(kernel: Kernel, dtype: str, level: Level) -> int:
         function = bind(kernel, namespace, lambda f: guarded(plainly(f), len(kernel.points[0])))
     else:
         function = bind(formulas, namespace, lambda f: clone(f, namespace))
-    pointers = {"plan": namespace["integers"], **{source: partial(simd.pointer, source) for source in SOURCE_DTYPES}}
+    pointers: dict[str, Any] = {source: partial(simd.pointer, source) for source in SOURCE_DTYPES}
+    pointers["plan"] = lambda address: namespace["PLAN"](namespace["integers"](address), 0)
 
     def run(*arguments: Any) -> Any:
         kinds = zip(kernel.arguments, arguments, strict=True)

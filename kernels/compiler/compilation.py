@@ -15,8 +15,10 @@ from numba.core.compiler_lock import global_compiler_lock
 
 from ..base.numba_required import require_numba
 from ..functions.kernel import SOURCE_DTYPES, Kernel
+from ..layers.plan import PLAN
 from ..vocabulary.intrinsics import vocabulary
 from ..vocabulary.levels import LEVELS, Level, tile_shape
+from ..vocabulary.structure_type import StructureType
 from ..vocabulary.vector_type import Vector
 from .capture import copied
 from .notes import guarded
@@ -155,7 +157,7 @@ def signature(kernel: Kernel, dtype: str, level: Level) -> tuple[tuple[Any, ...]
     number = getattr(types, dtype)
     vector = Vector(number, tile_shape(dtype, level)["LANES"])
     kinds = {
-        "plan": types.CPointer(types.int64), "integer": types.int64, "double": types.float64,
+        "plan": StructureType(PLAN, number), "integer": types.int64, "double": types.float64,
         "doubles": types.CPointer(types.float64), "reals": types.CPointer(number), "nothing": types.void,
         "vector": vector, "vectors": types.UniTuple(vector, 2),
         **{source: types.CPointer(getattr(types, source)) for source in SOURCE_DTYPES},

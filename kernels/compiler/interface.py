@@ -24,6 +24,7 @@ from ..layers import (
     normalized,
     packing,
     parts,
+    plan,
     ranks,
     samples,
     single,
@@ -31,6 +32,7 @@ from ..layers import (
     weighting,
     zeros,
 )
+from ..layers.plan import DROPOUT, LAYER, NORMALIZATION, PLAN
 from ..passes import descent, inference, network, regularized, shared_layer, small, steps
 
 MODULES = (
@@ -41,6 +43,7 @@ MODULES = (
     random,
     twister,
     layout,
+    plan,
     matvec,
     matmul,
     single,
@@ -144,7 +147,8 @@ KERNELS = {kernel.name: kernel for kernel in [*_entries(), *_gathers(), *_activa
 
 
 def fingerprint() -> str:
-    """Of all that compiled kernels and the Python around them must agree on: the words of a plan, and the kernels."""
+    """Of all that compiled kernels and the Python around them must agree on: structures, places, and the kernels."""
     words = sorted((name, value) for name, value in vars(layout).items() if isinstance(value, int))
+    structures = [(structure.name, structure.attributes) for structure in (PLAN, LAYER, DROPOUT, NORMALIZATION)]
     kernels = sorted((kernel.name, kernel.arguments, kernel.result) for kernel in KERNELS.values())
-    return f"{zlib.crc32(repr((words, kernels)).encode()):08x}"
+    return f"{zlib.crc32(repr((words, structures, kernels)).encode()):08x}"

@@ -16,6 +16,7 @@ import numpy as np
 from ..functions.kernel import Kernel
 from ..vocabulary import simd
 from ..vocabulary.simd import Constant, Polynomial
+from ..vocabulary.structures import Structure
 from .interface import MODULES
 
 Vocabulary = dict[str, Any]
@@ -34,6 +35,8 @@ def specialize(dtype: str, vocabulary: Vocabulary, compile: Compile = lambda f: 
                 namespace[name] = number(getattr(value, dtype))
             elif isinstance(value, Polynomial):
                 namespace[name] = vocabulary["polynomial"](tuple(number(c) for c in getattr(value, dtype)))
+            elif isinstance(value, Structure) and "structure" in vocabulary:  # formulas alone need none
+                namespace[name] = vocabulary["structure"](value)
             elif isinstance(value, int):
                 namespace.setdefault(name, value)
     return namespace

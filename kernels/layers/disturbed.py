@@ -14,13 +14,10 @@ from ..functions.random import WORD, philox
 from ..vocabulary.simd import (
     LANES,
     at,
-    doubles,
-    integers,
     lanes_below,
     load,
     numbers_from,
     real,
-    reals,
     select,
     spread,
     sqrt,
@@ -28,27 +25,7 @@ from ..vocabulary.simd import (
     store,
     to_reals,
 )
-from .layout import (
-    ACTIVATIONS,
-    DELTA,
-    DISTURBANCE_KEY,
-    DROPOUT,
-    DROPOUT_RECORD,
-    DROPS,
-    EPOCH,
-    FAN_IN,
-    FAN_OUT,
-    INPUT_DROPS,
-    INPUT_MASK,
-    INPUTS,
-    INPUTS_STRIDE,
-    MASK,
-    NOISE,
-    POSITION,
-    STRIDE,
-    UNDROPPED,
-    layer_record,
-)
+from .plan import dropout_of, layer_of
 
 (PLACE_OF_NOISE, PLACE_OF_INPUTS, PLACE_OF_LAYERS) = range(3)  # layers have a place each
 
@@ -56,40 +33,36 @@ from .layout import (
 def disturb_samples(plan, first, rows):
     """Noise and dropout for rows of the batch."""
     stay_apart()
-    columns, stride = layer_record(plan, 0)[FAN_IN], plan[INPUTS_STRIDE]
-    x = at(reals(plan[INPUTS]), first * stride)
-    if plan[NOISE] != 0:
-        add_noise(plan, plan[POSITION] + first, rows, columns, real(doubles(plan[NOISE])[0]), x, stride)
-    if plan[INPUT_DROPS] != 0:
-        mask = at(reals(plan[INPUT_MASK]), first * stride)
-        draw_mask(plan, PLACE_OF_INPUTS, plan[POSITION] + first, rows, columns, plan[INPUT_DROPS], mask, stride)
+    columns, stride = layer_of(plan, 0).fan_in, plan.inputs_stride
+    x = at(plan.inputs, first * stride)
+    if plan.has_noise:
+        add_noise(plan, plan.position + first, rows, columns, real(plan.noise[0]), x, stride)
+    if plan.input_drops != 0:
+        mask = at(plan.input_mask, first * stride)
+        draw_mask(plan, PLACE_OF_INPUTS, plan.position + first, rows, columns, plan.input_drops, mask, stride)
         multiply_rows(rows * stride, mask, x)
-
-
-def dropout_record(plan, l):
-    return at(integers(plan[DROPOUT]), l * DROPOUT_RECORD)
 
 
 def drop_activations(plan, l, first, rows):
     stay_apart()
-    layer, dropout = layer_record(plan, l), dropout_record(plan, l)
-    if dropout[DROPS] != 0:
-        stride = layer[STRIDE]
-        a, mask = at(reals(layer[ACTIVATIONS]), first * stride), at(reals(dropout[MASK]), first * stride)
-        if dropout[UNDROPPED] != 0:
-            keep_rows(rows * stride, a, at(reals(dropout[UNDROPPED]), first * stride))
-        position = plan[POSITION] + first
-        draw_mask(plan, PLACE_OF_LAYERS + l, position, rows, layer[FAN_OUT], dropout[DROPS], mask, stride)
+    layer, dropout = layer_of(plan, l), dropout_of(plan, l)
+    if dropout.drops != 0:
+        stride = layer.stride
+        a, mask = at(layer.activations, first * stride), at(dropout.mask, first * stride)
+        if dropout.has_undropped:
+            keep_rows(rows * stride, a, at(dropout.undropped, first * stride))
+        position = plan.position + first
+        draw_mask(plan, PLACE_OF_LAYERS + l, position, rows, layer.fan_out, dropout.drops, mask, stride)
         multiply_rows(rows * stride, mask, a)
 
 
 def drop_delta(plan, l, first, rows):
     """dLoss/da of all activations from that of those that went on."""
-    layer, dropout = layer_record(plan, l), dropout_record(plan, l)
-    if dropout[DROPS] != 0:
-        stride = layer[STRIDE]
-        delta = at(reals(layer[DELTA]), first * stride)
-        multiply_rows(rows * stride, at(reals(dropout[MASK]), first * stride), delta)
+    layer, dropout = layer_of(plan, l), dropout_of(plan, l)
+    if dropout.drops != 0:
+        stride = layer.stride
+        delta = at(layer.delta, first * stride)
+        multiply_rows(rows * stride, at(dropout.mask, first * stride), delta)
 
 
 def keep_rows(count, source, target):
@@ -147,10 +120,10 @@ def add_to(x, i, rows, stride, j, columns, value):
 
 def words_of_group(plan, place, group, column):
     """A word for each of the four samples of a group, in the LANES columns from here on."""
-    epoch = plan[EPOCH]
+    epoch = plan.epoch
     last = (((epoch >> 32) << 16) + place) & WORD
     return philox(
-        plan[DISTURBANCE_KEY], numbers_from(column) & WORD, spread(group & WORD), spread(epoch & WORD), spread(last)
+        plan.disturbance_key, numbers_from(column) & WORD, spread(group & WORD), spread(epoch & WORD), spread(last)
     )  # fmt: skip
 
 

@@ -17,12 +17,10 @@ from ..functions.normalization import BY_BATCH, BY_SAMPLE
 from ..vocabulary.simd import (
     LANES,
     at,
-    doubles,
     lanes_below,
     load,
     quotient,
     real,
-    reals,
     select,
     spread,
     sqrt,
@@ -30,32 +28,7 @@ from ..vocabulary.simd import (
     store,
     sum_lanes,
 )
-from .layout import (
-    BATCH_SIZE,
-    BATCH_STATISTICS,
-    DELTA,
-    FAN_OUT,
-    LAYERS,
-    LOWEST_TRAINED,
-    NORMALIZATION_SETTINGS,
-    NORMALIZED,
-    NORMALIZED_DELTA,
-    PACKED,
-    POSITION,
-    RANK,
-    SAMPLES,
-    STATISTICS,
-    STRIDE,
-    SUMS,
-    TAIL,
-    WEIGHTED_SUMS,
-    WEIGHTS,
-    WIDTH,
-    is_frozen,
-    is_normalized,
-    layer_record,
-    normalization_record,
-)
+from .plan import is_frozen, is_normalized, layer_of, normalization_of
 from .ranks import meet
 from .weighting import weight_of
 
@@ -64,16 +37,16 @@ MOST_CORRECTION = 10**6  # beyond it, one sample has nearly all weight, and what
 
 def place_of_sums(plan, l, first):
     """Where the weighted sums of a layer go."""
-    layer = layer_record(plan, l)
+    layer = layer_of(plan, l)
     if is_normalized(plan, l):
-        return at(reals(normalization_record(plan, l)[SUMS]), first * layer[STRIDE])
-    return at(reals(layer[WEIGHTED_SUMS]), first * layer[STRIDE])
+        return at(normalization_of(plan, l).sums, first * layer.stride)
+    return at(layer.weighted_sums, first * layer.stride)
 
 
 def normalize(plan, l, first, rows):
     """Rows of a layer, from SUMS to WEIGHTED_SUMS."""
     stay_apart()
-    if normalization_record(plan, l)[NORMALIZED] == BY_SAMPLE:
+    if normalization_of(plan, l).kind == BY_SAMPLE:
         normalize_samples(plan, l, first, rows)
     else:
         meet_forward(plan, l)
@@ -83,12 +56,12 @@ def normalize(plan, l, first, rows):
 def denormalize(plan, l, first, rows):
     """DELTA of rows: dLoss/dz from dLoss/dy, which goes to NORMALIZED_DELTA."""
     stay_apart()
-    record, layer = normalization_record(plan, l), layer_record(plan, l)
-    start = first * layer[STRIDE]
-    delta, kept = at(reals(layer[DELTA]), start), at(reals(record[NORMALIZED_DELTA]), start)
-    for i in range(0, rows * layer[STRIDE], LANES):
+    record, layer = normalization_of(plan, l), layer_of(plan, l)
+    start = first * layer.stride
+    delta, kept = at(layer.delta, start), at(record.delta, start)
+    for i in range(0, rows * layer.stride, LANES):
         store(kept, i, load(delta, i))
-    if record[NORMALIZED] == BY_SAMPLE:
+    if record.kind == BY_SAMPLE:
         denormalize_samples(plan, l, first, rows)
     else:
         meet_backward(plan, l)
@@ -97,15 +70,15 @@ def denormalize(plan, l, first, rows):
 
 def tail_gradient(plan, l, column, width, rows, adding, biases, gains):
     """The gradient of biases and gains from a column on, from all rows of the batch."""
-    record, layer = normalization_record(plan, l), layer_record(plan, l)
-    stride = layer[STRIDE]
+    record, layer = normalization_of(plan, l), layer_of(plan, l)
+    stride = layer.stride
     for j in range(column, column + width, LANES):
-        if record[NORMALIZED] == BY_BATCH:
-            sums = at(reals(plan[BATCH_STATISTICS]), record[STATISTICS] + 2 * layer[WIDTH] + j)
-            bias, gain = load(sums, 0), load(sums, layer[WIDTH])
+        if record.kind == BY_BATCH:
+            sums = at(plan.batch_statistics, record.statistics_address + 2 * layer.width + j)
+            bias, gain = load(sums, 0), load(sums, layer.width)
         else:
-            z, statistics = at(reals(record[SUMS]), j), reals(record[STATISTICS])
-            delta = at(reals(record[NORMALIZED_DELTA]), j)
+            z, statistics = at(record.sums, j), record.statistics
+            delta = at(record.delta, j)
             bias = gain = spread(real(0))
             for i in range(rows):
                 d = load(delta, i * stride)
@@ -121,13 +94,13 @@ def tail_gradient(plan, l, column, width, rows, adding, biases, gains):
 
 
 def normalize_samples(plan, l, first, rows):
-    record, layer = normalization_record(plan, l), layer_record(plan, l)
-    width, stride, outputs = layer[WIDTH], layer[STRIDE], layer[FAN_OUT]
-    biases = at(reals(plan[PACKED]), record[TAIL])
-    gains, epsilon = at(biases, width), real(doubles(record[NORMALIZATION_SETTINGS])[0])
+    record, layer = normalization_of(plan, l), layer_of(plan, l)
+    width, stride, outputs = layer.width, layer.stride, layer.fan_out
+    biases = at(plan.packed, record.tail)
+    gains, epsilon = at(biases, width), real(record.settings[0])
     part = real(1.0 / outputs)
     for i in range(first, first + rows):
-        z, y = at(reals(record[SUMS]), i * stride), at(reals(layer[WEIGHTED_SUMS]), i * stride)
+        z, y = at(record.sums, i * stride), at(layer.weighted_sums, i * stride)
         total = spread(real(0))
         for j in range(0, width, LANES):  # sums beyond the outputs are zero
             total = total + load(z, j)
@@ -137,20 +110,20 @@ def normalize_samples(plan, l, first, rows):
             d = select(lanes_below(outputs - j), load(z, j) - mean, real(0))
             total = total + d * d
         scale = real(1) / sqrt(sum_lanes(total) * part + epsilon)
-        statistics = at(reals(record[STATISTICS]), 2 * i)
+        statistics = at(record.statistics, 2 * i)
         statistics[0], statistics[1] = mean, scale
         for j in range(0, width, LANES):
             store(y, j, load(gains, j) * ((load(z, j) - mean) * scale) + load(biases, j))
 
 
 def denormalize_samples(plan, l, first, rows):
-    record, layer = normalization_record(plan, l), layer_record(plan, l)
-    width, stride, outputs = layer[WIDTH], layer[STRIDE], layer[FAN_OUT]
-    gains = at(reals(plan[PACKED]), record[TAIL] + width)
+    record, layer = normalization_of(plan, l), layer_of(plan, l)
+    width, stride, outputs = layer.width, layer.stride, layer.fan_out
+    gains = at(plan.packed, record.tail + width)
     part = real(1.0 / outputs)
     for i in range(first, first + rows):
-        z, delta = at(reals(record[SUMS]), i * stride), at(reals(layer[DELTA]), i * stride)
-        statistics = at(reals(record[STATISTICS]), 2 * i)
+        z, delta = at(record.sums, i * stride), at(layer.delta, i * stride)
+        statistics = at(record.statistics, 2 * i)
         mean, scale = statistics[0], statistics[1]
         total = product = spread(real(0))
         for j in range(0, width, LANES):  # gains beyond the outputs are zero
@@ -169,21 +142,21 @@ def denormalize_samples(plan, l, first, rows):
 
 def share_batch(plan, rows):
     """Note the share of each of all rows of the batch; if none has weight, it is as if all had the same."""
-    if plan[BATCH_STATISTICS] != 0:
+    if plan.has_batch_statistics:
         stay_apart()
-        shares, total = reals(plan[BATCH_STATISTICS]), 0.0
-        if plan[WEIGHTS] != 0:
+        shares, total = plan.batch_statistics, 0.0
+        if plan.has_sample_weights:
             for i in range(rows):
-                total = total + weight_of(plan, plan[POSITION] + i)
+                total = total + weight_of(plan, plan.position + i)
         for i in range(rows):
             if total > 0.0:
-                shares[i] = real(weight_of(plan, plan[POSITION] + i) / total)
+                shares[i] = real(weight_of(plan, plan.position + i) / total)
             else:
                 shares[i] = real(1.0 / rows)
 
 
 def rows_of_batch(plan):
-    return min(plan[BATCH_SIZE], plan[SAMPLES] - plan[POSITION])
+    return min(plan.batch_size, plan.samples - plan.position)
 
 
 def correction(plan):
@@ -192,11 +165,11 @@ def correction(plan):
     That is n / (n - 1) for n samples that count alike. If one sample has all weight, or nearly, there is no variance.
     """
     rows = rows_of_batch(plan)
-    if plan[WEIGHTS] == 0:
+    if not plan.has_sample_weights:
         return rows / (rows - 1.0) if rows > 1 else 0.0
     total = pairs = 0.0
     for i in range(rows):
-        weight = weight_of(plan, plan[POSITION] + i)
+        weight = weight_of(plan, plan.position + i)
         pairs = pairs + weight * total  # sum of w_i w_j for i < j, where total^2 - sum w^2 would cancel
         total = total + weight
     return total * total / (2.0 * pairs) if total * total < MOST_CORRECTION * 2.0 * pairs else 0.0
@@ -206,17 +179,17 @@ def uses_batch(plan, l):
     """Whether a layer is normalized by statistics of the batch."""
     if not is_normalized(plan, l) or is_frozen(plan, l):
         return False
-    return normalization_record(plan, l)[NORMALIZED] == BY_BATCH
+    return normalization_of(plan, l).kind == BY_BATCH
 
 
 def attend(plan):
     """The meetings of a rank that has no rows."""
     stay_apart()
-    for l in range(plan[LAYERS]):
+    for l in range(plan.layers):
         if uses_batch(plan, l):
             meet_forward(plan, l)
-    l = plan[LAYERS] - 1
-    while l >= plan[LOWEST_TRAINED]:
+    l = plan.layers - 1
+    while l >= plan.lowest_trained:
         if uses_batch(plan, l):
             meet_backward(plan, l)
         l -= 1
@@ -224,22 +197,22 @@ def attend(plan):
 
 def meet_forward(plan, l):
     """Know means and 1 / deviations of a layer's columns. Rank 0 keeps the running ones."""
-    record, layer = normalization_record(plan, l), layer_record(plan, l)
-    width, stride, settings = layer[WIDTH], layer[STRIDE], doubles(record[NORMALIZATION_SETTINGS])
-    means = at(reals(plan[BATCH_STATISTICS]), record[STATISTICS])
-    running = at(reals(plan[PACKED]), record[TAIL] + 2 * width)
+    record, layer = normalization_of(plan, l), layer_of(plan, l)
+    width, stride, settings = layer.width, layer.stride, record.settings
+    means = at(plan.batch_statistics, record.statistics_address)
+    running = at(plan.packed, record.tail + 2 * width)
     epsilon, momentum = real(settings[0]), real(settings[1])
-    rows, shares = rows_of_batch(plan), reals(plan[BATCH_STATISTICS])
+    rows, shares = rows_of_batch(plan), plan.batch_statistics
     of_batch = uses_batch(plan, l)
     factor = 0.0
-    if of_batch and plan[RANK] == 0:
+    if of_batch and plan.rank == 0:
         factor = correction(plan)
     if of_batch:
         meet(plan)  # whoever waits in vain is told so at the end of the step
     for j in range(0, width, LANES):
         mean, variance = load(running, j), load(running, width + j)
         if of_batch:
-            z = at(reals(record[SUMS]), j)
+            z = at(record.sums, j)
             of_rows = mean_of_column(rows, shares, z, stride)
             squares = variance_of_column(rows, shares, z, stride, of_rows)
             if factor > 0.0:
@@ -278,12 +251,12 @@ def variance_of_column(rows, shares, z, stride, mean):
 
 
 def normalize_by_batch(plan, l, first, rows):
-    record, layer = normalization_record(plan, l), layer_record(plan, l)
-    width, stride = layer[WIDTH], layer[STRIDE]
-    biases = at(reals(plan[PACKED]), record[TAIL])
-    means = at(reals(plan[BATCH_STATISTICS]), record[STATISTICS])
+    record, layer = normalization_of(plan, l), layer_of(plan, l)
+    width, stride = layer.width, layer.stride
+    biases = at(plan.packed, record.tail)
+    means = at(plan.batch_statistics, record.statistics_address)
     for i in range(first, first + rows):
-        z, y = at(reals(record[SUMS]), i * stride), at(reals(layer[WEIGHTED_SUMS]), i * stride)
+        z, y = at(record.sums, i * stride), at(layer.weighted_sums, i * stride)
         for j in range(0, width, LANES):
             x = (load(z, j) - load(means, j)) * load(means, width + j)
             store(y, j, load(biases, width + j) * x + load(biases, j))
@@ -291,15 +264,15 @@ def normalize_by_batch(plan, l, first, rows):
 
 def meet_backward(plan, l):
     """Know the sums over the batch's rows of dLoss/dy and of x dLoss/dy, behind means and 1 / deviations."""
-    record, layer = normalization_record(plan, l), layer_record(plan, l)
-    width, stride, rows = layer[WIDTH], layer[STRIDE], rows_of_batch(plan)
-    means = at(reals(plan[BATCH_STATISTICS]), record[STATISTICS])
+    record, layer = normalization_of(plan, l), layer_of(plan, l)
+    width, stride, rows = layer.width, layer.stride, rows_of_batch(plan)
+    means = at(plan.batch_statistics, record.statistics_address)
     if uses_batch(plan, l):
         meet(plan)
     for j in range(0, width, LANES):
         total = product = other_total = other_product = spread(real(0))
         if uses_batch(plan, l):
-            z, delta = at(reals(record[SUMS]), j), at(reals(record[NORMALIZED_DELTA]), j)
+            z, delta = at(record.sums, j), at(record.delta, j)
             mean, scale = load(means, j), load(means, width + j)
             whole = quotient(rows, 2) * 2
             for i in range(0, whole, 2):
@@ -315,12 +288,12 @@ def meet_backward(plan, l):
 
 
 def denormalize_by_batch(plan, l, first, rows):
-    record, layer = normalization_record(plan, l), layer_record(plan, l)
-    width, stride, shares = layer[WIDTH], layer[STRIDE], reals(plan[BATCH_STATISTICS])
-    gains = at(reals(plan[PACKED]), record[TAIL] + width)
-    means = at(reals(plan[BATCH_STATISTICS]), record[STATISTICS])
+    record, layer = normalization_of(plan, l), layer_of(plan, l)
+    width, stride, shares = layer.width, layer.stride, plan.batch_statistics
+    gains = at(plan.packed, record.tail + width)
+    means = at(plan.batch_statistics, record.statistics_address)
     for i in range(first, first + rows):
-        z, delta = at(reals(record[SUMS]), i * stride), at(reals(layer[DELTA]), i * stride)
+        z, delta = at(record.sums, i * stride), at(layer.delta, i * stride)
         for j in range(0, width, LANES):
             scale = load(means, width + j)
             x = (load(z, j) - load(means, j)) * scale

@@ -1,23 +1,8 @@
 """From the canonical vector to the packed one and back: `layout.py` says what they are."""
 
 from ..vocabulary.simd import LANES, PANEL, at, load, load_first, real, reals, spread, store, store_first
-from .layout import (
-    CANONICAL_OFFSET,
-    FAN_IN,
-    FAN_OUT,
-    HEIGHT,
-    LAYERS,
-    PACKED_OFFSET,
-    RANK,
-    SINGLE,
-    TAIL,
-    WIDTH,
-    is_normalized,
-    layer_record,
-    normalization_record,
-    panel_width,
-    tail_rows,
-)
+from .layout import panel_width
+from .plan import is_normalized, layer_of, normalization_of, tail_rows
 from .ranks import share_of_panel
 
 
@@ -34,14 +19,14 @@ def unpack(plan, canonical_address, packed_address):
 
 
 def transfer(plan, canonical_address, packed_address, packing):
-    for l in range(plan[LAYERS]):
-        layer = layer_record(plan, l)
-        inputs, outputs, width, height = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH], layer[HEIGHT]
-        weights = at(reals(canonical_address), layer[CANONICAL_OFFSET])
+    for l in range(plan.layers):
+        layer = layer_of(plan, l)
+        inputs, outputs, width, height = layer.fan_in, layer.fan_out, layer.width, layer.height
+        weights = at(reals(canonical_address), layer.canonical_offset)
         biases = at(weights, inputs * outputs)
-        packed = at(reals(packed_address), layer[PACKED_OFFSET])
-        if layer[SINGLE] != 0:
-            if plan[RANK] == 0:
+        packed = at(reals(packed_address), layer.packed_offset)
+        if layer.single_output:
+            if plan.rank == 0:
                 copy(packing, 1, 1, biases, 1, packed, LANES)
                 copy(packing, 1, inputs, weights, inputs, at(packed, LANES), (height - 1) * LANES)
         else:
@@ -57,8 +42,8 @@ def transfer(plan, canonical_address, packed_address, packing):
                         clear(panel, w)  # what tiles start from
                 source = at(weights, (first - 1) * outputs + column)
                 copy(packing, last - first, inside, source, outputs, at(panel, first * w), w)
-        if is_normalized(plan, l) and plan[RANK] == 0:
-            tail = at(reals(packed_address), normalization_record(plan, l)[TAIL])
+        if is_normalized(plan, l) and plan.rank == 0:
+            tail = at(reals(packed_address), normalization_of(plan, l).tail)
             copy(packing, tail_rows(plan, l), outputs, biases, outputs, tail, width)
 
 

@@ -13,7 +13,6 @@ from ..vocabulary.simd import (
     prefetch,
     quotient,
     real,
-    reals,
     select,
     spread,
     stay_apart,
@@ -21,34 +20,7 @@ from ..vocabulary.simd import (
     to_bits,
     to_reals,
 )
-from .layout import (
-    COLUMNS,
-    FAN_IN,
-    FIRST_LAYER_SHARED,
-    HEIGHT,
-    INPUTS,
-    INPUTS_STRIDE,
-    LAYERS,
-    ORDER,
-    POSITION,
-    RANKS,
-    SAMPLES,
-    STRIDE,
-    TARGET_COLUMNS,
-    TARGETS,
-    WIDTH,
-    X_COLUMN,
-    X_GATHER,
-    X_ITEM,
-    X_ROW,
-    Y_COLUMN,
-    Y_GATHER,
-    Y_ITEM,
-    Y_ROW,
-    X,
-    Y,
-    layer_record,
-)
+from .plan import layer_of
 from .ranks import share_of_rows
 from .sparse import load_sparse
 
@@ -121,13 +93,13 @@ def gather_labels(source, row_stride, column_stride, order_address, first, rows,
 
 def load_samples(plan, sample, first, rows):
     """Gather samples from `sample` on in X."""
-    if plan[COLUMNS] != 0:
+    if plan.has_columns:
         load_sparse(plan, sample, first, rows)
         return
-    stride = plan[INPUTS_STRIDE]
+    stride = plan.inputs_stride
     call(
-        plan[X_GATHER], plan[X], plan[X_ROW], plan[X_COLUMN], plan[ORDER], sample, rows,
-        layer_record(plan, 0)[FAN_IN], at(reals(plan[INPUTS]), first * stride), stride,
+        plan.gather_x, plan.x, plan.x_row, plan.x_column, plan.order_address, sample, rows,
+        layer_of(plan, 0).fan_in, at(plan.inputs, first * stride), stride,
     )  # fmt: skip
 
 
@@ -139,15 +111,15 @@ def prefetch_samples(plan, sample, rows):
     samples, memory would not take so many requests at once: see `what_comes_next`.
     """
     stay_apart()
-    length = plan[X_ITEM] * layer_record(plan, 0)[FAN_IN]
+    length = plan.x_item * layer_of(plan, 0).fan_in
     if length > SHORT_ROW:
         return
-    for i in range(sample, min(sample + rows, plan[SAMPLES])):
+    for i in range(sample, min(sample + rows, plan.samples)):
         row = i
-        if plan[ORDER] != 0:
-            row = integers(plan[ORDER])[i]
+        if plan.has_order:
+            row = plan.order[i]
         prefetch_lines(plan, i, 0, cache_lines(length))
-        prefetch(plan[Y] + row * plan[Y_ROW] * plan[Y_ITEM])
+        prefetch(plan.y + row * plan.y_row * plan.y_item)
 
 
 def cache_lines(length):
@@ -158,9 +130,9 @@ def cache_lines(length):
 def prefetch_lines(plan, i, first, count):
     """So many cache lines of the sample at place i, from one of them on."""
     row = i
-    if plan[ORDER] != 0:
-        row = integers(plan[ORDER])[i]
-    x, end = plan[X] + row * plan[X_ROW] * plan[X_ITEM], plan[X_ITEM] * layer_record(plan, 0)[FAN_IN] - 1
+    if plan.has_order:
+        row = plan.order[i]
+    x, end = plan.x + row * plan.x_row * plan.x_item, plan.x_item * layer_of(plan, 0).fan_in - 1
     for line in range(first, first + count):
         prefetch(x + min(line * CACHE_LINE, end))
 
@@ -183,24 +155,24 @@ def what_comes_next(plan, l, rows):
     That is while it does so for layer 0. Also how many cache lines each has, and how many of all are due for each row
     of its share of panels.
     """
-    layer = layer_record(plan, 0)
-    length = plan[X_ITEM] * layer[FAN_IN]
+    layer = layer_of(plan, 0)
+    length = plan.x_item * layer.fan_in
     if l > 0 or rows == 1 or length <= SHORT_ROW:
         return 0, 0, 1, 0
     first, last = 0, rows
-    if plan[FIRST_LAYER_SHARED] == 0:
+    if not plan.column_parallel:
         first, last = share_of_rows(plan, rows)
-    sample, lines = plan[POSITION] + rows, cache_lines(length)
-    rows_of_panels = quotient(layer[WIDTH] + PANEL - 1, PANEL) * layer[HEIGHT]
-    due = quotient((last - first) * lines * plan[RANKS], rows_of_panels) + 1
-    return sample + first, min(sample + last, plan[SAMPLES]), lines, due
+    sample, lines = plan.position + rows, cache_lines(length)
+    rows_of_panels = quotient(layer.width + PANEL - 1, PANEL) * layer.height
+    due = quotient((last - first) * lines * plan.ranks, rows_of_panels) + 1
+    return sample + first, min(sample + last, plan.samples), lines, due
 
 
 def load_targets(plan, sample, first, rows):
     """Gather the same samples' targets."""
-    last = layer_record(plan, plan[LAYERS] - 1)
-    stride = last[STRIDE]
+    last = layer_of(plan, plan.layers - 1)
+    stride = last.stride
     call(
-        plan[Y_GATHER], plan[Y], plan[Y_ROW], plan[Y_COLUMN], plan[ORDER], sample, rows, plan[TARGET_COLUMNS],
-        at(reals(plan[TARGETS]), first * stride), stride,
+        plan.gather_y, plan.y, plan.y_row, plan.y_column, plan.order_address, sample, rows, plan.target_columns,
+        at(plan.targets, first * stride), stride,
     )  # fmt: skip

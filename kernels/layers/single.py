@@ -13,7 +13,6 @@ from ..vocabulary.simd import (
     at,
     call_for_vectors,
     double,
-    doubles,
     lane_is,
     lanes_below,
     load,
@@ -21,15 +20,14 @@ from ..vocabulary.simd import (
     load_first,
     quotient,
     real,
-    reals,
     select,
     spread,
     stay_apart,
     store,
     sum_lanes,
 )
-from .layout import ACTIVATIONS, DELTA, LAYERS, LOSS_OF_VECTOR, LOSS_SETTINGS, ROW_LOSSES, STRIDE, TARGETS, layer_record
 from .matvec import multiply_row
+from .plan import layer_of
 
 
 def weighted_sums_of_single(rows, a, a_stride, weights, inputs, z, z_stride):
@@ -82,14 +80,14 @@ def input_gradient_of_single(rows, delta, delta_stride, weights, inputs, below, 
 def losses_of_single(plan, first, rows, scale):
     """ROW_LOSSES of rows from `first` on, and their derivatives times `scale` in DELTA, zero in the padding."""
     stay_apart()
-    last, settings = layer_record(plan, plan[LAYERS] - 1), doubles(plan[LOSS_SETTINGS])
-    stride, factor, losses = last[STRIDE], spread(real(scale)), doubles(plan[ROW_LOSSES])
+    last, settings = layer_of(plan, plan.layers - 1), plan.loss_settings
+    stride, factor, losses = last.stride, spread(real(scale)), plan.row_losses
     for i in range(first, first + rows, LANES):
         count = min(LANES, first + rows - i)
-        delta = at(reals(last[DELTA]), i * stride)  # its first row is scratch until it is filled
-        output = first_of_rows(at(reals(last[ACTIVATIONS]), i * stride), stride, count, delta)
-        target = first_of_rows(at(reals(plan[TARGETS]), i * stride), stride, count, delta)
-        values, slopes = call_for_vectors(plan[LOSS_OF_VECTOR], output, target, factor, settings)
+        delta = at(last.delta, i * stride)  # its first row is scratch until it is filled
+        output = first_of_rows(at(last.activations, i * stride), stride, count, delta)
+        target = first_of_rows(at(plan.targets, i * stride), stride, count, delta)
+        values, slopes = call_for_vectors(plan.loss_of_vector, output, target, factor, settings)
         store(delta, 0, values)
         for k in range(count):
             losses[i + k] = double(delta[k])

@@ -17,36 +17,14 @@ from ..vocabulary.simd import (
     load,
     quotient,
     real,
-    reals,
     select,
     spread,
     stay_apart,
     store,
 )
-from .layout import (
-    BATCH_COLUMNS,
-    BATCH_PLACES,
-    COLUMNS,
-    COLUMNS_GATHER,
-    CONSTANTS,
-    DELTA,
-    FAN_IN,
-    HEIGHT,
-    INPUTS,
-    ORDER,
-    PACKED,
-    PACKED_OFFSET,
-    SINGLE,
-    STARTS,
-    STRIDE,
-    WIDTH,
-    X_GATHER,
-    X,
-    all_finite,
-    layer_record,
-    panel_width,
-)
+from .layout import all_finite, panel_width
 from .matvec import multiply_row
+from .plan import layer_of
 
 
 def gather_columns(source, begin, count, features, target_address):
@@ -62,51 +40,51 @@ def gather_columns(source, begin, count, features, target_address):
 def load_sparse(plan, sample, first, rows):
     """Gather samples from `sample` on to rows of the batch from `first` on; those before are others' work."""
     stay_apart()
-    starts, places, place = integers(plan[STARTS]), integers(plan[BATCH_PLACES]), 0
-    features = layer_record(plan, 0)[FAN_IN]
+    starts, places, place = plan.starts, plan.batch_places, 0
+    features = layer_of(plan, 0).fan_in
     for i in range(first + rows):
         row = sample - first + i
-        if plan[ORDER] != 0:
-            row = integers(plan[ORDER])[row]
+        if plan.has_order:
+            row = plan.order[row]
         begin = starts[row]
         count = starts[row + 1] - begin
         if i >= first:
             places[2 * i], places[2 * i + 1] = place, place + count
             if count > 0:
-                call(plan[X_GATHER], plan[X], 1, 1, 0, begin, 1, count, at(reals(plan[INPUTS]), place), 0)
-                call(plan[COLUMNS_GATHER], plan[COLUMNS], begin, count, features, plan[BATCH_COLUMNS] + 8 * place)
+                call(plan.gather_x, plan.x, 1, 1, 0, begin, 1, count, at(plan.inputs, place), 0)
+                call(plan.gather_columns, plan.columns, begin, count, features, plan.batch_columns_address + 8 * place)
         place += quotient(count + LANES - 1, LANES) * LANES
 
 
 def sparse_finite(plan, rows):
     """Whether no value of a batch is infinite or NaN."""
-    places = integers(plan[BATCH_PLACES])
+    places = plan.batch_places
     finite = True
     for i in range(rows):
         begin = places[2 * i]
-        finite = finite and all_finite(at(reals(plan[INPUTS]), begin), 1, places[2 * i + 1] - begin, 0)
+        finite = finite and all_finite(at(plan.inputs, begin), 1, places[2 * i + 1] - begin, 0)
     return finite
 
 
 def sparse_sums(plan, first, rows, sums):
     """The weighted sums of the first layer."""
     stay_apart()
-    layer, places = layer_record(plan, 0), integers(plan[BATCH_PLACES])
-    weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
+    layer, places = layer_of(plan, 0), plan.batch_places
+    weights = at(plan.packed, layer.packed_offset)
     for i in range(first, first + rows):
         begin = places[2 * i]
         count = places[2 * i + 1] - begin
-        values, columns = at(reals(plan[INPUTS]), begin), at(integers(plan[BATCH_COLUMNS]), begin)
-        z = at(sums, (i - first) * layer[STRIDE])
-        if layer[SINGLE] != 0:
+        values, columns = at(plan.inputs, begin), at(plan.batch_columns, begin)
+        z = at(sums, (i - first) * layer.stride)
+        if layer.single_output:
             total = weights[0]
             for k in range(count):
                 total = total + values[k] * weights[LANES + columns[k]]
             store(z, 0, select(lane_is(0), spread(total), real(0)))
         else:
-            for column in range(0, layer[WIDTH], PANEL):
-                panel = at(weights, column * layer[HEIGHT])
-                sums_of_panel(values, columns, count, panel, panel_width(column, layer[WIDTH]), at(z, column))
+            for column in range(0, layer.width, PANEL):
+                panel = at(weights, column * layer.height)
+                sums_of_panel(values, columns, count, panel, panel_width(column, layer.width), at(z, column))
 
 
 def sums_of_panel(values, columns, count, panel, width, z):
@@ -131,20 +109,20 @@ def sparse_gradient(plan, column, first, last, rows, adding, gradient):
     SINGLE: vectors of the gradient instead, the first of which is the bias's.
     """
     stay_apart()
-    layer, places = layer_record(plan, 0), integers(plan[BATCH_PLACES])
-    stride, width = layer[STRIDE], panel_width(column, layer[WIDTH])
-    delta = at(reals(layer[DELTA]), column)
+    layer, places = layer_of(plan, 0), plan.batch_places
+    stride, width = layer.stride, panel_width(column, layer.width)
+    delta = at(layer.delta, column)
     if not adding:
         for j in range(0, (last - first) * width, LANES):
             store(gradient, j, spread(real(0)))
     if first == 0:
-        multiply_row(rows, at(reals(plan[CONSTANTS]), PANEL), 0, delta, stride, width, gradient, gradient, real(1))
+        multiply_row(rows, at(plan.constants, PANEL), 0, delta, stride, width, gradient, gradient, real(1))
     for i in range(rows):
         begin = places[2 * i]
         count = places[2 * i + 1] - begin
-        values, columns = at(reals(plan[INPUTS]), begin), at(integers(plan[BATCH_COLUMNS]), begin)
+        values, columns = at(plan.inputs, begin), at(plan.batch_columns, begin)
         d = at(delta, i * stride)
-        if layer[SINGLE] != 0:
+        if layer.single_output:
             add_to_vectors(values, columns, count, d[0], first, last, gradient)
         elif width == LANES:
             add_to_panel(values, columns, count, d, LANES, first, last, gradient)

@@ -1,7 +1,7 @@
 """Samples that count more or less than others: losses and gradients are sums of w_i l_i, divided by the sum of w_i."""
 
-from ..vocabulary.simd import LANES, at, doubles, integers, load, real, reals, spread, stay_apart, store
-from .layout import DELTA, LAYERS, ORDER, ROW_LOSSES, SAMPLES, STRIDE, WEIGHTS, WIDTH, layer_record
+from ..vocabulary.simd import LANES, at, load, real, spread, stay_apart, store
+from .plan import layer_of
 
 
 def weigh(plan, sample, first, rows, samples):
@@ -13,20 +13,20 @@ def weigh(plan, sample, first, rows, samples):
     """
     stay_apart()
     mean = 1.0
-    if samples < plan[SAMPLES]:
+    if samples < plan.samples:
         mean = mean_weight(plan, sample - first, samples)
-    last = layer_record(plan, plan[LAYERS] - 1)
+    last = layer_of(plan, plan.layers - 1)
     for i in range(rows):
         weight = weight_of(plan, sample + i)
-        losses, delta = at(doubles(plan[ROW_LOSSES]), first + i), at(reals(last[DELTA]), (first + i) * last[STRIDE])
+        losses, delta = at(plan.row_losses, first + i), at(last.delta, (first + i) * last.stride)
         if weight > 0.0 and mean > 0.0:
             losses[0] = weight * losses[0]
             factor = real(weight / mean)
-            for j in range(0, last[WIDTH], LANES):
+            for j in range(0, last.width, LANES):
                 store(delta, j, factor * load(delta, j))
         else:
             losses[0] = 0.0
-            for j in range(0, last[WIDTH], LANES):
+            for j in range(0, last.width, LANES):
                 store(delta, j, spread(real(0)))
 
 
@@ -39,6 +39,6 @@ def mean_weight(plan, sample, rows):
 
 
 def weight_of(plan, sample):
-    if plan[ORDER] != 0:
-        sample = integers(plan[ORDER])[sample]
-    return doubles(plan[WEIGHTS])[sample]
+    if plan.has_order:
+        sample = plan.order[sample]
+    return plan.sample_weights[sample]

@@ -25,32 +25,17 @@ from ..vocabulary.simd import (
     absolute,
     at,
     count_bits,
-    integers,
     lane_bits,
     load,
     quotient,
     real,
-    reals,
     select,
     spread,
     stay_apart,
     sum_lanes,
 )
-from .layout import (
-    BATCH_SIZE,
-    DELTA,
-    FAN_IN,
-    FIRST_LAYER_SHARED,
-    INPUTS,
-    INPUTS_STRIDE,
-    LARGE_DELTAS,
-    MASKS,
-    RANKS,
-    STRIDE,
-    WIDTH,
-    layer_record,
-)
 from .parts import neurons_of_rank, ranks_have_parts
+from .plan import layer_of
 
 LARGE_DELTA = Constant(float32=1e10, float64=1e100)
 
@@ -64,9 +49,9 @@ def room_for_masks(features: int, samples: int) -> int:
 def find_zeros(plan, first, rows):
     """Masks of features, for groups of samples of the batch, from `first` on, unless samples are dense."""
     stay_apart()
-    masks = integers(plan[MASKS])
+    masks = plan.masks
     masks[0] = 0
-    dense = integers(plan[LARGE_DELTAS])[0] != 0
+    dense = plan.large_deltas[0] != 0
     dense = dense or is_dense(plan, mask_features(plan, first, 0, 1, rows))  # one row may tell
     for begin in range(0, rows, NEIGHBORS):
         if not dense:
@@ -77,16 +62,16 @@ def find_zeros(plan, first, rows):
 
 def is_dense(plan, count):
     """Whether so many of the columns are too many: a whole tile does more with each number that it loads."""
-    layer = layer_record(plan, 0)
-    limit = 2 if layer[WIDTH] >= 2 * PANEL else 1  # thirds of the columns
-    return 3 * count > limit * layer[FAN_IN]
+    layer = layer_of(plan, 0)
+    limit = 2 if layer.width >= 2 * PANEL else 1  # thirds of the columns
+    return 3 * count > limit * layer.fan_in
 
 
 def mask_features(plan, first, begin, end, rows):
     """The mask of a group of samples, begin ... end - 1 of `rows` from `first` on; how many bits it has."""
-    columns, stride = layer_record(plan, 0)[FAN_IN], plan[INPUTS_STRIDE]
-    x, bits = at(reals(plan[INPUTS]), first * stride), place_of_bits(plan)
-    mask, count = at(integers(plan[MASKS]), 2 + quotient(begin, NEIGHBORS) * words_of(columns)), 0
+    columns, stride = layer_of(plan, 0).fan_in, plan.inputs_stride
+    x, bits = at(plan.inputs, first * stride), place_of_bits(plan)
+    mask, count = at(plan.masks, 2 + quotient(begin, NEIGHBORS) * words_of(columns)), 0
     for j in range(0, columns, WORD_BITS):
         of_group = 0
         for i in range(begin, end):
@@ -110,18 +95,18 @@ def bits_of_sample(x, columns):
 def find_zeros_of_features(plan, rows):
     """Masks of samples, for groups of features, from all samples of the batch."""
     stay_apart()
-    layer, masks = layer_record(plan, 0), integers(plan[MASKS])
-    if plan[RANKS] > 1 and plan[FIRST_LAYER_SHARED] == 0:  # this rank has seen its share of samples only
+    layer, masks = layer_of(plan, 0), plan.masks
+    if plan.ranks > 1 and not plan.column_parallel:  # this rank has seen its share of samples only
         find_zeros(plan, 0, rows)
     masks[1] = masks[0]
-    column, end = 0, layer[WIDTH]
+    column, end = 0, layer.width
     if ranks_have_parts(plan, rows):  # those of others may not be there yet: before one reads their weights, it is told
         column, end = neurons_of_rank(plan)
-    if not all_small(at(reals(layer[DELTA]), column), rows, end - column, layer[STRIDE]):
-        integers(plan[LARGE_DELTAS])[0] = 1
+    if not all_small(at(layer.delta, column), rows, end - column, layer.stride):
+        plan.large_deltas[0] = 1
         masks[0] = masks[1] = 0
     elif masks[1] != 0:
-        for begin in range(0, layer[FAN_IN], WORD_BITS):
+        for begin in range(0, layer.fan_in, WORD_BITS):
             mask_samples(plan, begin, rows)
 
 
@@ -142,7 +127,7 @@ def mask_samples(plan, begin, rows):
         for k in range(WORD_BITS):
             square[k] = any_of_neighbors(bits[i + k]) if k < rows - i else 0
         transpose_bits(square, min(WORD_BITS, rows - i))
-        for k in range(0, min(WORD_BITS, layer_record(plan, 0)[FAN_IN] - begin), NEIGHBORS):
+        for k in range(0, min(WORD_BITS, layer_of(plan, 0).fan_in - begin), NEIGHBORS):
             masks[quotient(k, NEIGHBORS) * words + quotient(i, WORD_BITS)] = square[k]
 
 
@@ -180,17 +165,17 @@ def swap_bits(square, rows, size, lower):
 
 def masks_of_samples(plan):
     """The address of masks of features, for groups of samples; 0: all are taken."""
-    return plan[MASKS] + 16 if plan[MASKS] != 0 and integers(plan[MASKS])[0] != 0 else 0
+    return plan.masks_address + 16 if plan.has_masks and plan.masks[0] != 0 else 0
 
 
 def masks_of_features(plan):
     """The address of masks of samples, for groups of features; 0: all are taken."""
-    return plan[MASKS] + 8 * place_for_features(plan) if plan[MASKS] != 0 and integers(plan[MASKS])[1] != 0 else 0
+    return plan.masks_address + 8 * place_for_features(plan) if plan.has_masks and plan.masks[1] != 0 else 0
 
 
 def mask_of_group(plan, feature, rows):
     """The mask of samples for the group to which a feature belongs."""
-    return at(integers(plan[MASKS]), place_for_features(plan) + quotient(feature, NEIGHBORS) * words_of(rows))
+    return at(plan.masks, place_for_features(plan) + quotient(feature, NEIGHBORS) * words_of(rows))
 
 
 def is_left_out(plan, row, rows):
@@ -219,17 +204,17 @@ def end_of_neighbors(row):
 
 
 def place_for_features(plan):
-    return 2 + groups_of(plan[BATCH_SIZE]) * words_of(layer_record(plan, 0)[FAN_IN])
+    return 2 + groups_of(plan.batch_size) * words_of(layer_of(plan, 0).fan_in)
 
 
 def place_of_bits(plan):
-    groups = groups_of(layer_record(plan, 0)[FAN_IN])
-    return at(integers(plan[MASKS]), place_for_features(plan) + groups * words_of(plan[BATCH_SIZE]))
+    groups = groups_of(layer_of(plan, 0).fan_in)
+    return at(plan.masks, place_for_features(plan) + groups * words_of(plan.batch_size))
 
 
 def place_of_square(plan):
     """As many words as one has bits."""
-    return at(place_of_bits(plan), plan[BATCH_SIZE] * words_of(layer_record(plan, 0)[FAN_IN]))
+    return at(place_of_bits(plan), plan.batch_size * words_of(layer_of(plan, 0).fan_in))
 
 
 def groups_of(rows):

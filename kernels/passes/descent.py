@@ -1,53 +1,18 @@
 """The gradient of the parameters, panel by panel, and the optimizer's step."""
 
-from ..layers.layout import (
-    ACTIVATIONS,
-    COLUMNS,
-    CONSTANTS,
-    DELTA,
-    DESCENDS,
-    FACTORS,
-    FAN_IN,
-    GRADIENT,
-    HEIGHT,
-    INPUTS,
-    INPUTS_STRIDE,
-    LAYERS,
-    MASKS,
-    OPTIMIZER,
-    PACKED,
-    PACKED_OFFSET,
-    PACKED_SIZE,
-    PART,
-    PREPARE,
-    RANK,
-    RANKS,
-    RATES,
-    RATES_FIRST,
-    RESTS,
-    SETTINGS,
-    SETTINGS_STRIDE,
-    SINGLE,
-    STATE,
-    STRIDE,
-    TAIL,
-    WIDTH,
-    is_normalized,
-    layer_record,
-    normalization_record,
-    panel_width,
-)
+from ..layers.layout import panel_width
 from ..layers.masked import WORDS_AT_ONCE, masked_gradient, panels_of_share
 from ..layers.matmul import panel_gradient
 from ..layers.matvec import descend_by_row, panel_gradient_of_row
 from ..layers.normalized import tail_gradient
 from ..layers.packing import clear
 from ..layers.parts import share_of_weights
+from ..layers.plan import is_normalized, layer_of, normalization_of
 from ..layers.samples import prefetch_more, what_comes_next
 from ..layers.single import single_gradient
 from ..layers.sparse import sparse_gradient
 from ..layers.zeros import end_of_group, find_zeros_of_features, is_left_out, masks_of_features
-from ..vocabulary.simd import NEIGHBORS, PANEL, TILE_ROWS, WORD_BITS, at, call, doubles, quotient, real, reals
+from ..vocabulary.simd import NEIGHBORS, PANEL, TILE_ROWS, WORD_BITS, at, call, quotient, real
 
 STRETCH = 96  # rows of a panel
 
@@ -59,20 +24,20 @@ def gradient_of_part(plan, l, column, panels, first, last, rows, adding, target)
     """
     product_of_part(plan, l, column, panels, first, last, rows, adding, target)
     if first == 0 and is_normalized(plan, l):  # what the sums start from stays zero
-        w = panel_width(column, layer_record(plan, l)[WIDTH])
+        w = panel_width(column, layer_of(plan, l).width)
         for p in range(panels):
             clear(at(target, p * (last - first) * w), w)
 
 
 def product_of_part(plan, l, column, panels, first, last, rows, adding, target):
-    layer = layer_record(plan, l)
+    layer = layer_of(plan, l)
     a, a_stride = inputs_of(plan, l)
-    delta, stride = at(reals(layer[DELTA]), column), layer[STRIDE]
-    w, constants = panel_width(column, layer[WIDTH]), reals(plan[CONSTANTS])
-    if l == 0 and plan[COLUMNS] != 0:
+    delta, stride = at(layer.delta, column), layer.stride
+    w, constants = panel_width(column, layer.width), plan.constants
+    if l == 0 and plan.has_columns:
         sparse_gradient(plan, column, first, last, rows, adding, target)
-    elif layer[SINGLE] != 0:
-        single_gradient(rows, a, a_stride, layer[FAN_IN], delta, stride, first, last, constants, adding, target)
+    elif layer.single_output:
+        single_gradient(rows, a, a_stride, layer.fan_in, delta, stride, first, last, constants, adding, target)
     elif rows == 1 and not adding:
         panel_gradient_of_row(a, delta, w, first, last, target)
     else:
@@ -82,21 +47,21 @@ def product_of_part(plan, l, column, panels, first, last, rows, adding, target):
 
 def step_of_part(plan, l, column, panels, first, last, rows):
     """The step of gradient descent, made where the gradient is computed."""
-    layer = layer_record(plan, l)
-    w, rate = panel_width(column, layer[WIDTH]), real(doubles(plan[SETTINGS])[0])
-    weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET] + column * layer[HEIGHT] + first * w)
+    layer = layer_of(plan, l)
+    w, rate = panel_width(column, layer.width), real(plan.settings[0])
+    weights = at(plan.packed, layer.packed_offset + column * layer.height + first * w)
     if rows == 1:
-        descend_by_row(inputs_of(plan, l)[0], at(reals(layer[DELTA]), column), w, first, last, rate, weights)
+        descend_by_row(inputs_of(plan, l)[0], at(layer.delta, column), w, first, last, rate, weights)
     else:
-        tiles_of_part(plan, l, column, panels, first, last, rows, weights, w, -rate, weights, layer[HEIGHT] * w)
+        tiles_of_part(plan, l, column, panels, first, last, rows, weights, w, -rate, weights, layer.height * w)
 
 
 def tiles_of_part(plan, l, column, panels, first, last, rows, start, start_row, scale, target, panel):
     """target = start + scale * gradient, both of them from row `first` on; the next panel is `panel` numbers away."""
-    layer = layer_record(plan, l)
+    layer = layer_of(plan, l)
     a, a_stride = inputs_of(plan, l)
-    delta, stride, w = at(reals(layer[DELTA]), column), layer[STRIDE], panel_width(column, layer[WIDTH])
-    constants, masks = reals(plan[CONSTANTS]), masks_of_features(plan) if l == 0 and rows > 1 else 0
+    delta, stride, w = at(layer.delta, column), layer.stride, panel_width(column, layer.width)
+    constants, masks = plan.constants, masks_of_features(plan) if l == 0 and rows > 1 else 0
     if masks == 0:
         panel_gradient(rows, a, a_stride, delta, stride, w, first, last, constants, start, start_row, scale, target)
     else:
@@ -109,30 +74,30 @@ def tiles_of_part(plan, l, column, panels, first, last, rows, start, start_row, 
 def inputs_of(plan, l):
     """What a layer is given, and from one sample to the next."""
     if l == 0:
-        return reals(plan[INPUTS]), plan[INPUTS_STRIDE]
-    below = layer_record(plan, l - 1)
-    return reals(below[ACTIVATIONS]), below[STRIDE]
+        return plan.inputs, plan.inputs_stride
+    below = layer_of(plan, l - 1)
+    return below.activations, below.stride
 
 
 def gradient_of_layers(plan, rows, adding):
     """The gradient as a whole, added to what is there or in its place."""
-    for l in range(plan[LAYERS]):
-        layer = layer_record(plan, l)
-        height = layer[HEIGHT]
-        for column in range(0, layer[WIDTH], PANEL):
-            target = at(reals(plan[GRADIENT]), layer[PACKED_OFFSET] + column * height)
+    for l in range(plan.layers):
+        layer = layer_of(plan, l)
+        height = layer.height
+        for column in range(0, layer.width, PANEL):
+            target = at(plan.gradient, layer.packed_offset + column * height)
             gradient_of_part(plan, l, column, 1, 0, height, rows, adding, target)
         if is_normalized(plan, l):
-            biases = at(reals(plan[GRADIENT]), normalization_record(plan, l)[TAIL])
-            tail_gradient(plan, l, 0, layer[WIDTH], rows, adding, biases, at(biases, layer[WIDTH]))
+            biases = at(plan.gradient, normalization_of(plan, l).tail)
+            tail_gradient(plan, l, 0, layer.width, rows, adding, biases, at(biases, layer.width))
 
 
 def descend(plan, l, rows):
     """The optimizer's step for this rank's share of layer l, panel by panel."""
-    layer = layer_record(plan, l)
-    width, height = layer[WIDTH], layer[HEIGHT]
-    part = reals(plan[PART])
-    if l == 0 and plan[MASKS] != 0 and rows > 1:
+    layer = layer_of(plan, l)
+    width, height = layer.width, layer.height
+    part = plan.part
+    if l == 0 and plan.has_masks and rows > 1:
         find_zeros_of_features(plan, rows)
     at_once = steps_at_once(plan, l, rows)
     sample, until, lines, due = what_comes_next(plan, l, rows)
@@ -141,7 +106,7 @@ def descend(plan, l, rows):
     while column < width:
         first, last = share_of_weights(plan, l, column, rows)
         panels = panels_at_once(plan, l, column, rows)
-        w, start = panel_width(column, width), layer[PACKED_OFFSET] + column * height
+        w, start = panel_width(column, width), layer.packed_offset + column * height
         while first < last:
             begin, end = next_stretch(plan, l, first, last, rows, at_once)
             if begin < end and at_once:
@@ -157,7 +122,7 @@ def descend(plan, l, rows):
         column += panels * PANEL
     if is_normalized(plan, l) and takes_layer(plan, l):
         for column in range(0, width, PANEL):
-            w, biases = panel_width(column, width), normalization_record(plan, l)[TAIL] + column
+            w, biases = panel_width(column, width), normalization_of(plan, l).tail + column
             tail_gradient(plan, l, column, w, rows, False, part, at(part, w))
             update(plan, biases, part, w)
             update(plan, biases + width, at(part, w), w)
@@ -168,9 +133,9 @@ def steps_at_once(plan, l, rows):
 
     With masks, the sums of a large batch are made in parts, for which weights have no room: see `masked.py`.
     """
-    dense = layer_record(plan, l)[SINGLE] == 0 and (l > 0 or plan[COLUMNS] == 0)
+    dense = not layer_of(plan, l).single_output and (l > 0 or not plan.has_columns)
     in_parts = l == 0 and rows > WORDS_AT_ONCE * WORD_BITS and masks_of_features(plan) != 0
-    return plan[DESCENDS] != 0 and dense and not in_parts and not is_normalized(plan, l)
+    return plan.is_plain_sgd and dense and not in_parts and not is_normalized(plan, l)
 
 
 def panels_at_once(plan, l, column, rows):
@@ -178,10 +143,10 @@ def panels_at_once(plan, l, column, rows):
 
     Stretches of both fit into one panel's place.
     """
-    layer = layer_record(plan, l)
-    if l > 0 or rows == 1 or masks_of_features(plan) == 0 or layer[HEIGHT] < 2 * (STRETCH + TILE_ROWS + NEIGHBORS):
+    layer = layer_of(plan, l)
+    if l > 0 or rows == 1 or masks_of_features(plan) == 0 or layer.height < 2 * (STRETCH + TILE_ROWS + NEIGHBORS):
         return 1
-    return panels_of_share(plan, column, layer[WIDTH], layer[HEIGHT])
+    return panels_of_share(plan, column, layer.width, layer.height)
 
 
 def next_stretch(plan, l, first, last, rows, at_once):
@@ -190,12 +155,12 @@ def next_stretch(plan, l, first, last, rows, at_once):
     Rows before them rest. Few at a time have a gradient that stays in the L1 cache until their step, but sparse samples
     would be gone through for each stretch anew. Without masks, no stretch is shorter than a tile: see `tile`.
     """
-    if rows == 1 or (l == 0 and plan[COLUMNS] != 0):
+    if rows == 1 or (l == 0 and plan.has_columns):
         return first, last
     limit = 1 + quotient(max(first - 1, 0) + STRETCH, NEIGHBORS) * NEIGHBORS
     if last - limit < TILE_ROWS:
         limit = last
-    if l > 0 or plan[RESTS] == 0 or at_once or masks_of_features(plan) == 0:
+    if l > 0 or not plan.skips_zero_gradient or at_once or masks_of_features(plan) == 0:
         return first, limit
     begin = first
     while begin < limit and is_left_out(plan, begin, rows):
@@ -208,32 +173,32 @@ def next_stretch(plan, l, first, last, rows, at_once):
 
 def takes_layer(plan, l):
     """Whether this rank has what is not shared of a layer."""
-    return l - quotient(l, plan[RANKS]) * plan[RANKS] == plan[RANK]
+    return l - quotient(l, plan.ranks) * plan.ranks == plan.rank
 
 
 def update(plan, first, gradient, count):
     """The optimizer's step for parameters first ... first + count - 1 of the packed vector."""
     call(
-        plan[OPTIMIZER], at(reals(plan[PACKED]), first), gradient, at(reals(plan[STATE]), first),
-        plan[PACKED_SIZE], count, doubles(plan[SETTINGS]),
+        plan.optimizer, at(plan.packed, first), gradient, at(plan.state, first),
+        plan.packed_size, count, plan.settings,
     )  # fmt: skip
 
 
 def prepare_update(plan, number):
     """What is computed once for an update; the first is number 1."""
-    if plan[RATES] != 0:
-        set_rates(plan, doubles(plan[RATES])[number - plan[RATES_FIRST]])
-    if plan[PREPARE] != 0:
-        call(plan[PREPARE], doubles(plan[SETTINGS]), number)
-        if plan[SETTINGS_STRIDE] != 0:
-            for l in range(1, plan[LAYERS]):
-                call(plan[PREPARE], at(doubles(plan[SETTINGS]), l * plan[SETTINGS_STRIDE]), number)
+    if plan.has_rates:
+        set_rates(plan, plan.rates[number - plan.rates_first])
+    if plan.has_prepare:
+        call(plan.prepare, plan.settings, number)
+        if plan.settings_stride != 0:
+            for l in range(1, plan.layers):
+                call(plan.prepare, at(plan.settings, l * plan.settings_stride), number)
 
 
 def set_rates(plan, rate):
     """The learning rate of this update."""
-    settings = doubles(plan[SETTINGS])
+    settings = plan.settings
     settings[0] = rate
-    if plan[SETTINGS_STRIDE] != 0:
-        for l in range(plan[LAYERS]):
-            settings[l * plan[SETTINGS_STRIDE]] = rate * doubles(plan[FACTORS])[l]
+    if plan.settings_stride != 0:
+        for l in range(plan.layers):
+            settings[l * plan.settings_stride] = rate * plan.rate_factors[l]

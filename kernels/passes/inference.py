@@ -1,32 +1,9 @@
 """Predictions: forward alone, batch by batch, of any number of samples."""
 
-from ..layers.layout import (
-    ACTIVATIONS,
-    BACKWARDS,
-    COLUMNS,
-    COMPLETE,
-    COUNTS,
-    DONE,
-    FAN_IN,
-    FAN_OUT,
-    FINITE,
-    INPUTS,
-    INPUTS_STRIDE,
-    LAYERS,
-    OUTPUT,
-    RANK,
-    SPOILED,
-    STOP_AT_NONFINITE,
-    STRIDE,
-    TAKEN,
-    X_GATHER,
-    X_ROW,
-    X,
-    all_finite,
-    layer_record,
-)
+from ..layers.layout import COMPLETE, DONE, FINITE, SPOILED, TAKEN, all_finite
 from ..layers.normalized import place_of_sums
 from ..layers.packing import copy_rows
+from ..layers.plan import layer_of
 from ..layers.samples import load_samples
 from ..layers.sparse import load_sparse, sparse_finite
 from ..vocabulary.simd import (
@@ -34,7 +11,6 @@ from ..vocabulary.simd import (
     fetch,
     fetch_add,
     flush_subnormals,
-    integers,
     pause,
     quotient,
     reals,
@@ -56,7 +32,7 @@ def predict(plan, pieces, rows):
     COMPLETE, if it knows that no thread has anything left to do.
     """
     state = flush_subnormals()
-    if plan[COUNTS] != 0:
+    if plan.has_counts:
         answer = predict_together(plan, pieces, rows)
     elif pieces > 1:
         answer = FINITE if predict_alone(plan, pieces, rows) else 0
@@ -78,7 +54,7 @@ def predict_together(plan, pieces, rows):
 
     Rank 0 leaves first: it would sleep if another held Python's lock.
     """
-    counts = integers(plan[COUNTS])
+    counts = plan.counts
     piece = fetch_add(counts, TAKEN, 1)
     while piece < pieces:
         done = 1
@@ -91,7 +67,7 @@ def predict_together(plan, pieces, rows):
     while moments < LINGER and done < pieces:
         pause()
         moments, done = moments + 1, fetch(counts, DONE)
-    if plan[RANK] != 0:
+    if plan.rank != 0:
         for _ in range(MANNERS):
             pause()
     return (FINITE if fetch(counts, SPOILED) == 0 else 0) + (COMPLETE if done == pieces else 0)
@@ -105,12 +81,12 @@ def predict_piece(plan, piece, pieces, rows):
 def predict_rows(plan, first, rows):
     """Outputs of samples, at most a batch, unless one is not finite; whether all are."""
     stay_apart()
-    output = layer_record(plan, plan[LAYERS] - 1)
-    columns = output[FAN_OUT]
+    output = layer_of(plan, plan.layers - 1)
+    columns = output.fan_out
     going = forward_if_finite(plan, first, rows)
     if going:
-        target = at(reals(plan[OUTPUT]), first * columns)
-        copy_rows(rows, columns, reals(output[ACTIVATIONS]), output[STRIDE], target, columns)
+        target = at(plan.output, first * columns)
+        copy_rows(rows, columns, output.activations, output.stride, target, columns)
     return going
 
 
@@ -120,22 +96,22 @@ def forward_if_finite(plan, sample, rows):
     What is not finite makes a weighted sum of it so, whatever the weight: 0 * infinity is NaN. One output tells, and
     samples are looked through only if it does.
     """
-    if plan[COLUMNS] != 0:
+    if plan.has_columns:
         return forward_sparse_if_finite(plan, sample, rows)
-    samples, stride, first = reals(plan[INPUTS]), plan[INPUTS_STRIDE], layer_record(plan, 0)
-    if plan[X_GATHER] != 0:
+    samples, stride, first = plan.inputs, plan.inputs_stride, layer_of(plan, 0)
+    if plan.has_gather_x:
         load_samples(plan, sample, 0, rows)
     else:
-        stride = plan[X_ROW]
-        samples = at(reals(plan[X]), sample * stride)
+        stride = plan.x_row
+        samples = at(reals(plan.x), sample * stride)
     by_row = rows == 1 and goes_by_row(plan)
     if by_row:
-        plan[BACKWARDS] = 1 - plan[BACKWARDS]  # what the row before has read last may still be in a near cache
+        plan.reverse_panels = not plan.reverse_panels  # what the row before has read last may still be in a near cache
         sums_of_row(plan, 0, samples)
     else:
         sums_of_layer(plan, 0, samples, stride, 0, rows)
-    told = plan[STOP_AT_NONFINITE] != 0 and not all_finite(place_of_sums(plan, 0, 0), rows, 1, first[STRIDE])
-    if told and not all_finite(samples, rows, first[FAN_IN], stride):
+    told = plan.stops_at_nonfinite and not all_finite(place_of_sums(plan, 0, 0), rows, 1, first.stride)
+    if told and not all_finite(samples, rows, first.fan_in, stride):
         return False
     if by_row:
         forward_row_from_sums(plan)
@@ -146,7 +122,7 @@ def forward_if_finite(plan, sample, rows):
 
 def forward_sparse_if_finite(plan, sample, rows):
     load_sparse(plan, sample, 0, rows)
-    if plan[STOP_AT_NONFINITE] != 0 and not sparse_finite(plan, rows):
+    if plan.stops_at_nonfinite and not sparse_finite(plan, rows):
         return False
     forward_sparse(plan, 0, rows)
     return True

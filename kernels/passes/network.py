@@ -1,65 +1,20 @@
 """A network's work on rows of samples: the phases, and the entries that call them and join them."""
 
 from ..layers.disturbed import disturb_samples, drop_activations, drop_delta
-from ..layers.layout import (
-    ACTIVATION_SETTINGS,
-    ACTIVATIONS,
-    BACKWARD,
-    BACKWARDS,
-    BATCH_SIZE,
-    COLUMNS,
-    CONSTANTS,
-    DELTA,
-    DELTA_DIVISOR,
-    DISTURBED,
-    DROPOUT,
-    FAN_IN,
-    FAN_OUT,
-    FORWARD,
-    GRADIENT,
-    HEIGHT,
-    INPUT_DELTA,
-    INPUT_GRADIENT,
-    INPUTS,
-    INPUTS_STRIDE,
-    LAYERS,
-    LOSS,
-    LOSS_OF_VECTOR,
-    LOSS_SETTINGS,
-    LOSSES,
-    LOWEST_TRAINED,
-    MASKS,
-    NORMALIZATION,
-    PACKED,
-    PACKED_OFFSET,
-    PACKED_SIZE,
-    PARTS,
-    ROW_LOSSES,
-    SAMPLES,
-    SINGLE,
-    STRIDE,
-    TARGETS,
-    TRANSPOSED,
-    VALUE_DIVISOR,
-    WEIGHTED_SUMS,
-    WEIGHTS,
-    WIDTH,
-    is_normalized,
-    layer_record,
-    panel_width,
-)
+from ..layers.layout import panel_width
 from ..layers.masked import masked_sums, whole_panels
 from ..layers.matmul import input_gradient, weighted_sums
 from ..layers.matvec import input_gradient_of_row, weighted_sums_of_row
 from ..layers.normalized import denormalize, normalize, place_of_sums
 from ..layers.packing import copy_rows
 from ..layers.parts import comes_in_parts, join_parts, sums_of_parts
+from ..layers.plan import is_normalized, layer_of
 from ..layers.samples import load_samples, load_targets
 from ..layers.single import input_gradient_of_single, losses_of_single, weighted_sums_of_single
 from ..layers.sparse import sparse_sums
 from ..layers.weighting import weigh
 from ..layers.zeros import find_zeros, masks_of_samples
-from ..vocabulary.simd import PANEL, accumulate, at, call, doubles, flush_subnormals, reals, restore_subnormals
+from ..vocabulary.simd import PANEL, accumulate, at, call, flush_subnormals, reals, restore_subnormals
 from .descent import gradient_of_layers, prepare_update, update
 
 # --- phases, for rows `first` ... `first + rows - 1` of the batch
@@ -67,13 +22,13 @@ from .descent import gradient_of_layers, prepare_update, update
 
 def forward(plan, first, rows):
     """Weighted sums and activations of every layer, from INPUTS."""
-    if plan[COLUMNS] != 0:
+    if plan.has_columns:
         forward_sparse(plan, first, rows)
         return
-    if plan[MASKS] != 0 and rows > 1:
+    if plan.has_masks and rows > 1:
         find_zeros(plan, first, rows)
-    stride = plan[INPUTS_STRIDE]
-    forward_from(plan, at(reals(plan[INPUTS]), first * stride), stride, first, rows)
+    stride = plan.inputs_stride
+    forward_from(plan, at(plan.inputs, first * stride), stride, first, rows)
 
 
 def forward_from(plan, a, stride, first, rows):
@@ -99,7 +54,7 @@ def forward_from_sums(plan, first, rows):
 
 def forward_from_first(plan, first, rows):
     """The same from the first layer's activations."""
-    if plan[LAYERS] > 1:
+    if plan.layers > 1:
         sums_from_below(plan, 1, first, rows)
         forward_from_second_sums(plan, first, rows)
 
@@ -107,56 +62,56 @@ def forward_from_first(plan, first, rows):
 def forward_from_second_sums(plan, first, rows):
     """The same from the second layer's weighted sums."""
     activate(plan, 1, first, rows)
-    for l in range(2, plan[LAYERS]):
+    for l in range(2, plan.layers):
         sums_from_below(plan, l, first, rows)
         activate(plan, l, first, rows)
 
 
 def sums_from_below(plan, l, first, rows):
-    below = layer_record(plan, l - 1)
-    stride = below[STRIDE]
-    sums_of_layer(plan, l, at(reals(below[ACTIVATIONS]), first * stride), stride, first, rows)
+    below = layer_of(plan, l - 1)
+    stride = below.stride
+    sums_of_layer(plan, l, at(below.activations, first * stride), stride, first, rows)
 
 
 def sums_of_layer(plan, l, a, a_stride, first, rows):
-    layer, z = layer_record(plan, l), place_of_sums(plan, l, first)
-    weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
+    layer, z = layer_of(plan, l), place_of_sums(plan, l, first)
+    weights = at(plan.packed, layer.packed_offset)
     masks = masks_of_samples(plan) if l == 0 and rows > 1 else 0  # `forward` has found them
-    if layer[SINGLE] != 0:
-        weighted_sums_of_single(rows, a, a_stride, weights, layer[FAN_IN], z, layer[STRIDE])
+    if layer.single_output:
+        weighted_sums_of_single(rows, a, a_stride, weights, layer.fan_in, z, layer.stride)
     elif comes_in_parts(plan, l, rows):
-        sums_of_parts(plan, first, rows, 0, plan[PARTS])
+        sums_of_parts(plan, first, rows, 0, plan.parts)
         join_parts(plan, first, rows, z, True)
     elif masks == 0:
-        weighted_sums(rows, a, a_stride, weights, layer[FAN_IN], layer[WIDTH], z, layer[STRIDE])
+        weighted_sums(rows, a, a_stride, weights, layer.fan_in, layer.width, z, layer.stride)
     else:
         column = 0
-        while column < layer[WIDTH]:
-            panels, w = whole_panels(column, layer[WIDTH]), panel_width(column, layer[WIDTH])
-            panel = at(weights, column * layer[HEIGHT])
+        while column < layer.width:
+            panels, w = whole_panels(column, layer.width), panel_width(column, layer.width)
+            panel = at(weights, column * layer.height)
             masked_sums(
-                0, rows, masks, a, a_stride, panel, layer[FAN_IN], panels, w, at(z, column), layer[STRIDE],
-                reals(plan[CONSTANTS]),
+                0, rows, masks, a, a_stride, panel, layer.fan_in, panels, w, at(z, column), layer.stride,
+                plan.constants,
             )  # fmt: skip
             column += panels * PANEL
 
 
 def activate(plan, l, first, rows):
     """A layer's activations, from its weighted sums."""
-    layer = layer_record(plan, l)
-    stride = layer[STRIDE]
+    layer = layer_of(plan, l)
+    stride = layer.stride
     if is_normalized(plan, l):
         normalize(plan, l, first, rows)
-    if layer[FORWARD] != 0:
-        z, a = at(reals(layer[WEIGHTED_SUMS]), first * stride), at(reals(layer[ACTIVATIONS]), first * stride)
-        call(layer[FORWARD], z, a, rows, layer[FAN_OUT], stride, doubles(layer[ACTIVATION_SETTINGS]))
-    if plan[DROPOUT] != 0:
+    if layer.has_activate:
+        z, a = at(layer.weighted_sums, first * stride), at(layer.activations, first * stride)
+        call(layer.activate, z, a, rows, layer.fan_out, stride, layer.activation_settings)
+    if plan.has_dropout:
         drop_activations(plan, l, first, rows)
 
 
 def goes_by_row(plan):
     """Whether one row is worked on by `forward_row`: then it is the only one of the batch, and nothing is special."""
-    return plan[DISTURBED] == 0 and plan[NORMALIZATION] == 0
+    return not plan.is_disturbed and not plan.has_normalization
 
 
 def forward_row(plan, a):
@@ -167,88 +122,88 @@ def forward_row(plan, a):
 
 def forward_row_from_sums(plan):
     a = activate_row(plan, 0)
-    for l in range(1, plan[LAYERS]):
+    for l in range(1, plan.layers):
         sums_of_row(plan, l, a)
         a = activate_row(plan, l)
 
 
 def sums_of_row(plan, l, a):
-    layer = layer_record(plan, l)
-    z, weights = reals(layer[WEIGHTED_SUMS]), at(reals(plan[PACKED]), layer[PACKED_OFFSET])
-    if layer[SINGLE] != 0:
-        weighted_sums_of_single(1, a, 0, weights, layer[FAN_IN], z, 0)
+    layer = layer_of(plan, l)
+    z, weights = layer.weighted_sums, at(plan.packed, layer.packed_offset)
+    if layer.single_output:
+        weighted_sums_of_single(1, a, 0, weights, layer.fan_in, z, 0)
     else:
-        weighted_sums_of_row(a, weights, layer[FAN_IN], layer[WIDTH], plan[BACKWARDS] != 0, z)
+        weighted_sums_of_row(a, weights, layer.fan_in, layer.width, plan.reverse_panels, z)
 
 
 def activate_row(plan, l):
-    layer = layer_record(plan, l)
-    a = reals(layer[ACTIVATIONS])
-    if layer[FORWARD] != 0:
-        z, settings = reals(layer[WEIGHTED_SUMS]), doubles(layer[ACTIVATION_SETTINGS])
-        call(layer[FORWARD], z, a, 1, layer[FAN_OUT], layer[STRIDE], settings)
+    layer = layer_of(plan, l)
+    a = layer.activations
+    if layer.has_activate:
+        z, settings = layer.weighted_sums, layer.activation_settings
+        call(layer.activate, z, a, 1, layer.fan_out, layer.stride, settings)
     return a
 
 
 def loss(plan, sample, first, rows, samples):
     """Losses of rows, from `sample` on; delta = the gradient of the mean over `samples` in the last layer."""
     load_targets(plan, sample, first, rows)
-    last = layer_record(plan, plan[LAYERS] - 1)
-    stride, scale = last[STRIDE], 1.0 / (samples * plan[DELTA_DIVISOR])
-    if rows > 1 and last[FAN_OUT] == 1 and plan[LOSS_OF_VECTOR] != 0:
+    last = layer_of(plan, plan.layers - 1)
+    stride, scale = last.stride, 1.0 / (samples * plan.delta_divisor)
+    if rows > 1 and last.fan_out == 1 and plan.has_loss_of_vector:
         losses_of_single(plan, first, rows, scale)
     else:
         call(
-            plan[LOSS], at(reals(last[ACTIVATIONS]), first * stride), at(reals(plan[TARGETS]), first * stride),
-            at(reals(last[DELTA]), first * stride), at(doubles(plan[ROW_LOSSES]), first),
-            rows, last[FAN_OUT], stride, scale, doubles(plan[LOSS_SETTINGS]),
+            plan.loss, at(last.activations, first * stride), at(plan.targets, first * stride),
+            at(last.delta, first * stride), at(plan.row_losses, first),
+            rows, last.fan_out, stride, scale, plan.loss_settings,
         )  # fmt: skip
-    if plan[WEIGHTS] != 0:
+    if plan.has_sample_weights:
         weigh(plan, sample, first, rows, samples)
 
 
 def backward(plan, first, rows, lowest):
     """The delta of every layer from that of the last down to the `lowest`; below it, of the inputs if wanted."""
-    for l in range(plan[LAYERS] - 1, lowest - 1, -1):
+    for l in range(plan.layers - 1, lowest - 1, -1):
         delta_of_sums(plan, l, first, rows)
         if l > lowest:
             pass_down(plan, l, first, rows)
-        elif plan[INPUT_DELTA] != 0:
-            pass_down_to(plan, l, first, rows, plan[INPUT_DELTA], plan[INPUTS_STRIDE], plan[INPUTS_STRIDE])
+        elif plan.has_input_delta:
+            pass_down_to(plan, l, first, rows, plan.input_delta_address, plan.inputs_stride, plan.inputs_stride)
 
 
 def delta_of_sums(plan, l, first, rows):
     """dLoss/dz of a layer from its dLoss/da."""
-    if plan[DROPOUT] != 0:
+    if plan.has_dropout:
         drop_delta(plan, l, first, rows)
-    layer = layer_record(plan, l)
-    if layer[BACKWARD] != 0:
-        stride = layer[STRIDE]
-        of, delta = at(reals(layer[WEIGHTED_SUMS]), first * stride), at(reals(layer[DELTA]), first * stride)
-        call(layer[BACKWARD], of, delta, rows, layer[FAN_OUT], stride, doubles(layer[ACTIVATION_SETTINGS]))
+    layer = layer_of(plan, l)
+    if layer.has_chain_derivative:
+        stride = layer.stride
+        of, delta = at(layer.weighted_sums, first * stride), at(layer.delta, first * stride)
+        call(layer.chain_derivative, of, delta, rows, layer.fan_out, stride, layer.activation_settings)
     if is_normalized(plan, l):
         denormalize(plan, l, first, rows)
 
 
 def pass_down(plan, l, first, rows):
     """dLoss/da of the layer below, from a layer's delta."""
-    below = layer_record(plan, l - 1)
-    pass_down_to(plan, l, first, rows, below[DELTA], below[STRIDE], below[WIDTH])
+    below = layer_of(plan, l - 1)
+    pass_down_to(plan, l, first, rows, below.delta_address, below.stride, below.width)
 
 
 def pass_down_to(plan, l, first, rows, below, below_stride, below_width):
-    layer = layer_record(plan, l)
-    inputs, outputs, width, stride = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH], layer[STRIDE]
-    delta, target = at(reals(layer[DELTA]), first * stride), at(reals(below), first * below_stride)
-    weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
-    if layer[SINGLE] != 0:
+    layer = layer_of(plan, l)
+    inputs, outputs, width, stride = layer.fan_in, layer.fan_out, layer.width, layer.stride
+    delta, target = at(layer.delta, first * stride), at(reals(below), first * below_stride)
+    weights = at(plan.packed, layer.packed_offset)
+    if layer.single_output:
         input_gradient_of_single(rows, delta, stride, weights, inputs, target, below_stride)
     elif rows == 1:
         input_gradient_of_row(delta, weights, inputs, outputs, width, target, below_width)
     else:
         input_gradient(
-            rows, delta, stride, weights, inputs, outputs, width, reals(plan[TRANSPOSED]),
-            reals(plan[CONSTANTS]), target, below_stride, below_width,
+            rows, delta, stride, weights, inputs, outputs, width, plan.transposed,
+            plan.constants, target, below_stride, below_width,
         )  # fmt: skip
 
 
@@ -268,7 +223,7 @@ def loss_phase(plan, first, last):
     """Add the loss of the batch that went forward to LOSSES[0], as part of all samples' mean; fill DELTA."""
     state = flush_subnormals()
     rows = last - first
-    loss(plan, first, 0, rows, plan[SAMPLES])
+    loss(plan, first, 0, rows, plan.samples)
     add_loss(plan, 0, loss_of_rows(plan, rows))
     restore_subnormals(state)
     return 0
@@ -286,7 +241,7 @@ def update_phase(plan, number, _):
     """The optimizer's step for all parameters from GRADIENT; updates count from 1."""
     state = flush_subnormals()
     prepare_update(plan, number)
-    update(plan, 0, reals(plan[GRADIENT]), plan[PACKED_SIZE])
+    update(plan, 0, plan.gradient, plan.packed_size)
     restore_subnormals(state)
     return 0
 
@@ -295,9 +250,9 @@ def evaluate(plan, first, last):
     """Add the loss of samples first ... last - 1 to LOSSES[0]; divided, so that all samples make the mean."""
     state = flush_subnormals()
     while first < last:
-        rows = min(plan[BATCH_SIZE], last - first)
+        rows = min(plan.batch_size, last - first)
         load_and_forward(plan, first, 0, rows)
-        loss(plan, first, 0, rows, plan[SAMPLES])
+        loss(plan, first, 0, rows, plan.samples)
         add_loss(plan, 0, loss_of_rows(plan, rows))
         first += rows
     restore_subnormals(state)
@@ -308,9 +263,9 @@ def gradient(plan, first, last):
     """Add the loss of samples first ... last - 1 to LOSSES[0] and its gradient to GRADIENT, cleared when first is 0."""
     state = flush_subnormals()
     while first < last:
-        rows = min(plan[BATCH_SIZE], last - first)
+        rows = min(plan.batch_size, last - first)
         load_and_forward(plan, first, 0, rows)
-        loss(plan, first, 0, rows, plan[SAMPLES])
+        loss(plan, first, 0, rows, plan.samples)
         add_loss(plan, 0, loss_of_rows(plan, rows))
         backward_and_gradient(plan, first, rows)
         first += rows
@@ -320,14 +275,14 @@ def gradient(plan, first, last):
 
 def load_and_forward(plan, sample, first, rows):
     load_samples(plan, sample, first, rows)
-    if plan[DISTURBED] != 0:
+    if plan.is_disturbed:
         disturb_samples(plan, first, rows)
     forward(plan, first, rows)
 
 
 def loss_of_rows(plan, rows):
     """The loss summed over the batch."""
-    losses = doubles(plan[ROW_LOSSES])
+    losses = plan.row_losses
     value = 0.0
     for i in range(rows):
         value = accumulate(value, losses[i])
@@ -335,15 +290,15 @@ def loss_of_rows(plan, rows):
 
 
 def add_loss(plan, epoch, value):
-    losses = doubles(plan[LOSSES])
-    losses[epoch] = losses[epoch] + value / (plan[SAMPLES] * plan[VALUE_DIVISOR])
+    losses = plan.losses
+    losses[epoch] = losses[epoch] + value / (plan.samples * plan.value_divisor)
 
 
 def backward_and_gradient(plan, sample, rows):
-    backward(plan, 0, rows, plan[LOWEST_TRAINED])
-    if plan[GRADIENT] != 0:
+    backward(plan, 0, rows, plan.lowest_trained)
+    if plan.has_gradient:
         gradient_of_layers(plan, rows, sample > 0)
-    if plan[INPUT_DELTA] != 0:
-        features = layer_record(plan, 0)[FAN_IN]
-        target = at(reals(plan[INPUT_GRADIENT]), sample * features)
-        copy_rows(rows, features, reals(plan[INPUT_DELTA]), plan[INPUTS_STRIDE], target, features)
+    if plan.has_input_delta:
+        features = layer_of(plan, 0).fan_in
+        target = at(plan.input_gradient, sample * features)
+        copy_rows(rows, features, plan.input_delta, plan.inputs_stride, target, features)

@@ -14,49 +14,9 @@ bits do not depend on the number of ranks.
 """
 
 from ..functions.optimizer_formulas import sign
-from ..layers.layout import (
-    ALPHA,
-    AVERAGE,
-    AVERAGE_DECAY,
-    CLIP_NORM,
-    CLIP_VALUE,
-    GRADIENT,
-    HEIGHT,
-    L1,
-    L2,
-    LAYERS,
-    LOSSES,
-    LOWEST_TRAINED,
-    MASKS,
-    MAX_NORM,
-    NORMS,
-    OPTIMIZER,
-    PACKED,
-    PACKED_OFFSET,
-    PACKED_SIZE,
-    PART,
-    RANK,
-    RANKS,
-    REGULARIZATION,
-    SAMPLES,
-    SETTINGS,
-    SETTINGS_STRIDE,
-    SINGLE,
-    SQUARES,
-    STATE,
-    STEPS,
-    TAIL,
-    WEIGHT_DECAY,
-    WEIGHTS,
-    WIDTH,
-    is_frozen,
-    is_normalized,
-    layer_record,
-    normalization_record,
-    panel_width,
-    tail_rows,
-)
+from ..layers.layout import panel_width
 from ..layers.normalized import tail_gradient
+from ..layers.plan import is_frozen, is_normalized, layer_of, normalization_of, tail_rows
 from ..layers.ranks import meet, share_of_panel
 from ..layers.weighting import mean_weight
 from ..layers.zeros import find_zeros_of_features
@@ -67,11 +27,9 @@ from ..vocabulary.simd import (
     at,
     call,
     double,
-    doubles,
     load,
     quotient,
     real,
-    reals,
     select,
     spread,
     sqrt,
@@ -89,17 +47,17 @@ def regularized_update(plan, epoch, sample, rows):
     """
     stay_apart()
     scale, l2 = 1.0, l2_of_batch(plan, sample, rows)
-    if plan[MASKS] != 0 and rows > 1 and plan[LOWEST_TRAINED] == 0:  # else there are no deltas to look at
+    if plan.has_masks and rows > 1 and plan.lowest_trained == 0:  # else there are no deltas to look at
         find_zeros_of_features(plan, rows)
-    if plan[SQUARES] != 0:
-        for l in range(plan[LAYERS]):
+    if plan.has_squares:
+        for l in range(plan.layers):
             update_layer(plan, l, rows, True, l2, scale)
         if not meet(plan):
             return False
         scale = scale_of_gradient(plan, epoch)
-    for l in range(plan[LAYERS]):
+    for l in range(plan.layers):
         update_layer(plan, l, rows, False, l2, scale)
-    if doubles(plan[REGULARIZATION])[MAX_NORM] != 0.0:
+    if plan.regularization.max_norm != 0.0:
         if not meet(plan):
             return False
         limit_layers(plan)
@@ -108,52 +66,52 @@ def regularized_update(plan, epoch, sample, rows):
 
 def l2_of_batch(plan, sample, rows):
     """What weights are multiplied by in the gradient; a batch without any weight has no share of ALPHA."""
-    wishes, weight = doubles(plan[REGULARIZATION]), double(rows)
-    if wishes[ALPHA] != 0.0 and plan[WEIGHTS] != 0 and rows < plan[SAMPLES]:
+    wishes, weight = plan.regularization, double(rows)
+    if wishes.alpha != 0.0 and plan.has_sample_weights and rows < plan.samples:
         weight = rows * mean_weight(plan, sample, rows)
-    if wishes[ALPHA] == 0.0 or weight == 0.0:
-        return wishes[L2]
-    return wishes[L2] + wishes[ALPHA] / weight
+    if wishes.alpha == 0.0 or weight == 0.0:
+        return wishes.l2
+    return wishes.l2 + wishes.alpha / weight
 
 
 def add_penalty(plan, epoch):
     """Tell ALPHA's share of a step in the loss of the epoch: to be done while nobody writes to the weights."""
     stay_apart()
     total = 0.0
-    for l in range(plan[LAYERS]):
-        layer = layer_record(plan, l)
-        for column in range(0, layer[WIDTH], PANEL):
-            w = panel_width(column, layer[WIDTH])
-            weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET] + column * layer[HEIGHT])
+    for l in range(plan.layers):
+        layer = layer_of(plan, l)
+        for column in range(0, layer.width, PANEL):
+            w = panel_width(column, layer.width)
+            weights = at(plan.packed, layer.packed_offset + column * layer.height)
             squares = spread(real(0))
-            for i in range(w, layer[HEIGHT] * w, LANES):
+            for i in range(w, layer.height * w, LANES):
                 v = load(weights, i)
                 squares = squares + v * v
             total = total + double(sum_lanes(squares))
-    losses = doubles(plan[LOSSES])
-    losses[epoch] = losses[epoch] + 0.5 * doubles(plan[REGULARIZATION])[ALPHA] * total / plan[SAMPLES]
+    losses = plan.losses
+    losses[epoch] = losses[epoch] + 0.5 * plan.regularization.alpha * total / plan.samples
 
 
 def update_layer(plan, l, rows, measuring, l2, scale):
     """This rank's share of a layer: its gradient and the squares of it, to measure; or the step."""
-    layer = layer_record(plan, l)
-    width, height = layer[WIDTH], layer[HEIGHT]
+    layer = layer_of(plan, l)
+    width, height = layer.width, layer.height
     for column in range(0, width, PANEL):
         first, last = share_of_panel(plan, column, width, height)
         if first < last:
             w = panel_width(column, width)
-            start, biases = layer[PACKED_OFFSET] + column * height + first * w, w if first == 0 else 0
-            part = reals(plan[PART]) if plan[SQUARES] == 0 else at(reals(plan[GRADIENT]), start)
+            start, biases = layer.packed_offset + column * height + first * w, w if first == 0 else 0
+            part = plan.part if not plan.has_squares else at(plan.gradient, start)
             if not is_frozen(plan, l):
-                if measuring or plan[SQUARES] == 0:
+                if measuring or not plan.has_squares:
                     gradient_of_part(plan, l, column, 1, first, last, rows, False, part)
                     penalize(plan, start, part, biases, (last - first) * w, l2)
                 if measuring:
-                    squares = at(doubles(plan[SQUARES]), quotient(start, LANES))
+                    squares = at(plan.squares, quotient(start, LANES))
                     square_rows(part, last - first, w, squares)
                 else:
                     update_part(plan, l, start, part, biases, (last - first) * w, scale)
-            if not measuring and doubles(plan[REGULARIZATION])[MAX_NORM] == 0.0:
+            if not measuring and plan.regularization.max_norm == 0.0:
                 average(plan, start, (last - first) * w)
     if is_normalized(plan, l) and takes_layer(plan, l):
         update_tail(plan, l, rows, measuring, scale)
@@ -161,22 +119,22 @@ def update_layer(plan, l, rows, measuring, l2, scale):
 
 def update_tail(plan, l, rows, measuring, scale):
     """The same for a normalized layer's biases and gains; the running average follows its running statistics too."""
-    width, start = layer_record(plan, l)[WIDTH], normalization_record(plan, l)[TAIL]
+    width, start = layer_of(plan, l).width, normalization_of(plan, l).tail
     for column in range(0, width, PANEL):
         w = panel_width(column, width)
-        biases, gains = reals(plan[PART]), at(reals(plan[PART]), w)
-        if plan[SQUARES] != 0:
-            biases = at(reals(plan[GRADIENT]), start + column)
+        biases, gains = plan.part, at(plan.part, w)
+        if plan.has_squares:
+            biases = at(plan.gradient, start + column)
             gains = at(biases, width)
-        if not is_frozen(plan, l) and (measuring or plan[SQUARES] == 0):
+        if not is_frozen(plan, l) and (measuring or not plan.has_squares):
             tail_gradient(plan, l, column, w, rows, False, biases, gains)
         for row in range(2):
             place, part = start + row * width + column, gains if row == 1 else biases
             if not is_frozen(plan, l):
-                if measuring or plan[SQUARES] == 0:
+                if measuring or not plan.has_squares:
                     penalize(plan, place, part, w, w, 0.0)
                 if measuring:
-                    square_rows(part, 1, w, at(doubles(plan[SQUARES]), quotient(place, LANES)))
+                    square_rows(part, 1, w, at(plan.squares, quotient(place, LANES)))
                 else:
                     update_part(plan, l, place, part, w, w, scale)
     if not measuring:
@@ -185,15 +143,15 @@ def update_tail(plan, l, rows, measuring, scale):
 
 def penalize(plan, start, gradient, biases, count, l2):
     """Add the penalties' gradient for what follows the first `biases` parameters, and clip all."""
-    wishes, weights = doubles(plan[REGULARIZATION]), at(reals(plan[PACKED]), start)
-    l1, shrink, limit = real(wishes[L1]), real(l2), real(wishes[CLIP_VALUE])
+    wishes, weights = plan.regularization, at(plan.packed, start)
+    l1, shrink, limit = real(wishes.l1), real(l2), real(wishes.clip_value)
     if l2 != 0.0:
         for i in range(biases, count, LANES):
             store(gradient, i, load(gradient, i) + shrink * load(weights, i))
-    if wishes[L1] != 0.0:
+    if wishes.l1 != 0.0:
         for i in range(biases, count, LANES):
             store(gradient, i, load(gradient, i) + l1 * sign(load(weights, i)))
-    if wishes[CLIP_VALUE] != 0.0:
+    if wishes.clip_value != 0.0:
         for i in range(0, count, LANES):
             g = load(gradient, i)
             store(gradient, i, select(g > limit, limit, select(g < -limit, -limit, g)))
@@ -211,26 +169,26 @@ def square_rows(gradient, rows, w, squares):
 
 def scale_of_gradient(plan, epoch):
     """What the gradient is to be multiplied by, 1 or less; NaN if its norm is not finite, so that it is noticed."""
-    squares, total = doubles(plan[SQUARES]), 0.0
-    for i in range(quotient(plan[PACKED_SIZE], LANES)):
+    squares, total = plan.squares, 0.0
+    for i in range(quotient(plan.packed_size, LANES)):
         total = accumulate(total, squares[i])
-    norm, limit = sqrt(double(total)), doubles(plan[REGULARIZATION])[CLIP_NORM]
-    if plan[RANK] == 0 and plan[NORMS] != 0:
-        norms = doubles(plan[NORMS])
-        norms[epoch] = norms[epoch] + norm / plan[STEPS]
+    norm, limit = sqrt(double(total)), plan.regularization.clip_norm
+    if plan.rank == 0 and plan.has_norms:
+        norms = plan.norms
+        norms[epoch] = norms[epoch] + norm / plan.steps
     if limit == 0.0 or norm <= limit:
         return 1.0
     return limit / norm + (norm - norm)
 
 
 def update_part(plan, l, start, gradient, biases, count, scale):
-    parameters, settings = at(reals(plan[PACKED]), start), at(doubles(plan[SETTINGS]), l * plan[SETTINGS_STRIDE])
-    decay = doubles(plan[REGULARIZATION])[WEIGHT_DECAY]
+    parameters, settings = at(plan.packed, start), at(plan.settings, l * plan.settings_stride)
+    decay = plan.regularization.weight_decay
     if scale != 1.0:
         multiply(gradient, count, real(scale))
     if decay != 0.0:
         multiply(at(parameters, biases), count - biases, real(1.0 - settings[0] * decay))
-    call(plan[OPTIMIZER], parameters, gradient, at(reals(plan[STATE]), start), plan[PACKED_SIZE], count, settings)
+    call(plan.optimizer, parameters, gradient, at(plan.state, start), plan.packed_size, count, settings)
 
 
 def multiply(numbers, count, factor):
@@ -241,15 +199,15 @@ def multiply(numbers, count, factor):
 def limit_layers(plan):
     """MAX_NORM for this rank's panels, whole ones, in turn."""
     panel = 0
-    for l in range(plan[LAYERS]):
-        layer = layer_record(plan, l)
-        height = layer[HEIGHT]
-        for column in range(0, layer[WIDTH], PANEL):
-            if panel - quotient(panel, plan[RANKS]) * plan[RANKS] == plan[RANK]:
-                w, start = panel_width(column, layer[WIDTH]), layer[PACKED_OFFSET] + column * height
+    for l in range(plan.layers):
+        layer = layer_of(plan, l)
+        height = layer.height
+        for column in range(0, layer.width, PANEL):
+            if panel - quotient(panel, plan.ranks) * plan.ranks == plan.rank:
+                w, start = panel_width(column, layer.width), layer.packed_offset + column * height
                 if not is_frozen(plan, l):
-                    limit = real(doubles(plan[REGULARIZATION])[MAX_NORM])
-                    limit_panel(at(reals(plan[PACKED]), start + w), height - 1, w, layer[SINGLE] != 0, limit)
+                    limit = real(plan.regularization.max_norm)
+                    limit_panel(at(plan.packed, start + w), height - 1, w, layer.single_output, limit)
                 average(plan, start, height * w)
             panel += 1
 
@@ -271,10 +229,10 @@ def limit_panel(weights, rows, w, single, limit):
 
 def average(plan, start, count):
     """The running average goes the rest of AVERAGE_DECAY towards the parameters."""
-    decay = doubles(plan[REGULARIZATION])[AVERAGE_DECAY]
+    decay = plan.regularization.average_decay
     if decay != 0.0:
-        rest, averages = real(1.0 - decay), at(reals(plan[AVERAGE]), start)
-        parameters = at(reals(plan[PACKED]), start)
+        rest, averages = real(1.0 - decay), at(plan.average, start)
+        parameters = at(plan.packed, start)
         for i in range(0, count, LANES):
             a = load(averages, i)
             store(averages, i, a + rest * (load(parameters, i) - a))

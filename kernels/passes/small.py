@@ -4,41 +4,15 @@ Weighted sums, activations and deltas stay in registers, and what is called take
 memory arrives some eight cycles later, and each step waits for the one before.
 """
 
-from ..layers.layout import (
-    ACTIVATION_OF_VECTOR,
-    ACTIVATION_SETTINGS,
-    ACTIVATIONS,
-    AHEAD,
-    CANONICAL_OFFSET,
-    DELTA,
-    DELTA_DIVISOR,
-    DESCENDS,
-    FAN_IN,
-    FAN_OUT,
-    INPUTS,
-    LAYERS,
-    LOSS_OF_VECTOR,
-    LOSS_SETTINGS,
-    ORDER,
-    PACKED,
-    PACKED_OFFSET,
-    PACKED_SIZE,
-    PART,
-    SAMPLES,
-    SETTINGS,
-    STOP_AT_NONFINITE,
-    TARGETS,
-    all_finite,
-    layer_record,
-)
+from ..layers.layout import AHEAD, all_finite
 from ..layers.matvec import descend_by_product, outer_product
+from ..layers.plan import layer_of
 from ..layers.samples import load_samples, load_targets
 from ..vocabulary.simd import (
     LANES,
     at,
     call_for_vectors,
     double,
-    doubles,
     first_lane,
     lane_is,
     lanes_below,
@@ -64,37 +38,37 @@ def steps_on_vectors(plan, epoch, sample, steps, number, beginning):
     """
     stay_apart()
     first = sample & (AHEAD - 1)
-    if beginning or (first == 0 and (plan[SAMPLES] > AHEAD or plan[ORDER] != 0)):
-        rows = min(AHEAD, plan[SAMPLES] - sample + first)
+    if beginning or (first == 0 and (plan.samples > AHEAD or plan.has_order)):
+        rows = min(AHEAD, plan.samples - sample + first)
         load_samples(plan, sample - first, 0, rows)
         load_targets(plan, sample - first, 0, rows)
-    scale = 1.0 / plan[DELTA_DIVISOR]
+    scale = 1.0 / plan.delta_divisor
     for i in range(steps):
         place = (first + i) * LANES
-        x, target = at(reals(plan[INPUTS]), place), load(reals(plan[TARGETS]), place)
+        x, target = at(plan.inputs, place), load(plan.targets, place)
         prepare_update(plan, number + i)
         output, factor = forward_vectors(plan, x, scale)
-        values, delta = call_for_vectors(plan[LOSS_OF_VECTOR], output, target, factor, doubles(plan[LOSS_SETTINGS]))
+        values, delta = call_for_vectors(plan.loss_of_vector, output, target, factor, plan.loss_settings)
         value = sum_of_outputs(plan, values)
         add_loss(plan, epoch, value)
-        if plan[STOP_AT_NONFINITE] != 0 and value - value != 0.0:
+        if plan.stops_at_nonfinite and value - value != 0.0:
             return i
         backward_vectors(plan, x, delta)
-        if plan[DESCENDS] == 0:
-            update(plan, 0, reals(plan[PART]), plan[PACKED_SIZE])
+        if not plan.is_plain_sgd:
+            update(plan, 0, plan.part, plan.packed_size)
     return steps
 
 
 def keep_vectors(plan, canonical_address):
     """`steps.end_epoch` for such a network."""
     stay_apart()
-    packed = reals(plan[PACKED])
-    if plan[STOP_AT_NONFINITE] != 0 and not all_finite(packed, 1, plan[PACKED_SIZE], 0):
+    packed = plan.packed
+    if plan.stops_at_nonfinite and not all_finite(packed, 1, plan.packed_size, 0):
         return False
-    for l in range(plan[LAYERS]):
-        layer = layer_record(plan, l)
-        inputs, outputs = layer[FAN_IN], layer[FAN_OUT]
-        vectors, weights = at(packed, layer[PACKED_OFFSET]), at(reals(canonical_address), layer[CANONICAL_OFFSET])
+    for l in range(plan.layers):
+        layer = layer_of(plan, l)
+        inputs, outputs = layer.fan_in, layer.fan_out
+        vectors, weights = at(packed, layer.packed_offset), at(reals(canonical_address), layer.canonical_offset)
         for i in range(inputs):
             store_first(weights, i * outputs, outputs, load(vectors, (1 + i) * LANES))
         store_first(weights, inputs * outputs, outputs, load(vectors, 0))
@@ -109,25 +83,25 @@ def forward_vectors(plan, x, scale):
     """
     a = load(x, 0)
     slope = spread(real(1))
-    for l in range(plan[LAYERS]):
-        layer = layer_record(plan, l)
-        weights = at(reals(plan[PACKED]), layer[PACKED_OFFSET])
+    for l in range(plan.layers):
+        layer = layer_of(plan, l)
+        weights = at(plan.packed, layer.packed_offset)
         z = load(weights, 0)
-        for i in range(layer[FAN_IN]):
+        for i in range(layer.fan_in):
             z = z + first_lane(a) * load(weights, (1 + i) * LANES)
             a = rotate(a)
         a, slope = z, spread(real(1))
-        if layer[ACTIVATION_OF_VECTOR] != 0:
-            a, slope = call_for_vectors(layer[ACTIVATION_OF_VECTOR], z, doubles(layer[ACTIVATION_SETTINGS]))
-        store(reals(layer[DELTA]), 0, slope)
-        store(reals(layer[ACTIVATIONS]), 0, a)
-    if plan[DESCENDS] != 0:
-        scale = scale * doubles(plan[SETTINGS])[0]
+        if layer.has_activation_of_vector:
+            a, slope = call_for_vectors(layer.activation_of_vector, z, layer.activation_settings)
+        store(layer.delta, 0, slope)
+        store(layer.activations, 0, a)
+    if plan.is_plain_sgd:
+        scale = scale * plan.settings[0]
     return a, real(scale) * slope
 
 
 def sum_of_outputs(plan, values):
-    outputs = layer_record(plan, plan[LAYERS] - 1)[FAN_OUT]
+    outputs = layer_of(plan, plan.layers - 1).fan_out
     if outputs == 1:
         return double(first_lane(values))
     return double(sum_lanes(select(lanes_below(outputs), values, real(0))))
@@ -135,20 +109,20 @@ def sum_of_outputs(plan, values):
 
 def backward_vectors(plan, x, delta):
     """The step, or else the gradient of all parameters, in PART, from what `forward_vectors` tells."""
-    l = plan[LAYERS] - 1
-    delta = select(lanes_below(layer_record(plan, l)[FAN_OUT]), delta, real(0))
+    l = plan.layers - 1
+    delta = select(lanes_below(layer_of(plan, l).fan_out), delta, real(0))
     while l >= 0:
-        layer = layer_record(plan, l)
-        inputs, offset = layer[FAN_IN], layer[PACKED_OFFSET]
-        weights, a, below = at(reals(plan[PACKED]), offset), x, delta
+        layer = layer_of(plan, l)
+        inputs, offset = layer.fan_in, layer.packed_offset
+        weights, a, below = at(plan.packed, offset), x, delta
         if l > 0:
-            record = layer_record(plan, l - 1)
-            a = reals(record[ACTIVATIONS])
-            below = delta_below(delta, weights, inputs, layer[FAN_OUT], load(reals(record[DELTA]), 0))
-        if plan[DESCENDS] != 0:
+            record = layer_of(plan, l - 1)
+            a = record.activations
+            below = delta_below(delta, weights, inputs, layer.fan_out, load(record.delta, 0))
+        if plan.is_plain_sgd:
             descend_by_product(a, delta, LANES, 0, 1 + inputs, weights)
         else:
-            outer_product(a, delta, LANES, 0, 1 + inputs, at(reals(plan[PART]), offset))
+            outer_product(a, delta, LANES, 0, 1 + inputs, at(plan.part, offset))
         delta = below
         l -= 1
 

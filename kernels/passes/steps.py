@@ -10,62 +10,12 @@ the same way as a single one would: the bits do not depend on how many there are
 
 from ..functions.random import shuffle
 from ..functions.twister import shuffle_again
-from ..layers.layout import (
-    ACTIVATION_SETTINGS,
-    ACTIVATIONS,
-    AHEAD,
-    ALPHA,
-    BACKWARD,
-    BATCH_SIZE,
-    CANONICAL,
-    CANONICAL_STEP,
-    COLUMNS,
-    DELTA,
-    DESCENDS,
-    DISTURBED,
-    EPOCH,
-    FAN_IN,
-    FAN_OUT,
-    FIRST_EPOCH,
-    FIRST_LAYER_SHARED,
-    FIRST_UPDATE,
-    INPUTS,
-    KEY,
-    LAYERS,
-    LOWEST_TRAINED,
-    NORMALIZATION,
-    ORDER,
-    PACKED,
-    PACKED_OFFSET,
-    PACKED_SIZE,
-    PART,
-    PARTS,
-    POSITION,
-    RANK,
-    RANKS,
-    REGULARIZATION,
-    ROW_LOSSES,
-    SAMPLES,
-    SETTINGS,
-    SINGLE,
-    SMALL,
-    STEPS,
-    STEPS_DONE,
-    STOP_AT_NONFINITE,
-    STOPPED,
-    STRIDE,
-    TWISTER,
-    UPDATE_FIRST,
-    WEIGHTED_SUMS,
-    WIDTH,
-    X_ITEM,
-    all_finite,
-    layer_record,
-)
+from ..layers.layout import AHEAD, all_finite
 from ..layers.matvec import descend_by_row, input_gradient_of_row, panel_gradient_of_row
 from ..layers.normalized import attend, place_of_sums, share_batch
 from ..layers.packing import unpack
 from ..layers.parts import join_parts, ranks_have_parts, sums_of_parts
+from ..layers.plan import layer_of
 from ..layers.ranks import all_agree, meet, share_of_rows, share_of_vectors
 from ..layers.samples import load_samples, prefetch_samples
 from ..layers.single import input_gradient_of_single
@@ -73,9 +23,7 @@ from ..vocabulary.simd import (
     PANEL,
     at,
     call,
-    doubles,
     flush_subnormals,
-    integers,
     quotient,
     real,
     reals,
@@ -105,23 +53,23 @@ def run(plan, first_step, last_step):
 
     That is last_step, or less when the loss or a parameter is no longer finite. All ranks call it.
     """
-    samples, batch_size = plan[SAMPLES], plan[BATCH_SIZE]
-    epoch = quotient(first_step, plan[STEPS])
-    first = (first_step - epoch * plan[STEPS]) * batch_size
+    samples, batch_size = plan.samples, plan.batch_size
+    epoch = quotient(first_step, plan.steps)
+    first = (first_step - epoch * plan.steps) * batch_size
     state = flush_subnormals()
     step = first_step
-    alone = plan[RANKS] == 1 and plan[REGULARIZATION] == 0 and plan[DISTURBED] == 0 and plan[NORMALIZATION] == 0
-    alone = alone and plan[COLUMNS] == 0
-    in_vectors = alone and plan[SMALL] != 0 and plan[UPDATE_FIRST] == 0
+    alone = plan.ranks == 1 and not plan.has_regularization and not plan.is_disturbed and not plan.has_normalization
+    alone = alone and not plan.has_columns
+    in_vectors = alone and plan.in_registers and not plan.updates_first
     going = True
     while going and step < last_step:
-        rows, steps, done, number = min(batch_size, samples - first), 1, 0, plan[FIRST_UPDATE] + step + 1
+        rows, steps, done, number = min(batch_size, samples - first), 1, 0, plan.first_update + step + 1
         if in_vectors:
             steps = min(AHEAD - (first & (AHEAD - 1)), samples - first, last_step - step)
-        if first == 0 and plan[ORDER] != 0:
+        if first == 0 and plan.has_order:
             going = begin_epoch(plan, epoch)
         if going:
-            if plan[X_ITEM] != 0:
+            if plan.x_item != 0:
                 begin, end = share_of_rows(plan, rows * steps)
                 prefetch_samples(plan, first + max(batch_size, 2 * AHEAD) + begin, end - begin)
             if in_vectors:
@@ -137,19 +85,19 @@ def run(plan, first_step, last_step):
             if not going:
                 done -= 1
         step += done
-        plan[STEPS_DONE] = step
-    plan[STOPPED] = 0 if going else 1
+        plan.steps_done = step
+    plan.stopped = not going
     restore_subnormals(state)
     return step
 
 
 def begin_epoch(plan, epoch):
     """Draw the order of the samples; whether all ranks came to see it."""
-    if plan[RANK] == 0:
-        if plan[TWISTER] != 0:
-            shuffle_again(integers(plan[TWISTER]), integers(plan[ORDER]), plan[SAMPLES])
+    if plan.rank == 0:
+        if plan.has_twister:
+            shuffle_again(plan.twister, plan.order, plan.samples)
         else:
-            shuffle(plan[KEY], plan[FIRST_EPOCH] + epoch, integers(plan[ORDER]), plan[SAMPLES])
+            shuffle(plan.shuffle_key, plan.first_epoch + epoch, plan.order, plan.samples)
     return meet(plan)
 
 
@@ -164,39 +112,39 @@ def step_on_row(plan, epoch, sample, number):
     """`take_step` on a batch of one sample, for a network that may be tiny: then every instruction counts."""
     stay_apart()
     load_samples(plan, sample, 0, 1)
-    forward_row(plan, reals(plan[INPUTS]))
+    forward_row(plan, plan.inputs)
     loss(plan, sample, 0, 1, 1)
-    value = doubles(plan[ROW_LOSSES])[0]
+    value = plan.row_losses[0]
     add_loss(plan, epoch, value)
-    if plan[STOP_AT_NONFINITE] != 0 and value - value != 0.0:
+    if plan.stops_at_nonfinite and value - value != 0.0:
         return False
     prepare_update(plan, number)
-    part, packed = reals(plan[PART]), reals(plan[PACKED])
-    l = plan[LAYERS] - 1
+    part, packed = plan.part, plan.packed
+    l = plan.layers - 1
     while l >= 0:
-        layer = layer_record(plan, l)
-        inputs, outputs, width, delta = layer[FAN_IN], layer[FAN_OUT], layer[WIDTH], reals(layer[DELTA])
-        if layer[BACKWARD] != 0:
-            of, settings = reals(layer[WEIGHTED_SUMS]), doubles(layer[ACTIVATION_SETTINGS])
-            call(layer[BACKWARD], of, delta, 1, outputs, layer[STRIDE], settings)
-        if plan[UPDATE_FIRST] != 0:
+        layer = layer_of(plan, l)
+        inputs, outputs, width, delta = layer.fan_in, layer.fan_out, layer.width, layer.delta
+        if layer.has_chain_derivative:
+            of, settings = layer.weighted_sums, layer.activation_settings
+            call(layer.chain_derivative, of, delta, 1, outputs, layer.stride, settings)
+        if plan.updates_first:
             descend(plan, l, 1)
-        a = plan[INPUTS]
+        a = plan.inputs_address
         if l > 0:
-            below = layer_record(plan, l - 1)
-            a = below[ACTIVATIONS]
-            weights = at(packed, layer[PACKED_OFFSET])
-            if layer[SINGLE] != 0:
-                input_gradient_of_single(1, delta, 0, weights, inputs, reals(below[DELTA]), 0)
+            below = layer_of(plan, l - 1)
+            a = below.activations_address
+            weights = at(packed, layer.packed_offset)
+            if layer.single_output:
+                input_gradient_of_single(1, delta, 0, weights, inputs, below.delta, 0)
             else:
-                input_gradient_of_row(delta, weights, inputs, outputs, width, reals(below[DELTA]), below[WIDTH])
-        if plan[UPDATE_FIRST] == 0:
-            if width <= PANEL and layer[SINGLE] == 0 and plan[DESCENDS] != 0:
-                rate = real(doubles(plan[SETTINGS])[0])
-                descend_by_row(reals(a), delta, width, 0, 1 + inputs, rate, at(packed, layer[PACKED_OFFSET]))
-            elif width <= PANEL and layer[SINGLE] == 0:
+                input_gradient_of_row(delta, weights, inputs, outputs, width, below.delta, below.width)
+        if not plan.updates_first:
+            if width <= PANEL and not layer.single_output and plan.is_plain_sgd:
+                rate = real(plan.settings[0])
+                descend_by_row(reals(a), delta, width, 0, 1 + inputs, rate, at(packed, layer.packed_offset))
+            elif width <= PANEL and not layer.single_output:
                 panel_gradient_of_row(reals(a), delta, width, 0, 1 + inputs, part)
-                update(plan, layer[PACKED_OFFSET], part, (1 + inputs) * width)
+                update(plan, layer.packed_offset, part, (1 + inputs) * width)
             else:
                 descend(plan, l, 1)
         l -= 1
@@ -206,44 +154,44 @@ def step_on_row(plan, epoch, sample, number):
 def take_step(plan, epoch, sample, rows, number):
     """One step on the batch that begins with this sample; whether its loss is as it should be and all ranks came."""
     stay_apart()
-    if plan[UPDATE_FIRST] != 0:
+    if plan.updates_first:
         prepare_update(plan, number)
-    plan[EPOCH], plan[POSITION] = plan[FIRST_EPOCH] + epoch, sample
+    plan.epoch, plan.position = plan.first_epoch + epoch, sample
     share_batch(plan, rows)
-    if plan[RANK] == 0 and plan[REGULARIZATION] != 0 and doubles(plan[REGULARIZATION])[ALPHA] != 0.0:
+    if plan.rank == 0 and plan.has_regularization and plan.regularization.alpha != 0.0:
         add_penalty(plan, epoch)
-    in_parts = plan[RANKS] > 1 and ranks_have_parts(plan, rows)
+    in_parts = plan.ranks > 1 and ranks_have_parts(plan, rows)
     if in_parts and not deltas_by_parts(plan, sample, rows):
         return False
     if not in_parts and (not deltas_of_batch(plan, sample, rows) or not meet(plan)):
         return False
     value = loss_of_rows(plan, rows)
-    if plan[RANK] == 0:
+    if plan.rank == 0:
         add_loss(plan, epoch, value)
-    if plan[STOP_AT_NONFINITE] != 0 and value - value != 0.0:
+    if plan.stops_at_nonfinite and value - value != 0.0:
         return False
-    if plan[UPDATE_FIRST] == 0:
+    if not plan.updates_first:
         prepare_update(plan, number)
-        if plan[REGULARIZATION] == 0:
-            for l in range(plan[LAYERS]):
+        if not plan.has_regularization:
+            for l in range(plan.layers):
                 descend(plan, l, rows)
         elif not regularized_update(plan, epoch, sample, rows):
             return False
     # with parts again, nothing that others read is written before they meet in the next step
-    return (in_parts and ranks_have_parts(plan, plan[SAMPLES] - sample - rows)) or meet(plan)
+    return (in_parts and ranks_have_parts(plan, plan.samples - sample - rows)) or meet(plan)
 
 
 def deltas_of_batch(plan, sample, rows):
     """This rank's share of forward and backward; whether all ranks came to their meetings."""
-    if plan[FIRST_LAYER_SHARED] != 0:
+    if plan.column_parallel:
         return deltas_by_neurons(plan, sample, rows)
     first, last = share_of_rows(plan, rows)
     if first < last:
         load_and_forward(plan, sample + first, first, last - first)
         loss(plan, sample + first, first, last - first, rows)
-    elif plan[NORMALIZATION] != 0:
+    elif plan.has_normalization:
         attend(plan)
-    return backward_share(plan, first, last - first, plan[LOWEST_TRAINED], rows)
+    return backward_share(plan, first, last - first, plan.lowest_trained, rows)
 
 
 def deltas_by_neurons(plan, sample, rows):
@@ -255,12 +203,12 @@ def deltas_by_neurons(plan, sample, rows):
     if first < last:
         forward_from_first(plan, first, last - first)
         loss(plan, sample + first, first, last - first, rows)
-    elif plan[NORMALIZATION] != 0:
+    elif plan.has_normalization:
         attend(plan)
     if not backward_share(plan, first, last - first, 1, rows) or not meet(plan):
         return False
     backward_first_layer(plan, rows)
-    if plan[UPDATE_FIRST] != 0:
+    if plan.updates_first:
         if not meet(plan):
             return False
         descend(plan, 0, rows)
@@ -271,8 +219,8 @@ def deltas_by_parts(plan, sample, rows):
     """The same where each rank has as many parts of the second layer's sums: what belongs to these is its own."""
     first, last = share_of_rows(plan, rows)
     forward_first_layer(plan, sample, rows)
-    per_rank = quotient(plan[PARTS], plan[RANKS])
-    sums_of_parts(plan, 0, rows, per_rank * plan[RANK], per_rank * (plan[RANK] + 1))
+    per_rank = quotient(plan.parts, plan.ranks)
+    sums_of_parts(plan, 0, rows, per_rank * plan.rank, per_rank * (plan.rank + 1))
     if not meet(plan):
         return False
     if first < last:
@@ -281,10 +229,10 @@ def deltas_by_parts(plan, sample, rows):
         loss(plan, sample + first, first, last - first, rows)
     if not backward_share(plan, first, last - first, 1, rows):
         return False
-    if plan[UPDATE_FIRST] == 0 and not meet(plan):
+    if not plan.updates_first and not meet(plan):
         return False
     backward_first_layer(plan, rows)
-    if plan[UPDATE_FIRST] != 0:
+    if plan.updates_first:
         descend(plan, 0, rows)
     return True
 
@@ -294,11 +242,11 @@ def backward_share(plan, first, rows, lowest, batch_rows):
 
     After that of the lowest, ranks have not met.
     """
-    if plan[UPDATE_FIRST] == 0:
+    if not plan.updates_first:
         if rows > 0:
             backward(plan, first, rows, lowest)
         return True
-    for l in range(plan[LAYERS] - 1, lowest - 1, -1):
+    for l in range(plan.layers - 1, lowest - 1, -1):
         delta_of_sums(plan, l, first, rows)
         if not meet(plan):
             return False
@@ -313,14 +261,14 @@ def backward_share(plan, first, rows, lowest, batch_rows):
 def end_epoch(plan, epoch, in_vectors):
     """Keep the parameters of an epoch that ended well; whether it did."""
     stay_apart()
-    canonical = plan[CANONICAL] + epoch * plan[CANONICAL_STEP]
+    canonical = plan.canonical + epoch * plan.canonical_step
     if in_vectors:
         return keep_vectors(plan, canonical)
     well = True
-    if plan[STOP_AT_NONFINITE] != 0:
-        first, last = share_of_vectors(plan, plan[PACKED_SIZE])
-        well = all_finite(at(reals(plan[PACKED]), first), 1, last - first, 0)
+    if plan.stops_at_nonfinite:
+        first, last = share_of_vectors(plan, plan.packed_size)
+        well = all_finite(at(plan.packed, first), 1, last - first, 0)
     if not all_agree(plan, well):
         return False
-    unpack(plan, canonical, plan[PACKED])
+    unpack(plan, canonical, plan.packed_address)
     return True

@@ -8,7 +8,6 @@ import numpy as np
 
 from ..base.arrays import Array
 from ..functions.function import Function
-from ..layers import layout
 from .folding import fold, unfold_gradient
 from .plan import Library, Model, Plan, room
 from .prediction import CHUNK, Prediction, Workspace
@@ -65,7 +64,7 @@ class Executor:
         plan, losses = self._plan(self.model.loss, X, y, weights)
 
         def evaluate() -> float:
-            plan[layout.PACKED] = self._copied(plan).packed
+            plan["packed"] = self._copied(plan).packed
             losses[0] = 0.0
             plan.call("evaluate", 0, len(X))
             return float(losses[0])
@@ -92,7 +91,7 @@ class Executor:
         plan, _ = self._plan("output_gradient", X, output_gradient)
         inputs = np.empty((len(X), self.model.sizes[0]), self.model.dtype)
         plan.want_input_gradient(inputs)
-        plan[layout.SAMPLES] = plan[layout.DELTA_DIVISOR] = 1  # what is given belongs to a sum, not to a mean
+        plan["samples"] = plan["delta_divisor"] = 1  # what is given belongs to a sum, not to a mean
         return self._canonical_gradient(plan, len(X)), inputs
 
     def input_gradient(self, X: Samples, y: Array) -> Array:
@@ -100,7 +99,7 @@ class Executor:
         plan, _ = self._plan(self.model.loss, X, y)
         inputs = np.empty((len(X), self.model.sizes[0]), self.model.dtype)
         plan.want_input_gradient(inputs)
-        plan[layout.PACKED] = self._copied(plan).packed
+        plan["packed"] = self._copied(plan).packed
         plan.call("gradient", 0, len(X))
         return inputs
 
@@ -132,12 +131,12 @@ class Executor:
         plan.read_samples(X)
         plan.read_targets(y)
         plan.weigh_samples(weights)
-        plan[layout.LOSSES] = losses = np.zeros(1)
+        plan["losses"] = losses = np.zeros(1)
         return plan, losses
 
     def _canonical_gradient(self, plan: Plan, samples: int) -> Array:
         copies = self._copied(plan)
-        plan[layout.PACKED], plan[layout.GRADIENT] = copies.packed, (packed := plan.packed())
+        plan["packed"], plan["gradient"] = copies.packed, (packed := plan.packed())
         plan.call("gradient", 0, samples)
         gradient = np.empty(plan.model.parameter_count, self.model.dtype)
         plan.unpack(gradient, packed)

@@ -1,4 +1,4 @@
-"""The plan that kernels take, made from a model and arrays. `layout.py` says what its words mean."""
+"""The plan that kernels take, made from a model and arrays. `layers/plan.py` says what its fields mean."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +27,7 @@ from ..functions.normalization import (
 )
 from ..functions.optimizers import Optimizer
 from ..layers import layout
+from ..layers.plan import HEADER, LAYER, NORMALIZATION, NORMALIZATION_RECORD, PLAN, RECORD
 from ..vocabulary.levels import LEVELS, tile_shape
 from .sparse_rows import Samples, SparseRows
 
@@ -44,6 +45,7 @@ READABLE = {np.dtype(name): name for name in (*SOURCE_DTYPES, "float16", "bool")
 """How kernels name the number types, in this machine's byte order, that they read where they lie."""
 
 NUMBERS = {name: np.dtype(name) for name in ("float32", "float64", "int64")}  # names are slow to look up in NumPy
+OWN = (*(field.name for field in PLAN.fields if field.own and field.is_pointer), "inputs")  # memory of each rank
 NO_SETTINGS = np.zeros(1)  # for functions that do not look there
 
 Predictor = TypeVar("Predictor", bound=Callable[..., Array])
@@ -125,56 +127,60 @@ class Plan:
         shape = tile_shape(model.dtype, LEVELS[library.level])
         self._lanes, self._panel = shape["LANES"], shape["PANEL"]
         layers = len(model.sizes) - 1
-        self._memory = np.zeros(layout.HEADER + layers * layout.RECORD, np.int64)
-        self.words = self._memory.data  # quicker than an array where single numbers are written
+        self._memory = np.zeros(HEADER + layers * RECORD, np.int64)
+        (self.words,) = PLAN.views(self._memory, 1)
         self.address = data_address(self._memory)
-        self._arrays: dict[int | str, Array] = {}  # by the word that leads there, or by name where layers' records do
+        self._arrays: dict[str, Array] = {}  # by the field that leads there, or another name where layers' fields do
+        self._lent: tuple[Array, ...] = ()  # to which no field leads, as long as a kernel works on them
         self._kept: list[Array] = []  # what layers' records lead to
         self._others: list[Rank] = []
         self.notes = Notes([*model.activations, loss])
-        starts = range(layout.HEADER, len(self.words), layout.RECORD)
-        self._records = [self.words[start : start + layout.RECORD] for start in starts]
-        self[layout.LAYERS] = layers
-        self[layout.BATCH_SIZE] = batch_size
-        self[layout.RANKS] = 1
+        self._records = LAYER.views(self._memory, layers, HEADER)
+        self["layers"] = layers
+        self["batch_size"] = batch_size
+        self["ranks"] = 1
         self._lay_out_layers(batch_size)
-        self[layout.INPUTS_STRIDE] = self._stride(model.sizes[0])
+        self["inputs_stride"] = self._stride(model.sizes[0])
         if nonzeros is None:
-            self[layout.INPUTS] = self._scratch(batch_size * self._stride(model.sizes[0]))
+            self["inputs"] = self._scratch(batch_size * self._stride(model.sizes[0]))
         else:
-            self[layout.INPUTS] = self._scratch(nonzeros)
-            self[layout.BATCH_COLUMNS] = np.empty(nonzeros, np.int64)
-            self[layout.BATCH_PLACES] = np.empty(2 * batch_size, np.int64)
+            self["inputs"] = self._scratch(nonzeros)
+            self["batch_columns"] = np.empty(nonzeros, np.int64)
+            self["batch_places"] = np.empty(2 * batch_size, np.int64)
         if loss is not None:
             self._feed(loss, batch_size)
 
-    def __setitem__(self, word: int, value: "Array | int") -> None:
-        """Set a word of the header to a number, or to the address of an array, which is kept alive."""
+    def __setitem__(self, field: str, value: "Array | int") -> None:
+        """Set a field to a number, or to the address of an array, which is kept alive."""
         if isinstance(value, np.ndarray):
-            self._arrays[word] = value
+            self._arrays[field] = value
             value = data_address(value)
-        self.words[word] = value
+        setattr(self.words, field, value)
 
-    def release(self, *words: int) -> None:
-        """Let go of the arrays that these words lead to."""
-        for word in words:
-            if word in self._arrays:
-                del self._arrays[word]
-                self.words[word] = 0
+    def __repr__(self) -> str:
+        layers = (f"layer {l}\n{record}" for l, record in enumerate(self._records))
+        return "\n".join([f"{type(self).__name__} of {self.model}", repr(self.words), *layers])
 
-    def leave(self, *words: int) -> None:
-        """Leave it to somebody else to keep the arrays alive that these words lead to."""
-        for word in words:
-            self._arrays.pop(word, None)
+    def release(self, *fields: str) -> None:
+        """Let go of the arrays that these fields lead to."""
+        for field in fields:
+            if field in self._arrays:
+                del self._arrays[field]
+                setattr(self.words, field, 0)
+
+    def leave(self, *fields: str) -> None:
+        """Leave it to somebody else to keep the arrays alive that these fields lead to."""
+        for field in fields:
+            self._arrays.pop(field, None)
 
     def arrays(self) -> list[Array]:
         """All memory that the plan's addresses lead to."""
-        return [self._memory, *self._arrays.values(), *self._kept]
+        return [self._memory, *self._arrays.values(), *self._kept, *self._lent]
 
     def activations(self, rows: int) -> list[Array]:
         """Copies of every layer's, in so many rows of the batch."""
-        strides = [int(record[layout.STRIDE]) for record in self._records]
-        ends = np.cumsum(strides)[:-1] * int(self.words[layout.BATCH_SIZE])
+        strides = [int(record.stride) for record in self._records]
+        ends = np.cumsum(strides)[:-1] * int(self.words.batch_size)
         layers = zip(np.split(self._arrays["activations"], ends), strides, self.model.sizes[1:], strict=True)
         return [values.reshape(-1, stride)[:rows, :neurons].copy() for values, stride, neurons in layers]
 
@@ -187,43 +193,43 @@ class Plan:
 
     def read_samples(self, X: Samples) -> None:
         """Take samples from X, (n, features), as it lies in memory."""
-        self.words[layout.SAMPLES] = len(X)
+        self.words.samples = len(X)
         if isinstance(X, SparseRows):
-            self._read(X.values[:, np.newaxis], layout.X, layout.X_ROW, layout.X_COLUMN, layout.X_GATHER)
-            self[layout.COLUMNS], self[layout.STARTS] = X.columns, X.starts
+            self._read("x", X.values[:, np.newaxis])
+            self["columns"], self["starts"] = X.columns, X.starts
             address = self.library.address(f"gather_columns_{X.columns.dtype.name}", self.model.dtype)
-            self[layout.COLUMNS_GATHER] = address
+            self["gather_columns"] = address
         else:
-            self._read(X, layout.X, layout.X_ROW, layout.X_COLUMN, layout.X_GATHER)
+            self._read("x", X)
 
     def read_targets(self, y: Array) -> None:
         """Take targets from y: (n, outputs), or (n,) integer labels."""
         if y.ndim == 1:
             y = np.ascontiguousarray(y, np.int64)[:, np.newaxis]
-            self._read(y, layout.Y, layout.Y_ROW, layout.Y_COLUMN, layout.Y_GATHER)
-            self[layout.Y_GATHER] = self.library.address("gather_labels", self.model.dtype)
+            self._read("y", y)
+            self["gather_y"] = self.library.address("gather_labels", self.model.dtype)
         else:
-            self._read(y, layout.Y, layout.Y_ROW, layout.Y_COLUMN, layout.Y_GATHER)
+            self._read("y", y)
 
     def weigh_samples(self, weights: Array | None) -> None:
         """Let them count by float64 weights, (n,), whose mean is 1; None: alike."""
-        self[layout.WEIGHTS] = 0 if weights is None else weights
+        self["sample_weights"] = 0 if weights is None else weights
 
     def optimize(self, optimizer: Optimizer) -> None:
         """Make the optimizer's steps."""
         formula, dtype = optimizer.formula, self.model.dtype
-        self[layout.OPTIMIZER] = self.library.address(f"optimizer_{formula.name}", dtype)
-        self[layout.RESTS], self[layout.DESCENDS] = formula.rests, formula.descends
+        self["optimizer"] = self.library.address(f"optimizer_{formula.name}", dtype)
+        self["skips_zero_gradient"], self["is_plain_sgd"] = formula.rests, formula.descends
         if formula.prepare is not None:
-            self[layout.PREPARE] = self.library.address(f"prepare_{formula.name}", dtype)
+            self["prepare"] = self.library.address(f"prepare_{formula.name}", dtype)
         self._settings = np.zeros((len(self._records), len(optimizer.settings()) + formula.prepared))
-        self[layout.SETTINGS] = self._settings.reshape(-1)
+        self["settings"] = self._settings.reshape(-1)
         self.set(optimizer)
         part = (1 + max(self.model.sizes[:-1])) * self._panel
-        if self.words[layout.BATCH_SIZE] == 1 and self.nonzeros is None and self._fits_into_vectors():
+        if self.words.batch_size == 1 and self.nonzeros is None and self._fits_into_vectors():
             self._stay_in_vectors()
-            part = max(part, int(self.words[layout.PACKED_SIZE]))
-        self[layout.PART] = self._scratch(part)
+            part = max(part, int(self.words.packed_size))
+        self["part"] = self._scratch(part)
 
     def set(self, optimizer: Optimizer, factors: Sequence[float] | None = None) -> None:
         """Take the settings of an optimizer that makes the same steps, its rate multiplied by each layer's factor."""
@@ -232,22 +238,22 @@ class Plan:
         self._settings[:, len(settings) :] = 0
         if factors is not None:
             self._settings[:, 0] *= factors
-        self.words[layout.SETTINGS_STRIDE] = 0 if factors is None else self._settings.shape[1]
+        self.words.settings_stride = 0 if factors is None else self._settings.shape[1]
 
     def want_input_gradient(self, gradient: Array) -> None:
         """Fill it, (samples, features), when going backward."""
-        self[layout.INPUT_GRADIENT] = gradient
-        self[layout.INPUT_DELTA] = self._scratch(int(self.words[layout.BATCH_SIZE] * self.words[layout.INPUTS_STRIDE]))
+        self["input_gradient"] = gradient
+        self["input_delta"] = self._scratch(int(self.words.batch_size * self.words.inputs_stride))
 
     def ranks(self, count: int) -> "list[Plan | Rank]":
         """Plans for threads that run this one together, until it is changed. Rank 0 is this plan."""
-        self.words[layout.RANKS] = count
-        self.words[layout.FIRST_LAYER_SHARED] = count > 1 and self.shares_first_layer()
+        self.words.ranks = count
+        self.words.column_parallel = count > 1 and self.shares_first_layer()
         if count == 1:
             return [self]
-        self[layout.MEETING] = meeting = np.zeros(layout.PLACES, np.int64)
+        self["barrier"] = meeting = np.zeros(layout.PLACES, np.int64)
         meeting[layout.NAP + 1] = 5_000_000
-        self[layout.SYSTEM_CALL], self[layout.FUTEX] = self.library.system_call
+        self["system_call"], self["futex"] = self.library.system_call
         self._others += [Rank(self, rank) for rank in range(len(self._others) + 1, count)]
         for other in self._others:
             other.follow()
@@ -256,14 +262,14 @@ class Plan:
     def shares_first_layer(self) -> bool:
         """Whether ranks share its neurons: where its weights are more than what they read of each other instead."""
         words, first = self.words, self.model.activations[0]
-        rows = int(words[layout.BATCH_SIZE])
+        rows = int(words.batch_size)
         if not self.has_large_first_layer(rows):
             return False
-        if self.nonzeros is not None or self.model.normalization_of(0) is not None or words[layout.DISTURBED]:
+        if self.nonzeros is not None or self.model.normalization_of(0) is not None or words.is_disturbed:
             return False
-        if row_of(ACTIVATIONS, first).rowwise or words[layout.LOWEST_TRAINED] or words[layout.X_COLUMN] != 1:
+        if row_of(ACTIVATIONS, first).rowwise or words.lowest_trained or words.x_column != 1:
             return False
-        return rows > 1 and bool(words[layout.SAMPLES] % rows != 1)  # a batch of one sample goes another way
+        return rows > 1 and bool(words.samples % rows != 1)  # a batch of one sample goes another way
 
     def has_large_first_layer(self, rows: int) -> bool:
         """Whether it is not the last, and has no fewer weights than so many samples and outputs have numbers."""
@@ -272,11 +278,11 @@ class Plan:
 
     def release_ranks(self) -> None:
         """Let ranks return that wait for another."""
-        self._arrays[layout.MEETING][layout.RELEASED] = 1
+        self._arrays["barrier"][layout.RELEASED] = 1
 
     def packed(self, vectors: int = 1) -> Array:
         """Room for packed vectors."""
-        return self._scratch(vectors * int(self.words[layout.PACKED_SIZE]))
+        return self._scratch(vectors * int(self.words.packed_size))
 
     def pack(self, canonical: Array, packed: Array) -> None:
         self._between("pack", canonical, packed)
@@ -285,18 +291,19 @@ class Plan:
         self._between("unpack", canonical, packed)
 
     def _between(self, kernel: str, canonical: Array, packed: Array) -> None:
-        # kept during the call: no word of the plan leads to them
-        self._arrays["canonical"], self._arrays["packed"] = canonical, packed
+        self._lent = canonical, packed
         self.call(kernel, data_address(canonical), data_address(packed))
-        del self._arrays["canonical"], self._arrays["packed"]
+        self._lent = ()
 
-    def _read(self, values: Array, address: int, row: int, column: int, gather: int) -> None:
+    def _read(self, name: str, values: Array) -> None:
+        """Take samples, x, or targets, y, from an array."""
         values = readable(values)
-        self[address] = values
+        self[name] = values
         words, size = self.words, values.itemsize
         row_bytes, column_bytes = values.strides
-        words[row], words[column] = row_bytes // size, column_bytes // size
-        words[gather] = self.library.address(f"gather_{READABLE[values.dtype]}", self.model.dtype)
+        setattr(words, f"{name}_row", row_bytes // size)
+        setattr(words, f"{name}_column", column_bytes // size)
+        setattr(words, f"gather_{name}", self.library.address(f"gather_{READABLE[values.dtype]}", self.model.dtype))
 
     def _stride(self, columns: int) -> int:
         return layout.stride(columns, self._lanes, NUMBERS[self.model.dtype].itemsize)
@@ -308,47 +315,48 @@ class Plan:
         counts = vector_counts(model.normalizations or (None,) * len(strides))
         for l, (record, inputs, outputs, stride, activation) in enumerate(rows):
             width = layout.padded(outputs, self._lanes)
-            record[layout.FAN_IN], record[layout.FAN_OUT] = inputs, outputs
+            record.fan_in, record.fan_out = inputs, outputs
             normalized = model.normalization_of(l) is not None
             single = outputs == 1 and inputs > self._lanes and not normalized
             height = 1 + (layout.padded(inputs, self._lanes) // self._lanes if single else inputs)
-            record[layout.WIDTH], record[layout.STRIDE] = width, stride
-            record[layout.HEIGHT], record[layout.SINGLE] = height, single
-            record[layout.CANONICAL_OFFSET], record[layout.PACKED_OFFSET] = canonical, packed
+            record.width, record.stride = width, stride
+            record.height, record.single_output = height, single
+            record.canonical_offset, record.packed_offset = canonical, packed
             if row_of(ACTIVATIONS, activation).forward is not None:
-                record[layout.FORWARD] = self.library.address(kernel_of("activation", activation), model.dtype)
+                record.activate = self.library.address(kernel_of("activation", activation), model.dtype)
             canonical += (inputs + counts[l]) * outputs
             packed += width * (height + counts[l] * normalized)  # these rows are the tail
-        self[layout.PACKED_SIZE] = packed
-        self._arrays["activations"] = self._rows_of_layers(self._records, layout.ACTIVATIONS, batch_size)
+        self["packed_size"] = packed
+        self._arrays["activations"] = self._rows_of_layers(self._records, "activations", batch_size)
         for record in self._records:
-            record[layout.WEIGHTED_SUMS] = record[layout.ACTIVATIONS]
+            record.weighted_sums = record.activations
         self._lay_out_settings()
         if model.normalizations:
             self._normalize(model.normalizations, batch_size)
 
     def _normalize(self, normalizations: Normalizations, batch_size: int) -> None:
-        records = np.zeros((len(self._records), layout.NORMALIZATION_RECORD), np.int64)
+        memory = np.zeros(len(self._records) * NORMALIZATION_RECORD, np.int64)
+        self._normalization = NORMALIZATION.views(memory, len(self._records))
         statistics = batch_size
-        for layer, record, normalization in zip(self._records, records, normalizations, strict=True):
-            record[layout.NORMALIZED] = kind_of(normalization)
+        for layer, record, normalization in zip(self._records, self._normalization, normalizations, strict=True):
+            record.kind = kind_of(normalization)
             if normalization is None:
                 continue
-            width, rows = layer[layout.WIDTH], batch_size * layer[layout.STRIDE]
-            record[layout.TAIL] = layer[layout.PACKED_OFFSET] + width * layer[layout.HEIGHT]
-            record[layout.SUMS] = self._keep(rows)
+            width, rows = layer.width, batch_size * layer.stride
+            record.tail = layer.packed_offset + width * layer.height
+            record.sums = self._keep(rows)
             settings = np.array(settings_of(normalization))
             self._kept.append(settings)
-            record[layout.NORMALIZATION_SETTINGS] = data_address(settings)
-            if record[layout.NORMALIZED] == BY_BATCH:
+            record.settings = data_address(settings)
+            if record.kind == BY_BATCH:
                 statistics = layout.padded(statistics, self._lanes)
-                record[layout.STATISTICS] = statistics
+                record.statistics = statistics
                 statistics += 4 * width
             else:
-                record[layout.STATISTICS] = self._keep(2 * batch_size)
-        self[layout.NORMALIZATION] = records.reshape(-1)
+                record.statistics = self._keep(2 * batch_size)
+        self["normalization"] = memory
         if statistics > batch_size:
-            self[layout.BATCH_STATISTICS] = self._scratch(statistics)
+            self["batch_statistics"] = self._scratch(statistics)
 
     def _keep(self, count: int) -> int:
         """The address of so many numbers, kept as long as the plan."""
@@ -362,24 +370,24 @@ class Plan:
         if not any(numbers) and not self.notes:
             self._kept.append(NO_SETTINGS)
             for record in self._records:
-                record[layout.ACTIVATION_SETTINGS] = data_address(NO_SETTINGS)
+                record.activation_settings = data_address(NO_SETTINGS)
             return
         settings = np.array([*chain(*numbers), 0.0])  # one more, so that every layer has an address
         self._kept.append(settings)
         starts = accumulate(map(len, numbers), initial=0)
         for record, start in zip(self._records, starts, strict=False):
-            record[layout.ACTIVATION_SETTINGS] = data_address(settings) + start * settings.itemsize
+            record.activation_settings = data_address(settings) + start * settings.itemsize
         for record, activation in zip(self._records, self.model.activations, strict=True):
             if (note := self.notes.of(activation)) is not None:
-                record[layout.ACTIVATION_SETTINGS] = data_address(note)
+                record.activation_settings = data_address(note)
 
-    def _rows_of_layers(self, records: Iterable[Any], word: int, batch_size: int) -> Array:
-        """Room for a row of every layer's outputs for each sample; this word of each record gets its address."""
-        sizes = [batch_size * layer[layout.STRIDE] for layer in self._records]
+    def _rows_of_layers(self, records: Iterable[Any], field: str, batch_size: int) -> Array:
+        """Room for a row of every layer's outputs for each sample; this field of each record gets its address."""
+        sizes = [batch_size * layer.stride for layer in self._records]
         rows = self._scratch(sum(sizes))
         address = data_address(rows)
         for record, size in zip(records, sizes, strict=True):
-            record[word] = address
+            setattr(record, field, address)
             address += size * rows.itemsize
         return rows
 
@@ -387,33 +395,32 @@ class Plan:
         model, last = self.model, self._records[-1]
         for record, activation in zip(self._records, model.activations, strict=True):
             if row_of(ACTIVATIONS, activation).derivative is not None:
-                record[layout.BACKWARD] = self.library.address(kernel_of("derivative", activation), model.dtype)
+                record.chain_derivative = self.library.address(kernel_of("derivative", activation), model.dtype)
         row = row_of(LOSSES, loss)
         if row.on_logits:
-            last[layout.FORWARD] = last[layout.BACKWARD] = 0
+            last.activate = last.chain_derivative = 0
         for record, activation in zip(self._records, model.activations, strict=True):
-            if record[layout.BACKWARD] and row_of(ACTIVATIONS, activation).of_sums:
-                record[layout.WEIGHTED_SUMS] = self._keep(batch_size * record[layout.STRIDE])
-        self[layout.LOSS] = self.library.address(kernel_of("loss", loss), model.dtype)
+            if record.chain_derivative and row_of(ACTIVATIONS, activation).of_sums:
+                record.weighted_sums = self._keep(batch_size * record.stride)
+        self["loss"] = self.library.address(kernel_of("loss", loss), model.dtype)
         numbers = numbers_of(LOSSES, loss)
         note = self.notes.of(loss)
-        self[layout.LOSS_SETTINGS] = note if note is not None else np.array(numbers) if numbers else NO_SETTINGS
-        self[layout.TARGET_COLUMNS] = target_columns(loss, model.sizes[-1])
-        self[layout.VALUE_DIVISOR] = self[layout.DELTA_DIVISOR] = divisor(loss, model.sizes[-1])
-        self[layout.TARGETS] = self._scratch(batch_size * last[layout.STRIDE])
-        self._arrays["deltas"] = self._rows_of_layers(self._records, layout.DELTA, batch_size)
+        self["loss_settings"] = note if note is not None else np.array(numbers) if numbers else NO_SETTINGS
+        self["target_columns"] = target_columns(loss, model.sizes[-1])
+        self["value_divisor"] = self["delta_divisor"] = divisor(loss, model.sizes[-1])
+        self["targets"] = self._scratch(batch_size * last.stride)
+        self._arrays["deltas"] = self._rows_of_layers(self._records, "delta", batch_size)
         if model.normalizations:
-            records = self._arrays[layout.NORMALIZATION].reshape(-1, layout.NORMALIZATION_RECORD)
-            for layer, normalized in zip(self._records, records, strict=True):
-                if normalized[layout.NORMALIZED] != NOT:
-                    normalized[layout.NORMALIZED_DELTA] = self._keep(batch_size * layer[layout.STRIDE])
-        self[layout.ROW_LOSSES] = np.empty(batch_size)
+            for layer, normalized in zip(self._records, self._normalization, strict=True):
+                if normalized.kind != NOT:
+                    normalized.delta = self._keep(batch_size * layer.stride)
+        self["row_losses"] = np.empty(batch_size)
         if batch_size > 1 and model.sizes[-1] == 1 and self._is_of_vectors(LOSSES, loss):
             self._call_loss_for_vectors(loss)
-        self[layout.TRANSPOSED] = self._scratch(max(record[layout.WIDTH] for record in self._records) * self._panel)
+        self["transposed"] = self._scratch(max(record.width for record in self._records) * self._panel)
         constants = self._scratch(self._panel + 1)
         constants[:-1], constants[-1] = 0, 1
-        self[layout.CONSTANTS] = constants
+        self["constants"] = constants
 
     def _fits_into_vectors(self) -> bool:
         """Whether every layer does, and activations and loss have functions of vectors."""
@@ -430,18 +437,18 @@ class Plan:
         return isinstance(function, str) or function.is_formula(self.model.dtype)
 
     def _call_loss_for_vectors(self, loss: str | Function) -> None:
-        self[layout.LOSS_OF_VECTOR] = self.library.address(kernel_of_vector("loss", loss), self.model.dtype)
+        self["loss_of_vector"] = self.library.address(kernel_of_vector("loss", loss), self.model.dtype)
 
     def _stay_in_vectors(self) -> None:
         """Take steps in the way of `small.py`."""
         dtype = self.model.dtype
-        self[layout.SMALL] = 1
+        self["in_registers"] = 1
         for record, activation in zip(self._records, self.model.activations, strict=True):
-            if record[layout.FORWARD]:
+            if record.activate:
                 kernel = kernel_of_vector("activation", activation)
-                record[layout.ACTIVATION_OF_VECTOR] = self.library.address(kernel, dtype)
+                record.activation_of_vector = self.library.address(kernel, dtype)
         self._call_loss_for_vectors(self.model.loss)
-        self[layout.INPUTS], self[layout.TARGETS] = (self._scratch(layout.AHEAD * self._lanes) for _ in range(2))
+        self["inputs"], self["targets"] = (self._scratch(layout.AHEAD * self._lanes) for _ in range(2))
 
     def _scratch(self, count: int) -> Array:
         return scratch(count, self.model.dtype)
@@ -459,24 +466,22 @@ def room(X: Samples, batch_size: int) -> int | None:
 class Rank:
     """A plan's copy for another thread, with memory of its own."""
 
-    OWN = (layout.PART, layout.SETTINGS, layout.TRANSPOSED, layout.BATCH_STATISTICS, layout.INPUTS, layout.MASKS)
-
     def __init__(self, plan: Plan, rank: int) -> None:
         self.model, self._plan, self._rank = plan.model, plan, rank
         self._memory = plan._memory.copy()
-        self.words, self.address = self._memory.data, data_address(self._memory)
-        self._own: dict[int, Array] = {}
+        (self.words,), self.address = PLAN.views(self._memory, 1), data_address(self._memory)
+        self._own: dict[str, Array] = {}
 
     def follow(self) -> None:
         """Do as the plan says now."""
-        self.words[:] = self._plan.words
-        self.words[layout.RANK] = self._rank
-        for word in self.OWN:
-            if self.words[word] and (word != layout.INPUTS or self.words[layout.FIRST_LAYER_SHARED]):
-                if word not in self._own:
-                    self._own[word] = alike(self._plan._arrays[word])
-                self.words[word] = data_address(self._own[word])
-        self._own[layout.SETTINGS][:] = self._plan._arrays[layout.SETTINGS]
+        self._memory[:] = self._plan._memory
+        self.words.rank = self._rank
+        for field in OWN if self.words.column_parallel else OWN[:-1]:
+            if getattr(self.words, field):
+                if field not in self._own:
+                    self._own[field] = alike(self._plan._arrays[field])
+                setattr(self.words, field, data_address(self._own[field]))
+        self._own["settings"][:] = self._plan._arrays["settings"]
 
     def arrays(self) -> list[Array]:
         return [self._memory, *self._own.values(), *self._plan.arrays()]

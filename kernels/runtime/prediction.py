@@ -51,18 +51,18 @@ class Workspace:
         except IndexError:
             plan = new_plan(self.library, self.model)
         if packed is not None:
-            plan[layout.PACKED] = packed
+            plan["packed"] = packed
         return plan
 
     def give_back(self, plan: Plan) -> None:
-        plan.release(layout.PACKED, layout.X, layout.OUTPUT, layout.COUNTS)
+        plan.release("packed", "x", "output", "counts")
         self._idle.append(plan)
 
 
 def new_plan(library: Library, model: Model) -> Plan:
     """A plan that wants parameters, samples, and a place for outputs."""
     plan = Plan(library, model, CHUNK)
-    plan[layout.STOP_AT_NONFINITE] = 1
+    plan["stops_at_nonfinite"] = 1
     return plan
 
 
@@ -156,10 +156,10 @@ class Prediction:
                     if not arrays:
                         return 0
                     plan = self._plan(arrays[0], arrays[1], allow_nan)
-                    plan.leave(layout.X, layout.COLUMNS, layout.STARTS, layout.OUTPUT)  # to rank 0, who may end sooner
-                plan[layout.COUNTS], plan[layout.RANK] = counts, rank
+                    plan.leave("x", "columns", "starts", "output")  # to rank 0, who may end sooner
+                plan["counts"], plan["rank"] = counts, rank
                 answer = plan.call("predict", pieces, rows)
-                plan[layout.X] = plan[layout.OUTPUT] = plan[layout.RANK] = 0
+                plan["x"] = plan["output"] = plan["rank"] = 0
                 self._give_back(plan)
                 return answer
 
@@ -187,14 +187,14 @@ class Prediction:
         if isinstance(X, SparseRows):  # its size depends on the samples
             rows = min(len(X), CHUNK)
             plan = Plan(self.workspace.library, self.model, rows, nonzeros=room(X, rows))
-            plan[layout.PACKED] = self.packed
+            plan["packed"] = self.packed
         else:
             plan = self.workspace.take(self.packed)
-        plan[layout.STOP_AT_NONFINITE] = not allow_nan
+        plan["stops_at_nonfinite"] = not allow_nan
         plan.read_samples(X)
         if not isinstance(X, SparseRows) and may_stay(X, self.model):
-            plan[layout.X_GATHER] = 0
-        plan[layout.OUTPUT] = output
+            plan["gather_x"] = 0
+        plan["output"] = output
         return plan
 
     def _give_back(self, plan: Plan) -> None:

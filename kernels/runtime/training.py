@@ -12,7 +12,7 @@ from ..functions.disturbance import UNDISTURBED, Disturbance, drops
 from ..functions.function import row_of
 from ..functions.optimizers import Optimizer
 from ..functions.regularization import NOTHING, Regularization
-from ..layers import layout
+from ..layers.plan import DROPOUT, DROPOUT_RECORD, REGULARIZATION
 from ..layers.zeros import room_for_masks
 from .plan import Library, Model, Plan, data_address
 from .sparse_rows import Samples
@@ -65,14 +65,11 @@ class Schedule(NamedTuple):  # which is made quicker than a dataclass
     twister: Array | None = None  # a state that orders are drawn from in place of the key: see `twister.py`
 
 
-def regularization_numbers(wishes: Regularization) -> list[float]:
-    """Where kernels look for them: see `layout.py`."""
-    numbers = [0.0] * layout.WISHES
-    numbers[layout.L1], numbers[layout.L2], numbers[layout.WEIGHT_DECAY] = wishes.l1, wishes.l2, wishes.weight_decay
-    numbers[layout.CLIP_VALUE], numbers[layout.CLIP_NORM] = wishes.clip_value or 0.0, wishes.clip_norm or 0.0
-    numbers[layout.MAX_NORM], numbers[layout.AVERAGE_DECAY] = wishes.max_norm or 0.0, wishes.ema_decay or 0.0
-    numbers[layout.ALPHA] = wishes.alpha
-    return numbers
+def regularization_numbers(wishes: Regularization) -> Array:
+    """As kernels read them."""
+    numbers = {field.name: getattr(wishes, field.name, None) or 0.0 for field in REGULARIZATION.fields}
+    numbers["average_decay"] = wishes.ema_decay or 0.0
+    return np.array(list(numbers.values()))
 
 
 class TrainingPlan(Plan):
@@ -87,19 +84,19 @@ class TrainingPlan(Plan):
         nonzeros: int | None,
     ) -> None:
         super().__init__(library, model, batch_size, model.loss, nonzeros)
-        self._divisor = int(self.words[layout.DELTA_DIVISOR])
+        self._divisor = int(self.words.delta_divisor)
         self._optimizer = schedule.optimizer
         self._parameters = np.empty(model.parameter_count, model.dtype)  # those of the last epoch that ended well
         self._parameters_address = data_address(self._parameters)
-        self[layout.CANONICAL] = self._parameters
+        self["canonical"] = self._parameters
         self.trail = np.empty((0, model.parameter_count), model.dtype)
-        self._packed = self[layout.PACKED] = self.packed()
+        self._packed = self["packed"] = self.packed()
         slots = len(schedule.optimizer.slots)
-        state = self[layout.STATE] = self.packed(slots)
+        state = self["state"] = self.packed(slots)
         size = self._packed.size
         self._packed_state = [state[slot * size : (slot + 1) * size] for slot in range(slots)]
         self.optimize(schedule.optimizer)
-        self._small = bool(self.words[layout.SMALL])
+        self._small = bool(self.words.in_registers)
         self._order = np.empty(0, np.int64)
         self._changed_settings = False
         self._is_small: bool | None = None  # whether its memory is, once that was added up
@@ -109,13 +106,13 @@ class TrainingPlan(Plan):
     @property
     def gradient_norms(self) -> Array | None:
         """The mean norm of each epoch's gradients, if it is wanted."""
-        return self._arrays.get(layout.NORMS)
+        return self._arrays.get("norms")
 
     def suits(self, schedule: Schedule, batch_size: int, nonzeros: int | None) -> bool:
         """Whether it can be used again for this."""
         if (nonzeros is None) != (self.nonzeros is None) or (nonzeros or 0) > (self.nonzeros or 0):
             return False
-        same_rows = self.words[layout.BATCH_SIZE] == batch_size
+        same_rows = self.words.batch_size == batch_size
         before, now = self._optimizer, schedule.optimizer
         return bool(same_rows and (before is now or before.formula is now.formula))
 
@@ -132,61 +129,61 @@ class TrainingPlan(Plan):
         """Read from these samples; start from copies of the parameters and of the optimizer's state."""
         self.read_samples(X)
         self.read_targets(y)
-        if weights is not None or self.words[layout.WEIGHTS]:
+        if weights is not None or self.words.sample_weights:
             self.weigh_samples(weights)
         self._prefetch(schedule.batch_size)
         if self._masks is not None:
             self._leave_out_zeros(self._masks, schedule, parameters)
-        self.losses = self[layout.LOSSES] = np.zeros(min(schedule.epochs, MANY_EPOCHS))
+        self.losses = self["losses"] = np.zeros(min(schedule.epochs, MANY_EPOCHS))
         if schedule.trail or schedule.twister is not None:
             self._is_small = None
         words = self.words
-        words[layout.RANKS], words[layout.FIRST_LAYER_SHARED] = 1, 0  # whatever an interrupt left
+        words.ranks, words.column_parallel = 1, 0  # whatever an interrupt left
         if self.notes:
             self.notes.clear()
-        words[layout.SMALL] = self._small and weights is None
-        words[layout.STEPS] = -(-len(X) // schedule.batch_size)
-        words[layout.STEPS_DONE] = words[layout.STOPPED] = 0
-        words[layout.FIRST_EPOCH], words[layout.FIRST_UPDATE] = schedule.first_epoch, schedule.first_update
-        words[layout.STOP_AT_NONFINITE], words[layout.UPDATE_FIRST] = schedule.stop_at_nonfinite, schedule.update_first
-        words[layout.DELTA_DIVISOR] = schedule.delta_divisor or self._divisor
-        words[layout.VALUE_DIVISOR] = schedule.value_divisor or self._divisor
+        words.in_registers = self._small and weights is None
+        words.steps = -(-len(X) // schedule.batch_size)
+        words.steps_done = words.stopped = 0
+        words.first_epoch, words.first_update = schedule.first_epoch, schedule.first_update
+        words.stops_at_nonfinite, words.updates_first = schedule.stop_at_nonfinite, schedule.update_first
+        words.delta_divisor = schedule.delta_divisor or self._divisor
+        words.value_divisor = schedule.value_divisor or self._divisor
         if schedule.twister is not None:
-            self[layout.ORDER], self[layout.TWISTER] = np.arange(len(X), dtype=np.int64), schedule.twister
+            self["order"], self["twister"] = np.arange(len(X), dtype=np.int64), schedule.twister
         elif schedule.shuffle_key is None:
-            words[layout.ORDER] = 0
+            words.order = 0
         else:
             if len(self._order) != len(X):
                 self._order, self._is_small = np.empty(len(X), np.int64), None
-            self[layout.ORDER], words[layout.KEY] = self._order, schedule.shuffle_key
+            self["order"], words.shuffle_key = self._order, schedule.shuffle_key
         factors = schedule.regularization.rate_factors
         if self._optimizer is not schedule.optimizer or self._changed_settings or factors is not None:
             self.set(schedule.optimizer, factors)
             self._optimizer = schedule.optimizer
         self._changed_settings = factors is not None
-        if schedule.regularization is not NOTHING or words[layout.REGULARIZATION]:
+        if schedule.regularization is not NOTHING or words.regularization:
             self._regularize(schedule, average)
-        if schedule.disturbance is not UNDISTURBED or words[layout.DISTURBED]:
+        if schedule.disturbance is not UNDISTURBED or words.is_disturbed:
             self._disturb(schedule)
         self.pack_parameters(parameters)
         if schedule.trail or len(self.trail):
             self._arrays["parameters"] = self._parameters  # to which no word leads while there is a trail
             self.trail = np.empty((schedule.epochs if schedule.trail else 0, len(self._parameters)), self.model.dtype)
-            words[layout.CANONICAL_STEP] = self.trail.strides[0] if schedule.trail else 0
-            self[layout.CANONICAL] = self.trail if schedule.trail else self._parameters
+            words.canonical_step = self.trail.strides[0] if schedule.trail else 0
+            self["canonical"] = self.trail if schedule.trail else self._parameters
         for slot, packed in enumerate(self._packed_state):
             self.pack(state[slot], packed)
 
     def _prefetch(self, batch_size: int) -> None:
         """Ask for samples before they are read, if it pays."""
-        X, y = self._arrays[layout.X], self._arrays[layout.Y]
+        X, y = self._arrays["x"], self._arrays["y"]
         pays = X.nbytes > FAR and X.strides[1] == X.itemsize and self.nonzeros is None
         pays = pays and X[0].nbytes <= NEAR // batch_size
-        self.words[layout.X_ITEM], self.words[layout.Y_ITEM] = pays * X.itemsize, pays * y.itemsize
+        self.words.x_item, self.words.y_item = pays * X.itemsize, pays * y.itemsize
 
     def _room_for_masks(self, batch_size: int) -> Array | None:
         """Where kernels note what is not zero in a batch; None: it does not pay."""
-        features, width = self.model.sizes[0], self._records[0][layout.WIDTH]
+        features, width = self.model.sizes[0], self._records[0].width
         pays = features >= MANY_FEATURES and batch_size >= SEVERAL and width > self._lanes
         if not pays or self.nonzeros is not None:
             return None
@@ -197,21 +194,21 @@ class TrainingPlan(Plan):
 
         That is if batches of a few tiles would have its neurons shared, and all parts are no more than these say.
         """
-        width, records = int(self._records[0][layout.WIDTH]), self._records
-        if width % self._panel or not self.has_large_first_layer(2 * LEAST_PART) or records[1][layout.SINGLE]:
+        width, records = int(self._records[0].width), self._records
+        if width % self._panel or not self.has_large_first_layer(2 * LEAST_PART) or records[1].single_output:
             return
-        parts, stride = math.gcd(width // self._panel, MOST_PARTS), int(records[1][layout.STRIDE])
+        parts, stride = math.gcd(width // self._panel, MOST_PARTS), int(records[1].stride)
         while parts > 1 and (parts * stride > width or parts * LEAST_PART > width):
             parts //= 2
         if parts > 1:
-            self[layout.PARTS], self[layout.PARTIAL_SUMS] = parts, self._scratch(parts * batch_size * stride)
+            self["parts"], self["partial_sums"] = parts, self._scratch(parts * batch_size * stride)
 
     def _leave_out_zeros(self, masks: Array, schedule: Schedule, parameters: Array) -> None:
         """Where nothing stops at NaN, what is not finite from the beginning is multiplied by all zeros."""
         if schedule.stop_at_nonfinite or np.isfinite(parameters).all():
-            self[layout.MASKS], self[layout.LARGE_DELTAS] = masks, np.zeros(1, np.int64)
+            self["masks"], self["large_deltas"] = masks, np.zeros(1, np.int64)
         else:
-            self.release(layout.MASKS)
+            self.release("masks")
 
     def is_worth_keeping(self) -> bool:
         """For the next training, which may be short; a large one is soon made beside its work."""
@@ -222,73 +219,75 @@ class TrainingPlan(Plan):
     def pack_parameters(self, parameters: Array) -> None:
         """Begin, or go on, from these."""
         self._parameters[...] = parameters
-        self.call("pack", self._parameters_address, self.words[layout.PACKED])
+        self.call("pack", self._parameters_address, self.words.packed)
 
     def make_room(self, epochs: int, of: int) -> None:
         """Have room for the losses, and norms, of so many epochs, as there may be many more that never come."""
         room, self._is_small = min(of, max(epochs, 2 * len(self.losses))), None
-        self.losses = self[layout.LOSSES] = lengthened(self.losses, room)
+        self.losses = self["losses"] = lengthened(self.losses, room)
         if self.gradient_norms is not None:
-            self[layout.NORMS] = lengthened(self.gradient_norms, room)
+            self["norms"] = lengthened(self.gradient_norms, room)
 
     def _regularize(self, schedule: Schedule, average: Array | None) -> None:
         wishes, words, size, self._is_small = schedule.regularization, self.words, self._packed.size, None
-        self.release(layout.REGULARIZATION, layout.FACTORS, layout.SQUARES, layout.NORMS)
-        words[layout.LOWEST_TRAINED] = 0
+        self.release("regularization", "rate_factors", "squares", "norms")
+        words.lowest_trained = 0
         if wishes == NOTHING:
             return
-        self[layout.REGULARIZATION] = np.array(regularization_numbers(wishes))
+        self["regularization"] = regularization_numbers(wishes)
         if wishes.rate_factors is not None:
-            self[layout.FACTORS] = np.array(wishes.rate_factors)
-            words[layout.LOWEST_TRAINED] = np.flatnonzero(wishes.rate_factors)[0]
+            self["rate_factors"] = np.array(wishes.rate_factors)
+            words.lowest_trained = np.flatnonzero(wishes.rate_factors)[0]
         if wishes.needs_norm:
-            self[layout.SQUARES] = np.zeros(size // self._lanes)
-            if not words[layout.GRADIENT]:
-                self[layout.GRADIENT] = self.packed()
+            self["squares"] = np.zeros(size // self._lanes)
+            if not words.gradient:
+                self["gradient"] = self.packed()
         if wishes.gradient_norms:
-            self[layout.NORMS] = np.zeros(len(self.losses))
+            self["norms"] = np.zeros(len(self.losses))
         if average is not None:
-            self[layout.AVERAGE] = self.packed()
-            self.pack(average, self._arrays[layout.AVERAGE])
+            self["average"] = self.packed()
+            self.pack(average, self._arrays["average"])
 
     def _disturb(self, schedule: Schedule) -> None:
-        wishes, words, rows = schedule.disturbance, self.words, int(self.words[layout.BATCH_SIZE])
+        wishes, words, rows = schedule.disturbance, self.words, int(self.words.batch_size)
         self._is_small = None
-        self.release(layout.NOISE, layout.INPUT_MASK, layout.DROPOUT)
-        for name in ("masks", "undropped"):
+        self.release("noise", "input_mask", "dropout")
+        for name in ("dropout masks", "undropped"):
             self._arrays.pop(name, None)
         for record, of_sums in zip(self._records, self._of_sums(), strict=True):  # as it is without dropout
             if not of_sums:
-                record[layout.WEIGHTED_SUMS] = record[layout.ACTIVATIONS]
-        words[layout.DISTURBED] = wishes != UNDISTURBED
-        words[layout.DISTURBANCE_KEY], words[layout.INPUT_DROPS] = schedule.disturbance_key, drops(wishes.input_dropout)
+                record.weighted_sums = record.activations
+        words.is_disturbed = wishes != UNDISTURBED
+        words.disturbance_key, words.input_drops = schedule.disturbance_key, drops(wishes.input_dropout)
         if wishes.input_noise:
-            self[layout.NOISE] = np.array([wishes.input_noise])
+            self["noise"] = np.array([wishes.input_noise])
         if wishes.input_dropout:
-            self[layout.INPUT_MASK] = self._scratch(rows * int(words[layout.INPUTS_STRIDE]))
+            self["input_mask"] = self._scratch(rows * int(words.inputs_stride))
         if wishes.dropout:
             self._drop(wishes.dropout, rows)
 
     def _drop(self, probabilities: tuple[float, ...], rows: int) -> None:
-        records = np.zeros((len(self._records), layout.DROPOUT_RECORD), np.int64)
-        records[:-1, layout.DROPS] = [drops(probability) for probability in probabilities]
-        self._arrays["masks"] = self._rows_of_layers(records, layout.MASK, rows)
-        self._arrays["undropped"] = self._rows_of_layers(records, layout.UNDROPPED, rows)
+        memory = np.zeros(len(self._records) * DROPOUT_RECORD, np.int64)
+        records = DROPOUT.views(memory, len(self._records))
+        for record, probability in zip(records, probabilities, strict=False):  # the last layer drops none
+            record.drops = drops(probability)
+        self._arrays["dropout masks"] = self._rows_of_layers(records, "mask", rows)
+        self._arrays["undropped"] = self._rows_of_layers(records, "undropped", rows)
         for layer, dropout, of_sums in zip(self._records, records, self._of_sums(), strict=True):
-            if dropout[layout.DROPS] and layer[layout.BACKWARD] and not of_sums:  # the derivative is one of these
-                layer[layout.WEIGHTED_SUMS] = dropout[layout.UNDROPPED]
+            if dropout.drops and layer.chain_derivative and not of_sums:  # the derivative is one of these
+                layer.weighted_sums = dropout.undropped
             else:
-                dropout[layout.UNDROPPED] = 0
-        self[layout.DROPOUT] = records.reshape(-1)
+                dropout.undropped = 0
+        self["dropout"] = memory
 
     def _of_sums(self) -> list[bool]:
         """Of each layer, whether its weighted sums are kept for the derivative."""
         layers = zip(self._records, self.model.activations, strict=True)
-        return [bool(record[layout.BACKWARD] and row_of(ACTIVATIONS, a).of_sums) for record, a in layers]
+        return [bool(record.chain_derivative and row_of(ACTIVATIONS, a).of_sums) for record, a in layers]
 
     def rate(self, first_update: int, rates: Array) -> None:
         """Use these learning rates from this update on."""
-        self[layout.RATES], self.words[layout.RATES_FIRST] = rates, first_update
+        self["rates"], self.words.rates_first = rates, first_update
         self._changed_settings = True
 
     def raise_noted(self) -> None:
@@ -298,7 +297,7 @@ class TrainingPlan(Plan):
         """
         if self.notes and self.notes.any():
             if np.isfinite(self._packed).all():
-                self.words[layout.STOPPED] = 0
+                self.words.stopped = 0
             self.notes.raise_any()
 
     def bring(self, parameters: Array, state: Array, average: Array | None = None) -> bool:
@@ -308,10 +307,10 @@ class TrainingPlan(Plan):
         stays as it is, and the answer is False. To be cut short and called again does no harm.
         """
         words = self.words
-        words[layout.RANKS], words[layout.FIRST_LAYER_SHARED] = 1, 0  # or this thread would bring its share alone
-        within = words[layout.STEPS_DONE] % words[layout.STEPS] or len(self.trail)
-        spoiled = within and words[layout.STOP_AT_NONFINITE] and not np.isfinite(self._packed).all()
-        if words[layout.STOPPED] or spoiled:
+        words.ranks, words.column_parallel = 1, 0  # or this thread would bring its share alone
+        within = words.steps_done % words.steps or len(self.trail)
+        spoiled = within and words.stops_at_nonfinite and not np.isfinite(self._packed).all()
+        if words.stopped or spoiled:
             parameters[...] = self._parameters
             return False
         if within:
@@ -321,7 +320,7 @@ class TrainingPlan(Plan):
         for slot, packed in enumerate(self._packed_state):  # an iterator of no rows of an array takes a microsecond
             self.unpack(state[slot], packed)
         if average is not None:
-            self.unpack(average, self._arrays[layout.AVERAGE])
+            self.unpack(average, self._arrays["average"])
         return True
 
 
@@ -351,7 +350,7 @@ class Training:
         self._plan, self._parameters, self._state, self._average = plan, parameters, state, average
         self._schedule, self._done, self._closed = schedule, done, False
         self.trail = plan.trail
-        self.steps_per_epoch = int(plan.words[layout.STEPS])
+        self.steps_per_epoch = int(plan.words.steps)
         self._take_curves()
 
     def _take_curves(self) -> None:
@@ -390,13 +389,13 @@ class Training:
     @property
     def steps_done(self) -> int:
         """Where `run` stopped; known even if what it returned was lost to an interrupt."""
-        return int(self._plan.words[layout.STEPS_DONE])
+        return int(self._plan.words.steps_done)
 
     def activations(self) -> list[Array]:
         """Copies of every layer's in the last step, (samples of its batch, neurons). One must have been done."""
         words = self._plan.words
-        first = (words[layout.STEPS_DONE] - 1) % words[layout.STEPS] * words[layout.BATCH_SIZE]
-        return self._plan.activations(min(words[layout.BATCH_SIZE], words[layout.SAMPLES] - first))
+        first = (words.steps_done - 1) % words.steps * words.batch_size
+        return self._plan.activations(min(words.batch_size, words.samples - first))
 
     def collect(self) -> bool:
         """Bring parameters, state and average to where the last step left them: see `TrainingPlan.bring`."""
@@ -412,7 +411,7 @@ class Training:
             return
         self._closed, plan = True, self._plan
         plan.release(
-            layout.X, layout.Y, layout.WEIGHTS, layout.COLUMNS, layout.STARTS, layout.RATES, layout.AVERAGE,
-            layout.TWISTER,
+            "x", "y", "sample_weights", "columns", "starts", "rates", "average",
+            "twister",
         )  # fmt: skip
         self._done(plan)

@@ -13,6 +13,7 @@ from numba.extending import intrinsic
 
 from .levels import Level, tile_shape
 from .machine import PAUSE, SUBNORMALS, fetch, fetch_add, prefetch, stay_apart
+from .structure_type import structure
 from .tiles import masked_tile, tile, transpose
 from .vector_type import FLOATS, I32, VOID, Vector, spread
 
@@ -44,7 +45,7 @@ def vocabulary(dtype: str, level: Level) -> dict[str, Any]:
         "tile": tile(number, shape["LANES"], shape["TILE_ROWS"]),
         "masked_tile": masked_tile(number, shape["LANES"], shape["PANEL_VECTORS"], shape["NEIGHBORS"]),
         "transpose": transpose(number, shape["LANES"]),
-        "flush_subnormals": flush, "restore_subnormals": restore,
+        "structure": structure(number), "flush_subnormals": flush, "restore_subnormals": restore,
     }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..base.records import Record, frozen
+from .structures import View
 
 LANES = 0  # numbers in a vector register
 TILE_ROWS = 0  # most rows of a tile
@@ -213,6 +214,17 @@ def integers(address):
 def at(p, i):
     """The pointer `i` elements further."""
     return Pointer(p.elements, p.index + i)
+
+
+def structure(described):
+    """A function of a pointer, to int64 or to a structure, and a number of words: such a structure so many words on."""
+    pointers = {"reals": reals, "doubles": doubles, "integers": integers}
+
+    def view(p, i):
+        words = p.words if isinstance(p, View) else p
+        return View(described, at(words, i), pointers)
+
+    return view
 
 
 def prefetch(address):
