@@ -70,6 +70,8 @@ def write(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any, n
     target, number = arguments
     if kind == FLAG:
         number = builder.zext(number, I64)
+    elif kind == DOUBLE:
+        number = builder.bitcast(number, I64)
     builder.store(number, builder.gep(target, [I64(word)]))
 
 

@@ -95,8 +95,8 @@ class View:
         return self._pointers[kind](number) if kind in self._pointers else number
 
     def __setattr__(self, name: str, value: Any) -> None:
-        word, _ = self._structure.attributes[name]
-        self.words[word] = value
+        word, kind = self._structure.attributes[name]
+        self.words[word] = np.float64(value).view(np.int64) if kind == DOUBLE else value
 
     def __repr__(self) -> str:
         values = (f"{field.name:24} {self.words[word]}" for word, field in enumerate(self._structure.fields))
