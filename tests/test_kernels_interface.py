@@ -124,8 +124,9 @@ def settings_of(kernel):
     """Of the optimizer that updates by this kernel, as they are before `prepare` or, to update, after it."""
     preparing, name = kernel.name.startswith("prepare"), kernel.name.split("_", 1)[1]
     optimizer = next(optimizer for optimizer in optimizers() if optimizer.formula.name == name)
-    left = [0.0 if preparing else 0.25] * optimizer.formula.prepared
-    return np.array([*optimizer.settings(), *left])
+    settings = np.full(len(optimizer.formula.settings), 0.0 if preparing else 0.25)
+    settings[: len(optimizer.settings())] = optimizer.settings()
+    return settings
 
 
 def arguments_of(kernel, dtype):

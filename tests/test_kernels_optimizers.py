@@ -46,7 +46,8 @@ class Vectors:
         self.parameters = aligned(COUNT, dtype)
         self.parameters[:] = parameters
         self.memory = aligned(max(1, len(optimizer.slots)) * self.slot, dtype)
-        self.settings = np.array([*optimizer.settings(), *[np.nan] * optimizer.formula.prepared])
+        self.settings = np.full(len(optimizer.formula.settings), np.nan)
+        self.settings[: len(optimizer.settings())] = optimizer.settings()
 
     def update(self, backend, gradient, t):
         slopes = aligned(COUNT, self.dtype)
@@ -247,6 +248,18 @@ def test_settings_must_keep_their_rules(row):
         for value in WRONG[rule]:
             with pytest.raises(ValueError, match=f"{f.name} must be {rule}, got"):
                 row(**{f.name: value})
+
+
+def test_formulas_find_settings_by_name():
+    for optimizer in optimizers():
+        names = [field.name for field in optimizer.formula.settings.fields]
+        own = [field.name for field in fields(optimizer)]
+        assert names[: len(own)] == own
+        values = dict(zip(names, optimizer.settings(), strict=False))
+        assert {name: values[name] for name in own} == {name: float(getattr(optimizer, name)) for name in own}
+        if "log_beta1" in names:
+            assert values["log_beta1"] == math.log(optimizer.beta1)
+            assert values["log_beta2"] == math.log(optimizer.beta2)
 
 
 def test_settings_must_go_together():

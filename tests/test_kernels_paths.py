@@ -146,8 +146,8 @@ def test_layers_of_one_vector_do_without_tiles(taken, inputs, outputs, by_tiles)
 @pytest.mark.parametrize("batch_size", [1, 11])
 def test_gradient_descent_takes_its_steps_where_the_gradient_is_computed(taken, optimizer, batch_size):
     train((9, 40, 2), batch_size, optimizer=optimizer)
-    assert ("step_of_part" in taken) == optimizer.formula.descends == (optimizer == SGD())
-    assert ("update" in taken) != optimizer.formula.descends
+    assert ("step_of_part" in taken) == optimizer.formula.is_plain_sgd == (optimizer == SGD())
+    assert ("update" in taken) != optimizer.formula.is_plain_sgd
 
 
 @pytest.mark.parametrize(

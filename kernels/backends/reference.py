@@ -307,7 +307,8 @@ class ReferenceTraining:
         # the update function sees vectors of numbers: here, vectors of one element, which is a whole array
         parameters, state = [self._parameters[part]], [slot[part] for slot in self._state]
         formula, functions = optimizer.formula, formulas(self._executor.model.dtype)
-        settings = [np.float64(value) for value in optimizer.settings()] + [np.float64(0)] * formula.prepared
+        own = list(map(np.float64, optimizer.settings()))
+        settings = own + [np.float64(0)] * (len(formula.settings) - len(own))
         settings[0] = np.float64(self._rate(update_number) * factor)
         if formula.prepare is not None:
             functions[formula.prepare.__name__](settings, update_number)

@@ -22,6 +22,20 @@ from ..runtime.folding import parts
 from ..runtime.plan import Model
 from ..vocabulary import simd
 from ..vocabulary.simd import Pointer
+from ..vocabulary.structures import Structure
+
+
+class Named:
+    """A list of numbers as kernels see a structure in memory."""
+
+    def __init__(self, structure: Structure, numbers: list[Any], first: int) -> None:
+        vars(self).update(structure=structure, numbers=numbers, first=first)
+
+    def __getattr__(self, name: str) -> Any:
+        return self.numbers[self.first + self.structure.word(name)]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.numbers[self.first + self.structure.word(name)] = value
 
 
 @cache
@@ -36,7 +50,7 @@ def formulas(dtype: str) -> dict[str, Any]:
         "lanes_below": lambda n: n > 0, "sum_lanes": lambda v: v, "largest_lane": lambda v: v,
         "multiply_add": simd.multiply_add, "absolute": np.abs, "copy_sign": np.copysign, "maximum": np.maximum,
         "accumulate": np.add, "quotient": simd.quotient, "polynomial": simd.polynomial,
-        "to_reals": lambda v: v.astype(number),
+        "to_reals": lambda v: v.astype(number), "structure": lambda structure: partial(Named, structure),
     }  # fmt: skip
     namespace = specialize(dtype, vocabulary)
     namespace |= {

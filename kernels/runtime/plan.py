@@ -219,10 +219,10 @@ class Plan:
         """Make the optimizer's steps."""
         formula, dtype = optimizer.formula, self.model.dtype
         self["optimizer"] = self.library.address(f"optimizer_{formula.name}", dtype)
-        self["skips_zero_gradient"], self["is_plain_sgd"] = formula.rests, formula.descends
+        self["skips_zero_gradient"], self["is_plain_sgd"] = formula.skips_zero_gradient, formula.is_plain_sgd
         if formula.prepare is not None:
             self["prepare"] = self.library.address(f"prepare_{formula.name}", dtype)
-        self._settings = np.zeros((len(self._records), len(optimizer.settings()) + formula.prepared))
+        self._settings = np.zeros((len(self._records), len(formula.settings)))
         self["settings"] = self._settings.reshape(-1)
         self.set(optimizer)
         part = (1 + max(self.model.sizes[:-1])) * self._panel

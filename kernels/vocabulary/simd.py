@@ -217,12 +217,12 @@ def at(p, i):
 
 
 def structure(described):
-    """A function of a pointer, to int64 or to a structure, and a number of words: such a structure so many words on."""
+    """A function of a pointer, to words or to a structure, and a number of words: such a structure so many words on."""
     pointers = {"reals": reals, "doubles": doubles, "integers": integers}
 
     def view(p, i):
-        words = p.words if isinstance(p, View) else p
-        return View(described, at(words, i), pointers)
+        words = at(p.words if isinstance(p, View) else p, i)
+        return View(described, Pointer(words.elements.view(np.int64), words.index), pointers)
 
     return view
 

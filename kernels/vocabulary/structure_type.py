@@ -84,7 +84,7 @@ def structure(number: types.Type) -> Any:
         @intrinsic
         def view(typingctx: Any, p: types.Type, i: types.Type) -> Any:
             def codegen(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-                return builder.gep(arguments[0], [arguments[1]])
+                return builder.bitcast(builder.gep(arguments[0], [arguments[1]]), I64.as_pointer())
 
             return signature(result, p, types.int64), codegen
 
