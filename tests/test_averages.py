@@ -80,14 +80,14 @@ def test_copies_and_files_keep_the_average_and_the_plateau(way, tmp_path, dtype)
     schedule = ReduceOnPlateau(0.05, factor=0.5, patience=0, threshold=0.2)
     network = trained(dtype=dtype, learning_rate=schedule)
     again = way(network, tmp_path / "network.npz")
-    assert network._seen is not None
-    assert again._seen == network._seen
+    assert network._state.seen is not None
+    assert again._state.seen == network._state.seen
     assert again.averaged().parameters.tobytes() == network.averaged().parameters.tobytes()
     for net in (network, again):
         trained(network=net, learning_rate=schedule)
     assert again.averaged().parameters.tobytes() == network.averaged().parameters.tobytes()
     assert again.parameters.tobytes() == network.parameters.tobytes()
-    assert again._seen == network._seen
+    assert again._state.seen == network._state.seen
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_stretches_end_where_epochs_do():
 
     def look(network, progress):
         seen.append(progress.epoch)
-        assert network._updates == 8 * network._epochs == 8 * progress.epoch
+        assert network._state.updates == 8 * network._state.epochs == 8 * progress.epoch
 
     for rows in (3, 4, 5):  # so that not all first stretches are of whole epochs by chance
         network = NeuralNetwork([3, 5, 2], "tanh", seed=4)
@@ -218,7 +218,7 @@ def test_training_within_training_is_refused():
     assert network.history.epochs == 1
     other = NeuralNetwork([3, 5, 2], seed=0)
     network.train(X, y, 3, callbacks=lambda network, progress: other.train(X, y, 1) and None)
-    assert (network._epochs, other._epochs) == (4, 3)
+    assert (network._state.epochs, other._state.epochs) == (4, 3)
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, "a", True])

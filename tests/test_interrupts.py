@@ -40,11 +40,10 @@ def train(network, epochs, **options):
 def whole(network):
     """All that has to fit together."""
     parameters = np.asarray(network.parameters)  # who reads them tidies up, if that is left to be done
-    average = None if network._average is None else network._average.tobytes()
-    optimizer = None if network._optimizer is None else network._optimizer.name
+    optimizer, slots, epochs, updates, seen, average = network._state
     return (
-        parameters.tobytes(), network._state.tobytes(), network._state.shape, network._updates, network._epochs,
-        optimizer, average, network._seen,
+        parameters.tobytes(), slots.tobytes(), slots.shape, updates, epochs, optimizer and optimizer.name,
+        None if average is None else average.tobytes(), seen,
     )  # fmt: skip
 
 
@@ -77,10 +76,10 @@ def check(network, options, known):
     prepared = whole(network)
     ends = [epoch for epoch, state in enumerate(known) if state[0] == prepared[0] and state[4] == prepared[4]]
     assert ends, "parameters of no epoch, or counted as another's"
-    if network._updates or ends[0]:  # else a new optimizer may have been adopted, with nothing in its state
+    if network._state.updates or ends[0]:  # else a new optimizer may have been adopted, with nothing in its state
         assert prepared in known
     if network.history is not None and "restore_best" not in options:
-        assert network.history.epochs in (0, network._epochs)
+        assert network.history.epochs in (0, network._state.epochs)
     twin = made(backend="reference")
     twin.parameters = network.parameters
     np.testing.assert_allclose(predicted, twin.predict(X), rtol=1e-9, atol=1e-12)
@@ -161,7 +160,7 @@ def test_a_schedule_that_always_raises_leaves_a_network_that_can_be_used():
     network = made()
     with pytest.raises(ZeroDivisionError):
         train(network, 3, learning_rate=Failing(0.01))
-    assert network.history.epochs == network._epochs == 1
+    assert network.history.epochs == network._state.epochs == 1
     assert train(network, 2).epochs == 2
 
 
@@ -176,7 +175,8 @@ def test_interrupted_streams_go_on():
                 network.train_stream(chunks, epochs, **options)
             if parts:
                 network.train_stream(chunks[:1], **options)
-            known.append((np.asarray(network.parameters).tobytes(), network._state.tobytes(), network._updates))
+            state = network._state
+            known.append((np.asarray(network.parameters).tobytes(), state.slots.tobytes(), state.updates))
 
     def call(network):
         return lambda: network.train_stream(chunks, 2, **options)
@@ -185,8 +185,8 @@ def test_interrupted_streams_go_on():
     for line in range(1, count + 1, 3):
         network = made()
         assert interrupted(call(network), line)
-        now = np.asarray(network.parameters).tobytes(), network._state.tobytes(), network._updates
-        assert now in known or not network._updates
+        now = np.asarray(network.parameters).tobytes(), network._state.slots.tobytes(), network._state.updates
+        assert now in known or not network._state.updates
         assert not network._watched
         assert network.history is None or network.history.epochs <= 2
         assert network.train_stream(chunks, 1, **options).epochs == 1
@@ -241,10 +241,13 @@ def test_a_network_that_is_not_tidied_up_is_found(monkeypatch):
             raise KeyboardInterrupt
         right(self, **more)
 
+    def count_wrong(network, progress):
+        network._state = network._state._replace(epochs=9)
+
     network, known = made(), states({})
     monkeypatch.setattr(Underway, "collect", collect)
     with pytest.raises(KeyboardInterrupt):
-        train(network, 2, callbacks=lambda network, progress: setattr(network, "_epochs", 9))
+        train(network, 2, callbacks=count_wrong)
     monkeypatch.undo()
     with pytest.raises(AssertionError, match="parameters of no epoch"):
         check(network, {}, known)

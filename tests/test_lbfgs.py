@@ -91,7 +91,7 @@ def test_an_interrupt_keeps_the_last_accepted_parameters(monkeypatch, minimize):
     evaluations(monkeypatch, network, interrupted)
     with pytest.raises(KeyboardInterrupt):
         network.train(X, y, 50, optimizer="lbfgs")
-    accepted = network._epochs
+    accepted = network._state.epochs
     assert 0 < accepted < 8
     twin.train(X, y, accepted, optimizer="lbfgs")
     np.testing.assert_array_equal(network.parameters, twin.parameters)
@@ -226,7 +226,7 @@ def test_it_goes_back_to_the_best_iteration(minimize):
     assert history.stopped == f"validation_loss did not improve for 3 epochs after epoch {best}."
     expected, _ = trained(best)
     np.testing.assert_array_equal(network.parameters, expected.parameters)
-    assert network._epochs == best
+    assert network._state.epochs == best
     network.train(X, X[:, 0], 1)  # and on it goes, by another optimizer
 
 

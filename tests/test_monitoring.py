@@ -140,13 +140,13 @@ def test_a_fraction_is_held_out(loss):
     X, y = table(50)
     network = fresh(loss)
     history = network.train(X, y, 3, validation_fraction=0.2, batch_size=5)
-    assert network._updates == 3 * 8  # of 40 samples
+    assert network._state.updates == 3 * 8  # of 40 samples
     again = fresh(loss)
     assert again.train(X, y, 3, validation_fraction=0.2, batch_size=5).validation_loss == history.validation_loss
     other = fresh(loss).train(X, y, 3, validation_fraction=0.2, batch_size=5, seed=9)
     assert other.validation_loss != history.validation_loss
     history = network.train(X, y, 1, validation_fraction=0.2, batch_size=5)  # the same rows: none that was trained on
-    assert network._updates == 4 * 8
+    assert network._state.updates == 4 * 8
 
 
 def test_what_is_held_out_is_not_trained_on():
@@ -346,7 +346,7 @@ def test_time_limits_end_long_trainings():
     assert history.stopped.startswith("The time_limit of 0.05 seconds was reached in epoch ")
     twin = fresh()
     twin.train(*table(), history.epochs)
-    if network._updates == twin._updates:  # it ended with an epoch, as short ones make it
+    if network._state.updates == twin._state.updates:  # it ended with an epoch, as short ones make it
         assert everything(network) == everything(twin)
 
 
@@ -355,8 +355,8 @@ def test_time_limits_end_long_epochs():
     network = NeuralNetwork([3, 32, 32, 1], seed=0)
     history = network.train(X, X[:, 0], 1000, batch_size=1, time_limit=1e-4)
     assert history.stopped == "The time_limit of 0.0001 seconds was reached in epoch 1."
-    assert history.epochs == network._epochs == 0
-    assert 0 < network._updates < 400_000
+    assert history.epochs == network._state.epochs == 0
+    assert 0 < network._state.updates < 400_000
 
 
 # --- with all of it
@@ -381,7 +381,7 @@ def test_a_divergence_while_monitored_keeps_the_last_good_epoch(backend, tmp_pat
     twin.parameters = [1, 0]
     twin.train(**arguments, epochs=good)
     np.testing.assert_array_equal(network.parameters, twin.parameters)
-    assert network._epochs == good
+    assert network._state.epochs == good
     assert {len(column) for column in network.history.to_dict().values()} == {good}
     network.save(tmp_path / "model.npz", training=True)
     again = fastmlp.load(tmp_path / "model.npz", backend=backend.name)
@@ -397,7 +397,7 @@ def test_a_divergence_leaves_nothing_to_go_back_to(tmp_path):
     arguments = {"X": np.ones((8, 1)), "y": np.zeros(8), "optimizer": "adam"}
     with pytest.raises(DivergenceError, match="in epoch 2 of 5"):
         network.train(**arguments, epochs=5, learning_rate=1e37, metrics="mean_absolute_error", restore_best=True)
-    assert network.history.best_epoch == network._epochs == 1
+    assert network.history.best_epoch == network._state.epochs == 1
     network.save(tmp_path / "model.npz", training=True)
     assert fastmlp.load(tmp_path / "model.npz").history.loss == network.history.loss
     network.parameters = [1, 0]

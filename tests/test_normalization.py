@@ -26,7 +26,7 @@ def made(normalization, backend=None, dtype="float64", **options):
 
 
 def everything(network):
-    return network.parameters.tobytes(), network._state.tobytes(), network._updates, network._epochs
+    return network.parameters.tobytes(), network._state.slots.tobytes(), network._state.updates, network._state.epochs
 
 
 # --- what there is

@@ -210,7 +210,7 @@ SCRIPT = """
     def told(network):
         history = network.history.to_dict()
         del history["seconds"]
-        print(network.parameters.tobytes().hex(), network._state.tobytes().hex(), network._epochs, history)
+        print(network.parameters.tobytes().hex(), network._state.slots.tobytes().hex(), network._state.epochs, history)
         print(network.history.stopped, network.history.best_epoch)
 
     def fresh():

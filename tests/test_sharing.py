@@ -98,7 +98,7 @@ def test_files_that_other_threads_save_can_be_gone_on_with(tmp_path):
         again = fastmlp.load(tmp_path / f"{number}.npz")
         if again.history is None:
             continue
-        assert again.history.epochs == again._epochs == again._updates
+        assert again.history.epochs == again._state.epochs == again._state.updates
         again.train(X, Y, 150, resume=True, **options)
         assert np.asarray(again.parameters).tobytes() == np.asarray(network.parameters).tobytes()
 
@@ -139,13 +139,13 @@ def test_copies_are_of_one_moment_whatever_a_training_does_between_two_lines(way
         network.train(X, Y, 2)
 
         def train(network=network):
-            network._begin_with(fastmlp.Adam())
+            network._state = network._state.begun(fastmlp.Adam())
             network.history._add([0.5], validation_loss=[0.25])
-            for record in (network._model, network._optimizer):
+            for record in (network._model, network._state.optimizer):
                 vars(record)["kept"] = None  # as a property that is computed once
 
         twin, acted = between_lines(lambda network=network: ways[way](network), line, train)
-        assert len(twin._state) == (2 if twin._optimizer.name == "adam" else 0)
+        assert len(twin._state.slots) == (2 if twin._state.optimizer.name == "adam" else 0)
         assert twin.history.epochs in (2, 3)
         assert set(map(len, twin.history.to_dict().values())) == {twin.history.epochs}
     assert line > 20
@@ -257,12 +257,12 @@ def test_a_vector_that_is_shared_with_kernels_is_caught(monkeypatch):
     network = made(backend="compiled" if fastmlp.kernels.backends.choice.extension_exists() else "jit")
     monkeypatch.setattr(TrainingPlan, "begin", begin)
     before = np.asarray(network.parameters).tobytes()
-    work = network._executor.training(X, Y, network._state, schedule_of_an_epoch())
+    work = network._executor.training(X, Y, network._state.slots, schedule_of_an_epoch())
     work.run(0, 4)
     assert np.asarray(network.parameters).tobytes() != before
     monkeypatch.undo()
     before = np.asarray(network.parameters).tobytes()
-    work = network._executor.training(X, Y, network._state, schedule_of_an_epoch())
+    work = network._executor.training(X, Y, network._state.slots, schedule_of_an_epoch())
     work.run(0, 4)
     assert np.asarray(network.parameters).tobytes() == before
 
@@ -339,7 +339,7 @@ import fastmlp
 random.seed(0)
 X, y = np.random.default_rng(0).normal(size=(64, 400)).astype("f4"), np.ones((64, 1), "f4")
 made = lambda: fastmlp.NeuralNetwork([400, 400, 1], seed=0)
-whole = lambda n: (np.asarray(n.parameters).tobytes(), n._state.tobytes(), n._updates)
+whole = lambda n: (np.asarray(n.parameters).tobytes(), n._state.slots.tobytes(), n._state.updates)
 options = dict(optimizer="adam", batch_size=64, learning_rate=1e-4)
 known = []
 for epochs in range(5):

@@ -33,7 +33,7 @@ OPTIONS = {"learning_rate": 0.02, "batch_size": BATCH, "optimizer": "adam"}
 
 
 def bits(network):
-    return network.parameters.tobytes(), network._state.tobytes(), network._updates, network._epochs
+    return network.parameters.tobytes(), network._state.slots.tobytes(), network._state.updates, network._state.epochs
 
 
 @pytest.mark.parametrize("loss", ["mean_squared_error", "categorical_cross_entropy"])
@@ -120,7 +120,7 @@ def test_the_end_of_a_chunk_is_a_smaller_batch(backend):
     for rows in (slice(0, 5), slice(5, 8), slice(8, 11)):
         steps.train(X[rows], y[rows], 1, **OPTIONS, shuffle=False)
     assert bits(stream)[:3] == bits(steps)[:3]
-    assert (stream._epochs, steps._epochs) == (1, 3)
+    assert (stream._state.epochs, steps._state.epochs) == (1, 3)
 
 
 def test_a_callable_is_called_for_each_epoch_and_chunks_are_made_one_by_one():
@@ -130,7 +130,7 @@ def test_a_callable_is_called_for_each_epoch_and_chunks_are_made_one_by_one():
     def stream():
         events.append("begin")
         for chunk in chunks(X, y):
-            events.append(network._updates)
+            events.append(network._state.updates)
             yield chunk
 
     network.train_stream(stream, 2, **OPTIONS)
@@ -338,8 +338,8 @@ def test_the_bits_of_training_on_all_at_once_with(backend, options):
     expected = whole.train(X, y, 5, shuffle=False, **options)
     history = stream.train_stream(chunks(X, y), 5, **options)
     assert bits(stream) == bits(whole)
-    if whole._seen is not None:
-        reductions, waited = ([network._seen[1][i] for network in (stream, whole)] for i in (0, 2))
+    if whole._state.seen is not None:
+        reductions, waited = ([network._state.seen[1][i] for network in (stream, whole)] for i in (0, 2))
         assert reductions[0] == reductions[1] > 0
         assert waited[0] == waited[1]
     np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-12)
@@ -467,7 +467,7 @@ def test_errors_of_callbacks_end_it_there():
     network = made()
     with pytest.raises(OSError, match="disk on fire"):
         network.train_stream(chunks(X, y), 5, callbacks=fail, **OPTIONS)
-    assert network._epochs == network.history.epochs == len(network.history.seconds) == 2
+    assert network._state.epochs == network.history.epochs == len(network.history.seconds) == 2
     network.train_stream(chunks(X, y), **OPTIONS)
 
 
@@ -485,7 +485,7 @@ def test_the_time_limit_leaves_an_epoch_unfinished(monkeypatch):
     history = network.train_stream(stream, 3, time_limit=1000, **OPTIONS)
     monkeypatch.undo()
     assert history.stopped == "The time_limit of 1000 seconds was reached in epoch 2."
-    assert (history.epochs, network._epochs, len(made_chunks)) == (1, 1, 7)
+    assert (history.epochs, network._state.epochs, len(made_chunks)) == (1, 1, 7)
     expected.train_stream(chunks(X, y), **OPTIONS)
     expected.train_stream(chunks(X, y)[:2], **OPTIONS)
     assert bits(network)[:3] == bits(expected)[:3]

@@ -223,7 +223,7 @@ def test_full_batch_optimizers_want_all_samples():
     network.train(X, y, 5, optimizer="rprop")
     other.train(X, y, 5, batch_size=23, optimizer="rprop")
     np.testing.assert_array_equal(network.parameters, other.parameters)
-    assert network._updates == 5
+    assert network._state.updates == 5
 
 
 def test_optimizers_show_their_settings():

@@ -36,9 +36,9 @@ def test_two_interrupts_of_a_team_leave_all_of_the_last_step(fast_backend, steps
 
     for threads in (1, 2):
         network = NeuralNetwork([6, 40, 2], "tanh", seed=0, backend=fast_backend.name, dtype="float64")
-        network._begin_with(fastmlp.Adam())
+        network._state = network._state.begun(fastmlp.Adam())
         schedule = Schedule(fastmlp.Adam(), 16, epochs=2)
-        work = network._executor.training(X, y, network._state, schedule)
+        work = network._executor.training(X, y, network._state.slots, schedule)
         if threads == 1:
             work.run(0, steps, 1)
         else:
@@ -49,7 +49,7 @@ def test_two_interrupts_of_a_team_leave_all_of_the_last_step(fast_backend, steps
             assert work.threads == 2
         assert work.steps_done == steps
         assert work.collect()
-        results.append((network._parameters.tobytes(), network._state.tobytes()))
+        results.append((network._parameters.tobytes(), network._state.slots.tobytes()))
     assert results[0] == results[1]
 
 
@@ -149,7 +149,7 @@ def interrupted(network, *arguments, **options):
     """Train until another thread presses Ctrl-C, which it does when training has been going on for a while."""
 
     def press():
-        while network._optimizer is None:
+        while network._state.optimizer is None:
             time.sleep(0.001)
         time.sleep(0.03)
         _thread.interrupt_main()
@@ -178,10 +178,10 @@ def test_ctrl_c_in_the_middle_of_an_epoch_leaves_the_last_finished_step(optimize
     fresh().train(X[:1], y[:1], 1, **options)  # compiles
     network = fresh()
     interrupted(network, X, y, 100, **options)
-    steps = network._updates
-    assert network._epochs == steps // len(X)
+    steps = network._state.updates
+    assert network._state.epochs == steps // len(X)
     twin = fresh()
-    if network._epochs == 0 and steps:  # as on any machine of today
+    if network._state.epochs == 0 and steps:  # as on any machine of today
         twin.train(X[:steps], y[:steps], 1, **options)
         np.testing.assert_array_equal(network.parameters, twin.parameters)
         network.train(X[:99], y[:99], 1, **options)
@@ -198,9 +198,9 @@ def test_ctrl_c_between_epochs_leaves_whole_epochs(monitored):
     trained(1, samples=8, **options)
     network = NeuralNetwork([3, 5, 2], "tanh", seed=4)
     interrupted(network, X, y, 10_000_000, 0.05, **options, **monitored)
-    assert network._epochs == network._updates == network.history.epochs
-    assert {len(column) for column in network.history.to_dict().values()} == {network._epochs}
-    twin = trained(network._epochs, samples=8, **options)
+    assert network._state.epochs == network._state.updates == network.history.epochs
+    assert {len(column) for column in network.history.to_dict().values()} == {network._state.epochs}
+    twin = trained(network._state.epochs, samples=8, **options)
     assert everything(network) == everything(twin)
     np.testing.assert_array_equal(network.predict(X), twin.predict(X))
 
@@ -223,9 +223,9 @@ def test_an_error_while_printing_leaves_whole_epochs(error):
     network = NeuralNetwork([3, 5, 2], "tanh", seed=4)
     with contextlib.redirect_stdout(Interrupting(error)), pytest.raises(error):
         trained(50, network=network, optimizer="adam", verbose=True)
-    assert network._epochs >= 5
-    assert network._updates == 5 * network._epochs
-    assert everything(network) == everything(trained(network._epochs, optimizer="adam"))
+    assert network._state.epochs >= 5
+    assert network._state.updates == 5 * network._state.epochs
+    assert everything(network) == everything(trained(network._state.epochs, optimizer="adam"))
 
 
 @pytest.mark.parametrize("where", ["loss", "parameters"])

@@ -176,7 +176,7 @@ def streams(draw):
     usable(network, X)
     if not struck:
         networks.same(calm, network, "a stream that was not interrupted")
-    elif network._updates == 0:
+    elif network._state.updates == 0:
         check(everything(network)[1]["parameters"] == before[1]["parameters"], "parameters of no step")
     twin = copy.deepcopy(network)
     for one in (network, twin):

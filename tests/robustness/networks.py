@@ -151,8 +151,8 @@ def trains(draw):
         except FloatingPointError:
             return DIVERGED
         columns = {name: np.array(values) for name, values in history.to_dict().items() if name != "seconds"}
-        if network._average is not None:
-            columns["average"] = np.asarray(network._average, np.float64)
+        if network._state.average is not None:
+            columns["average"] = np.asarray(network._state.average, np.float64)
         return columns | {"parameters": np.asarray(network.parameters, np.float64)}
 
     return agree(made, network, network.parameters, measure, lambda one: measure(one, plain), draw, options)

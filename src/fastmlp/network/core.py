@@ -11,19 +11,17 @@ from ..checks import array_checks, validation
 from ..kernels.backends.choice import backend as find_backend
 from ..kernels.base.arrays import Array
 from ..kernels.functions.function import name_of
-from ..kernels.functions.optimizers import Optimizer
 from ..kernels.runtime.executor import Executor
 from ..kernels.runtime.limits import most_threads
 from ..kernels.runtime.plan import Model
 from ..training.history import History
+from ..training.state import Snapshot, TrainingState, untrained
 from ..vector import ParameterVector, parameter_vector
 from .layer import Layer
 from .predictor import Predictor
 
 if TYPE_CHECKING:
     from ..kernels.backends.reference import ReferenceExecutor
-    from ..training.resuming import Snapshot
-    from ..training.schedules import Seen
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -55,11 +53,7 @@ class Core:
     network next (`_unsettled`). A `with` statement on a lock of Python's own cannot be parted.
     """
 
-    _optimizer: Optimizer | None
-    _state: Array  # the optimizer's vectors
-    _updates: int  # that it has made
-    _average: Array | None  # of the parameters, as they went
-    _seen: "Seen" = None  # by a schedule, of losses
+    _state: TrainingState
     _threads: int | None
     _trainer = 0  # the thread that trains, while one does
     _assignable = False  # by that thread: what it assigns to parameters is trained on
@@ -67,25 +61,19 @@ class Core:
 
     def _assemble(self, model: Model, parameters: Array, entropy: Any, backend: str | None) -> None:
         self._model, self._parameters, self._entropy = model, parameters, entropy
-        self._average = None
+        self._state = untrained(parameters)
         self._compute_with(backend)
         self._threads = None
         most_threads()  # lets threadpoolctl know of them; complains of a wrong FASTMLP_NUM_THREADS
-        self._epochs = 0  # trained so far: the order of an epoch's samples depends on its number
         self._history: History | None = None  # of the last training
         self._at: int | None = None  # the epoch of it at which the network is, if not the last
         self._best: Snapshot | None = None  # what it was to go back to in the end, when it was interrupted
-        self._begin_with(None)
 
     def _compute_with(self, backend: str | None) -> None:
         self._backend_asked, self._backend = backend, find_backend(backend)
         self._computer = self._backend.executor(self._model, self._parameters)
         self._predictors: list[Predictor] = []  # of the parameters as they are, once it has been asked for
         self._turn = Lock()  # held as long as a training lasts
-
-    def _begin_with(self, optimizer: Optimizer | None) -> None:
-        state = np.zeros((len(optimizer.slots) if optimizer else 0, len(self._parameters)), self.dtype)
-        self._become(_optimizer=optimizer, _updates=0, _seen=None, _state=state)
 
     def _become(self, **attributes: Any) -> None:
         """Change attributes in one step."""

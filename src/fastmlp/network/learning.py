@@ -23,8 +23,8 @@ from .inspection import Inspection
 
 if TYPE_CHECKING:
     from ..training.lbfgs import LBFGS
-    from ..training.resuming import Snapshot
     from ..training.schedules import Course, RateSchedule
+    from ..training.state import Snapshot
     from ..training.watching import Watcher
 
 
@@ -253,14 +253,14 @@ class Learning(Inspection):
         if isinstance(X, SparseRows):
             arguments.undisturbed_inputs(disturbance)
         going_on = self._goes_on(chosen)
-        if watch is not None and watch.history.epochs and self._optimizer is not None:
+        if watch is not None and watch.history.epochs and self._state.optimizer is not None:
             require(going_on, "optimizer", "that of the training to resume", optimizer)
         rates = None
         if changing is not None:
             rates = self._course(changing, epochs, -(-len(X) // size), going_on)
         self._adopt(chosen, going_on)
         schedule = Schedule(
-            chosen, size, epochs, key, self._epochs, self._updates, regularization=wishes, rates=rates,
+            chosen, size, epochs, key, self._state.epochs, self._state.updates, regularization=wishes, rates=rates,
             disturbance=disturbance, disturbance_key=0 if disturbance is UNDISTURBED else key_of(entropy, DISTURBANCE),
         )  # fmt: skip
         return self._train(X, y, schedule, watch, weights)
@@ -291,10 +291,10 @@ class Learning(Inspection):
         history = watch.history if watch is not None else History()
         average = None
         if schedule.regularization.ema_decay is not None:
-            if self._average is None:
-                self._average = self._parameters.copy()
-            average = self._average
-        work = self._computer.training(X, y, self._state, schedule, average, weights)
+            if self._state.average is None:
+                self._state = self._state._replace(average=self._parameters.copy())
+            average = self._state.average
+        work = self._computer.training(X, y, self._state.slots, schedule, average, weights)
         operations = loop.operations_of_step(self._model, schedule.batch_size)
         pace = loop.pace_for(self._model, schedule.batch_size, operations, self._threads)
         whole = history if chunk_of is None else chunk_of
@@ -317,31 +317,27 @@ class Learning(Inspection):
         """Be as at the end of this epoch of the last training."""
         with self._computer.lock:
             self._parameters[...] = best.parameters
-            self._become(
-                _epochs=best.epochs, _updates=best.updates, _state=best.state.copy(), _average=best.average,
-                _seen=best.seen, _at=best.epoch, _best=None, _unsettled=None,
-            )  # fmt: skip
+            state = best.state.copy()._replace(optimizer=self._state.optimizer)
+            self._become(_state=state, _at=best.epoch, _best=None, _unsettled=None)
             self._parameters_changed()
 
     def _adopt(self, optimizer: Optimizer, going_on: bool) -> None:
         """Keep the state, if it is to go on, or begin afresh."""
-        if not going_on:
-            self._begin_with(optimizer)
-        self._optimizer = optimizer
+        self._state = self._state._replace(optimizer=optimizer) if going_on else self._state.begun(optimizer)
 
     def _course(self, changing: "RateSchedule", epochs: int, steps_per_epoch: int, going_on: bool) -> "Course":
         """The learning rates of a training."""
         from ..training.schedules import Course
 
-        first = self._updates if going_on else 0
+        first = self._state.updates if going_on else 0
         changing.check(first, epochs, steps_per_epoch)
-        course = Course(changing, steps_per_epoch, self._seen if going_on else None)
+        course = Course(changing, steps_per_epoch, self._state.seen if going_on else None)
         course(first + 1, min(2, epochs * steps_per_epoch))  # a schedule of the user's own may give anything
         return course
 
     def _goes_on(self, optimizer: Optimizer) -> bool:
         """Whether it is the same optimizer as before, whatever its learning rate."""
-        before = self._optimizer
+        before = self._state.optimizer
         if before is None or before is optimizer:  # then there is nothing to compare, which takes its time
             return before is not None
         return dataclasses.replace(before, learning_rate=optimizer.learning_rate) == optimizer
@@ -362,8 +358,7 @@ class Learning(Inspection):
         >>> history = network.train([[0], [1]], [1, 3], epochs=2, optimizer="adam")
         >>> network.reset_optimizer()
         """
-        self._begin_with(None)
-        self._average = None
+        self._state = self._state.begun(None)._replace(average=None)
 
     def averaged(self) -> Self:
         """A copy of the network that has the running average of the parameters in their place.
@@ -390,9 +385,9 @@ class Learning(Inspection):
         ([0.0, 1.0], [0.0, 0.25])
         """
         self._settle()
-        if self._average is None:
+        if self._state.average is None:
             raise ValueError("ema_decay must be given to train before averaged is called, got no average")
         twin = copy.deepcopy(self)
-        twin.parameters = self._average
+        twin.parameters = self._state.average
         twin.reset_optimizer()
         return twin

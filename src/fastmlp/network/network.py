@@ -21,6 +21,7 @@ from ..kernels.functions.normalization import NORMALIZATIONS, first_values
 from ..kernels.functions.optimizers import KNOWN_OPTIMIZERS
 from ..kernels.runtime.executor import require_numbers
 from ..seeding import WEIGHTS
+from ..training.state import TrainingState
 from .streaming import Streaming
 
 
@@ -199,22 +200,23 @@ class NeuralNetwork(Streaming):
 
     def _record(self, training: bool) -> tuple[storage.Header, dict[str, Array]]:
         now = SimpleNamespace(**vars(self))  # of one moment: a training may begin, with another optimizer's state
-        optimizer = now._optimizer and {"name": now._optimizer.name, **dataclasses.asdict(now._optimizer)}
+        state: TrainingState = now._state
+        optimizer = state.optimizer and {"name": state.optimizer.name, **dataclasses.asdict(state.optimizer)}
         header = {
             "layer_sizes": self.layer_sizes,
             "activations": [to_record("activation", activation) for activation in self._model.activations],
             "loss": to_record("loss", self._model.loss), "dtype": self.dtype,
-            "seed": now._entropy, "epochs": now._epochs, "updates": now._updates, "optimizer": optimizer,
+            "seed": now._entropy, "epochs": state.epochs, "updates": state.updates, "optimizer": optimizer,
         }  # fmt: skip
         if self._model.normalizations:
             header["normalizations"] = [one and to_record("normalization", one) for one in self._model.normalizations]
-        arrays = {"parameters": now._parameters.copy(), "optimizer_state": now._state.copy()}
-        if now._average is not None:
-            arrays["average"] = now._average.copy()
-        if now._seen is not None:
+        arrays = {"parameters": now._parameters.copy(), "optimizer_state": state.slots.copy()}
+        if state.average is not None:
+            arrays["average"] = state.average.copy()
+        if state.seen is not None:
             from ..training.schedules import seen_to_record
 
-            header["plateau"] = seen_to_record(now._seen)
+            header["plateau"] = seen_to_record(state.seen)
         if training and now._history is not None:
             from ..training import resuming
 
@@ -236,26 +238,27 @@ class NeuralNetwork(Streaming):
         network = cls.__new__(cls)
         parameters = array_checks.parameters(arrays["parameters"], model).astype(model.dtype)
         network._assemble(model, parameters, validation.seed(header["seed"]), backend)
-        network._epochs = validation.count("epochs", header["epochs"])
+        state = network._state._replace(epochs=validation.count("epochs", header["epochs"]))
         if header["optimizer"] is not None:
             settings = dict(header["optimizer"])
             optimizer = KNOWN_OPTIMIZERS[validation.name_of("optimizer", settings.pop("name"), KNOWN_OPTIMIZERS)](
                 **settings
             )
-            network._optimizer, network._updates = optimizer, validation.count("updates", header["updates"])
-            state = array_checks.state("optimizer_state", arrays["optimizer_state"], (len(optimizer.slots), *shape))
-            network._state = state.astype(model.dtype)
+            slots = array_checks.state("optimizer_state", arrays["optimizer_state"], (len(optimizer.slots), *shape))
+            updates = validation.count("updates", header["updates"])
+            state = state._replace(optimizer=optimizer, slots=slots.astype(model.dtype), updates=updates)
         if "average" in arrays:
             average = array_checks.parameters(arrays["average"], model, "average")
-            network._average = average.astype(model.dtype)
+            state = state._replace(average=average.astype(model.dtype))
         if header.get("plateau") is not None:
             from ..training.schedules import seen_from_record
 
-            network._seen = seen_from_record(header["plateau"])
+            state = state._replace(seen=seen_from_record(header["plateau"]))
+        network._state = state
         if "training" in header:
             from ..training import resuming
 
-            last = resuming.from_record(header["training"], arrays, network._state)
+            last = resuming.from_record(header["training"], arrays, state)
             network._history, network._at, network._best = last
         return network
 
@@ -266,17 +269,19 @@ class NeuralNetwork(Streaming):
                 del state[name]
             for name in ("_trainer", "_assignable", "_unsettled"):  # it is not the copy that is being trained
                 state.pop(name, None)
-            for name in ("_parameters", "_state", "_average", "_history"):
+            for name in ("_parameters", "_history"):
                 state[name] = copy.copy(state[name])
+            state["_state"] = self._state.copy()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._model = validation.model_again(self._model)
-        slots, count = len(self._optimizer.slots) if self._optimizer else 0, self._model.parameter_count
-        require_numbers("state", self._state, (slots, count), self.dtype)
-        if self._average is not None:
-            require_numbers("average", self._average, (count,), self.dtype)
+        optimizer, slots, *_, average = self._state
+        count = self._model.parameter_count
+        require_numbers("state", slots, (len(optimizer.slots) if optimizer else 0, count), self.dtype)
+        if average is not None:
+            require_numbers("average", average, (count,), self.dtype)
         self._compute_with(self._backend_asked)
 
 

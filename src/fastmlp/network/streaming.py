@@ -158,7 +158,7 @@ class Streaming(Learning):
             from ..training.schedules import CourseOfPasses
 
             changing.check(0, epochs, 1)
-            rates = CourseOfPasses(changing, self._seen if self._goes_on(chosen) else None)
+            rates = CourseOfPasses(changing, self._state.seen if self._goes_on(chosen) else None)
         plan = Schedule(
             chosen, batch_size, epochs, regularization=wishes, rates=rates, disturbance=disturbance
         )  # fmt: skip
@@ -174,7 +174,7 @@ class Streaming(Learning):
                     began = now
                     if rates is not None:
                         rates.see_passes(np.array(history.loss))
-                        self._seen = rates.seen
+                        self._state = self._state._replace(seen=rates.seen)
                     watch.look(_Chunks(), well=True)
             if watch.best is not None:
                 self._owe(partial(self._go_back, watch.best))
@@ -208,7 +208,7 @@ class Streaming(Learning):
                 size = min(plan.batch_size, len(X))
                 arguments.batches_to_normalize_by(size, len(X), self._model, plan.regularization)
             schedule = plan._replace(
-                batch_size=size, epochs=1, first_epoch=self._epochs,
+                batch_size=size, epochs=1, first_epoch=self._state.epochs,
                 shuffle_key=key_of(entropy, SHUFFLE, number) if shuffle else None,
                 disturbance_key=key_of(entropy, DISTURBANCE, number) if plan.disturbance is not UNDISTURBED else 0,
             )  # fmt: skip
@@ -222,7 +222,7 @@ class Streaming(Learning):
                 steps += made
                 norm += (part.gradient_norm[0] - norm) * made / steps
             del chunk, X, y, weights  # before the next one is made
-        self._epochs += 1
+        self._state = self._state._replace(epochs=self._state.epochs + 1)
         if seen == 0:
             raise ValueError(
                 f"sample_weight must be above 0 for some sample, got 0 for all of epoch {history.epochs + 1}"
@@ -237,7 +237,7 @@ class Streaming(Learning):
         """Go on with the epoch of the chunks before; what is known of this one."""
         self._adopt(schedule.optimizer, self._goes_on(schedule.optimizer))
         try:
-            schedule, self._assignable = schedule._replace(first_update=self._updates), False
+            schedule, self._assignable = schedule._replace(first_update=self._state.updates), False
             return self._train(X, y, schedule, weights=weights, chunk_of=history)
         except DivergenceError as error:
             whole = error._schedule._replace(epochs=total)

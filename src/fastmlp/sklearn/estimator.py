@@ -285,22 +285,22 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
     def _go_on(self, network: Any) -> None:
         """Bring a new network to where the training was."""
         progress = checked_progress(vars(self).get("_progress", {}))
-        network._epochs = progress["epochs"]
+        state = network._state._replace(epochs=progress["epochs"])
         optimizer, slots = optimizer_from_record(progress["optimizer"]), progress["slots"]
         shape = (len(optimizer.slots) if optimizer is not None else 0, len(network._parameters))
         if slots is not None and slots.shape == shape:
-            network._begin_with(optimizer)
-            network._state[...] = slots
-            network._updates = progress["updates"]
-            network._seen = progress["plateau"] and seen_from_record(progress["plateau"])
+            seen = progress["plateau"] and seen_from_record(progress["plateau"])
+            slots = np.array(slots, network.dtype)
+            state = state._replace(optimizer=optimizer, slots=slots, updates=progress["updates"], seen=seen)
+        network._state = state
 
     def _take_over(self, network: Any) -> None:
         """Keep what training has left."""
         self.__dict__.update(layers_of(network, network._parameters.copy()))
-        plateau = None if network._seen is None else seen_to_record(network._seen)
+        optimizer, slots, epochs, updates, seen, _ = network._state
         self._progress |= {
-            "epochs": network._epochs, "updates": network._updates, "plateau": plateau, "slots": network._state.copy(),
-            "optimizer": optimizer_to_record(network._optimizer),
+            "epochs": epochs, "updates": updates, "plateau": None if seen is None else seen_to_record(seen),
+            "slots": slots.copy(), "optimizer": optimizer_to_record(optimizer),
         }  # fmt: skip
 
     def __getstate__(self) -> dict[str, Any]:

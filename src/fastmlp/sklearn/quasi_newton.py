@@ -65,7 +65,7 @@ def minimize(
     minimizer, callback = find_minimizer(), show if estimator.verbose else None
     with one_thread_in_blas():
         result = minimizer(objective, start, jac=True, method="L-BFGS-B", options=options, callback=callback)
-    network._begin_with(None)
+    network._state = network._state.begun(None)
     network._parameters[...] = result.x
     network._parameters_changed()
     estimator.n_iter_, estimator.loss_ = min(result.nit, estimator.max_iter), float(result.fun)

@@ -54,8 +54,8 @@ def descend(
     wishes = parameters.disturbance(estimator, len(network.activations) - 1)
     key = 0 if wishes is UNDISTURBED else key_of(estimator._seed_of_dropout(random), DISTURBANCE)
     schedule = Schedule(
-        optimizer, size, epochs, None, network._epochs, network._updates, delta_divisor=target.delta_divisor,
-        value_divisor=target.value_divisor,
+        optimizer, size, epochs, None, network._state.epochs, network._state.updates,
+        delta_divisor=target.delta_divisor, value_divisor=target.value_divisor,
         regularization=parameters.regularization(estimator, 1.0 if weights is None else float(weights.mean())),
         rates=rates, disturbance=wishes, disturbance_key=key,
     )  # fmt: skip
@@ -126,7 +126,7 @@ def _rates(estimator: Any, network: Any, samples: int, steps: int, epochs: int, 
         return None
     if estimator.learning_rate == "adaptive":
         return Adaptive(estimator._rate)
-    update = network._updates if going_on else 0
+    update = network._state.updates if going_on else 0
     return InverseScaling(
         estimator._rate, estimator.learning_rate_init, estimator.power_t, estimator.t_, samples, update, steps
     )

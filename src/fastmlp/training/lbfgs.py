@@ -99,7 +99,7 @@ class Descent:
         self._tried = self._accepted.copy()
         self._executor = network._backend.executor(network._model, self._tried)
         self._evaluate = self._executor.gradients(*data)
-        self._first_epoch, self._loss, self._last_finite = network._epochs, 0.0, np.inf
+        self._first_epoch, self._loss, self._last_finite = network._state.epochs, 0.0, np.inf
         self._unseen, self._assigned = False, False  # an iteration; new parameters, by a callback
         self.ended = False  # by itself: then the network goes back to its best epoch, if that is wanted
 
@@ -167,7 +167,7 @@ class Descent:
         network = self._network
         with network._computer.lock:
             network._parameters[...] = self._accepted
-            network._become(_epochs=self._first_epoch + self._history.epochs)
+            network._state = network._state._replace(epochs=self._first_epoch + self._history.epochs)
             network._parameters_changed()
 
     def finish(self) -> None:
@@ -198,7 +198,7 @@ def train(
     history._resumable = False
     descent = Descent(network, (X, y, weights), l2, history, watch)
     start = descent.start()
-    network._begin_with(None)
+    network._state = network._state.begun(None)
     network._owe(descent.finish)
     try:
         if watch is not None:

@@ -1,35 +1,16 @@
 """What a network keeps of its last training, so that it can go on as if it had never stopped."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..checks import array_checks, validation
 from ..kernels.base.arrays import Array
 from .history import History
-from .schedules import Seen, seen_from_record, seen_to_record
+from .schedules import seen_from_record, seen_to_record
+from .state import Snapshot, TrainingState
 
 Header = dict[str, Any]
-
-
-class Snapshot(NamedTuple):
-    """A network at the end of an epoch."""
-
-    epoch: int  # of the training, from 1
-    epochs: int  # of the network's whole life
-    updates: int
-    parameters: Array
-    state: Array
-    average: Array | None = None  # the running one of the parameters
-    seen: "Seen" = None  # by a schedule, of losses
-
-
-def snapshot(network: Any, epoch: int) -> Snapshot:
-    average = None if network._average is None else network._average.copy()
-    return Snapshot(
-        epoch, network._epochs, network._updates, network._parameters.copy(), network._state.copy(), average,
-        network._seen,
-    )  # fmt: skip
 
 
 def to_record(history: History, at: int | None, best: Snapshot | None) -> tuple[Header, dict[str, Array]]:
@@ -40,22 +21,22 @@ def to_record(history: History, at: int | None, best: Snapshot | None) -> tuple[
     header: Header = {
         "columns": list(columns), "at": at, "stopped": history.stopped, "best_epoch": history._best_epoch,
         "resumable": history._resumable,
-        "best": best and {"epoch": best.epoch, "epochs": best.epochs, "updates": best.updates},
+        "best": best and {"epoch": best.epoch, "epochs": best.state.epochs, "updates": best.state.updates},
     }  # fmt: skip
     if history._measured_on is not None:
         header["measured_on"] = history._measured_on
     arrays = {"history": np.array(list(columns.values()), np.float64)}
     if best is not None:
-        arrays |= {"best_parameters": best.parameters, "best_state": best.state}
-        if best.average is not None:
-            arrays["best_average"] = best.average
-        if best.seen is not None:
-            header["best"]["plateau"] = seen_to_record(best.seen)
+        arrays |= {"best_parameters": best.parameters, "best_state": best.state.slots}
+        if best.state.average is not None:
+            arrays["best_average"] = best.state.average
+        if best.state.seen is not None:
+            header["best"]["plateau"] = seen_to_record(best.state.seen)
     return header, arrays
 
 
 def from_record(
-    header: Header, arrays: dict[str, Array], state: Array
+    header: Header, arrays: dict[str, Array], state: TrainingState
 ) -> tuple[History, int | None, Snapshot | None]:  # fmt: skip
     """What `to_record` was given, all of it checked; `state` is the network's."""
     columns = header["columns"]
@@ -77,15 +58,17 @@ def from_record(
     if best is None:
         return history, at, None
     numbers = {name: validation.count(name, best[name]) for name in ("epoch", "epochs", "updates")}
-    dtype, shape = state.dtype, (state.shape[1],)
+    dtype, shape = state.slots.dtype, (state.slots.shape[1],)
     parameters = array_checks.block("best_parameters", arrays["best_parameters"], shape, dtype.name).astype(dtype)
-    saved = array_checks.state("best_state", arrays["best_state"], state.shape).astype(dtype)
+    slots = array_checks.state("best_state", arrays["best_state"], state.slots.shape).astype(dtype)
     average, seen = None, None
     if "best_average" in arrays:
         average = array_checks.block("best_average", arrays["best_average"], shape, dtype.name).astype(dtype)
     if best.get("plateau") is not None:
         seen = seen_from_record(best["plateau"])
-    return history, at, Snapshot(**numbers, parameters=parameters, state=saved, average=average, seen=seen)
+    epoch, epochs, updates = numbers.values()
+    then = TrainingState(state.optimizer, slots, epochs, updates, seen, average)
+    return history, at, Snapshot(epoch, parameters, then)
 
 
 def _epoch(name: str, value: Any, history: History) -> int | None:

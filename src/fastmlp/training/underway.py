@@ -44,12 +44,12 @@ class Underway:
         with network._computer.lock:
             steps = work.steps_done
             epochs = 0 if self._chunk else steps // work.steps_per_epoch
-            seen = network._seen if schedule.rates is None else schedule.rates.seen
+            before = network._state
+            seen = before.seen if schedule.rates is None else schedule.rates.seen
             finite = work.collect()
-            updates = schedule.first_update + steps
-            network._become(_epochs=schedule.first_epoch + epochs, _updates=updates, _seen=seen, **more)
-            if not finite:
-                network._begin_with(None)
+            epochs, updates = schedule.first_epoch + epochs, schedule.first_update + steps
+            state = before._replace(epochs=epochs, updates=updates, seen=seen)
+            network._become(_state=state if finite else state.begun(None), **more)
             network._parameters_changed()
 
     def finish(self) -> None:
@@ -61,7 +61,7 @@ class Underway:
                 self._remember(work.losses[:epochs])
             self.collect(_history=history, _at=None, _best=None)
             self._collected = True
-        best = None if self._watch is None or network._optimizer is None else self._watch.best
+        best = None if self._watch is None or network._state.optimizer is None else self._watch.best
         if best is not None:  # without an optimizer it has no state to fit
             network._best = best
         work.close()

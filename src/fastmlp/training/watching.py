@@ -17,7 +17,7 @@ from .checksums import checksum
 from .history import History
 from .loop import ALL_TRAINED, Work
 from .monitoring import Stopping, Validation, stopping_of, validation_of
-from .resuming import Snapshot, snapshot
+from .state import Snapshot, TrainingState
 
 
 class Watcher:
@@ -68,7 +68,7 @@ class Watcher:
         if self._measured is not None:
             self._measured.begin(self._network._executor, self._network.threads)
         if self._restores and self.history.epochs and self.history.best_epoch == self.history.epochs:
-            self.best = snapshot(self._network, self.history.epochs)
+            self.best = Snapshot(self.history.epochs, *_copies(self._network))
 
     def next_look(self) -> int:
         epoch = self.history.epochs
@@ -90,7 +90,7 @@ class Watcher:
             self._measured.measure(history)
         improved = self._see()
         if improved and self._restores:
-            self.best = snapshot(network, epoch)
+            self.best = Snapshot(epoch, *_copies(network))
         if wanted:
             network._publish(history, self.best)
         reason = self._stopping.reason(history) or reason or self._time_is_up(epoch)
@@ -152,6 +152,10 @@ class Watcher:
                 told = ", ".join(f"{name}: {value:.6f}" for name, value in zip(curves, values, strict=True))
                 print(f"Epoch {index}/{self._epochs}, {told}", flush=True)
                 self._printed = index
+
+
+def _copies(network: Any) -> tuple[Array, TrainingState]:
+    return network._parameters.copy(), network._state.copy()
 
 
 def _ask(callback: Callback, network: Any, progress: TrainingProgress) -> None:
