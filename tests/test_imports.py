@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 import fastmlp
+import fastmlp.kernels
 
 PACKAGE = Path(fastmlp.__file__).parent
+FOLDERS = {"": PACKAGE, "kernels": Path(fastmlp.kernels.__file__).parent}
+"""Where they are: an editable installation has kernels elsewhere."""
 KERNELS = ["base", "vocabulary", "functions", "layers", "passes", "compiler", "runtime", "backends"]
 ROOT = [
     "kernels", "seeding", "vector", "files", "checks", "training", "network", "config", "datasets", "dropins",
@@ -21,9 +24,10 @@ OURS = {"": ROOT, "kernels": KERNELS}
 def modules(package):
     """The path of each module, by its dotted name without the package's own."""
     found = {}
-    for path in sorted(package.rglob("*.py")):
-        parts = path.relative_to(package).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    for folder, place in (FOLDERS if package == PACKAGE else {"": package}).items():
+        for path in sorted(place.rglob("*.py")):
+            parts = *filter(None, [folder]), *path.relative_to(place).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
 
 
@@ -81,9 +85,8 @@ def circle(package):
 
 def test_everything_has_its_place():
     for folder, order in OURS.items():
-        found = {path.parent.name for path in (PACKAGE / folder).glob("*/*.py")}
-        found |= {path.stem for path in (PACKAGE / folder).glob("[!_]*.py")}
-        assert found == set(order)
+        found = {name.removeprefix(f"{folder}.").split(".")[0] for name in modules(PACKAGE) if name.startswith(folder)}
+        assert found - {"", "__main__", folder} == set(order)
 
 
 def test_imports_run_one_way():

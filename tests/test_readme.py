@@ -1,51 +1,108 @@
-"""The README's examples run, one after the other, and its table of the house has every module."""
+"""The README and the pages that it links to mention everything; its examples print what they say."""
 
+import importlib.util
+import inspect
 import re
-from pathlib import Path
+
+import pages
+import pytest
 
 import fastmlp
+import fastmlp.datasets
+import fastmlp.guide
+import fastmlp.introduction
+import fastmlp.plot
+from fastmlp.kernels.functions.activations import ACTIVATIONS
+from fastmlp.kernels.functions.initializers import INITIALIZERS
+from fastmlp.kernels.functions.losses import LOSSES
+from fastmlp.kernels.functions.normalization import NORMALIZATIONS
+from fastmlp.kernels.functions.optimizers import OPTIMIZERS
+from fastmlp.training.metrics import METRICS
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = pages.PAGES["README.md"]
+LINKED = sorted({"README.md", *pages.linked(README, "README.md")} & set(pages.PAGES))
+WORDS = set(re.findall(r"\w+", " ".join(pages.PAGES[name] for name in LINKED)))
+TABLES = {
+    "activations": ACTIVATIONS, "initializers": INITIALIZERS, "normalizations": NORMALIZATIONS, "metrics": METRICS,
+    "optimizers": [*OPTIMIZERS, "lbfgs"], "losses": [name for name, row in LOSSES.items() if row.public],
+}  # fmt: skip
 
 
-def blocks():
-    return re.findall(r"^```python\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
-
-
-def test_examples_run(tmp_path, monkeypatch, capsys):
+def test_examples_print_what_they_say(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {}
-    for block in blocks():
+    for block in pages.blocks(README, "python"):
         exec(block, names)
-    accuracy, stopped, *_ = capsys.readouterr().out.splitlines()
+    accuracy, stopped, of_pipeline, *_ = capsys.readouterr().out.splitlines()
     assert float(accuracy) > 0.88
     assert re.match(r".*\. \d+ 0\.9\d+$", stopped)
-
-
-def test_there_are_examples():
-    assert len(blocks()) == README.count("```python") > 4
+    assert names["history"].epochs < 500  # it stops early
+    assert float(of_pipeline) > 0.88
 
 
 def test_every_page_of_docs_is_linked():
-    assert set(re.findall(r"\(docs/([\w-]+\.md)\)", README)) == {path.name for path in (ROOT / "docs").glob("*.md")}
+    there = {path.relative_to(pages.ROOT).as_posix() for path in (pages.ROOT / "docs").glob("*.md")}
+    assert there <= set(LINKED)
+    assert {"CONTRIBUTING.md", "benchmarks/README.md"} <= set(LINKED)
 
 
-def test_every_name_of_the_tables_is_there():
-    from fastmlp.kernels.functions.activations import ACTIVATIONS
-    from fastmlp.kernels.functions.losses import LOSSES
-    from fastmlp.kernels.functions.optimizers import OPTIMIZERS
-
-    words = set(re.findall(r"\w+", README))
-    assert words >= {*ACTIVATIONS, *OPTIMIZERS, *(name for name, row in LOSSES.items() if row.public)}
+@pytest.mark.parametrize("table", TABLES)
+def test_every_name_of_the_tables_is_there(table):
+    assert set(TABLES[table]) - WORDS == set()
 
 
-def test_every_module_of_training_has_its_place():
-    table = README.partition("| where | what |")[2].partition("\n\n")[0]
-    named = set(re.findall(r"(\w+)\.pyx?`", table))
-    folder = Path(fastmlp.__file__).parent
-    neighbors = {  # of the command line and of the drop-ins, and what is too small to mention
-        "__init__", "__main__", "cells", "checksums", "commands", "config", "constancy", "datasets", "demo", "dropins",
-        "plain", "progress", "splitting", "tables", "tabular",
-    }  # fmt: skip
-    assert {path.stem for path in folder.glob("*.py")} - neighbors <= named
+@pytest.mark.parametrize(
+    "module", [fastmlp, fastmlp.datasets, fastmlp.plot, fastmlp.introduction, fastmlp.guide], ids=lambda m: m.__name__
+)
+def test_every_public_name_is_there(module):
+    names = {name for name in module.__all__ if not hasattr(module, "deriv_sigmoid") or name[0].isupper()}
+    assert names - WORDS == set()
+
+
+def test_every_method_and_argument_is_there():
+    methods = {name for name in dir(fastmlp.NeuralNetwork) if not name.startswith("_")}
+    arguments = {
+        argument
+        for function in (fastmlp.NeuralNetwork, fastmlp.NeuralNetwork.train)
+        for argument in inspect.signature(function).parameters
+    }
+    assert (methods | arguments) - {"self"} - WORDS == set()
+
+
+def test_estimators_are_there():
+    sklearn = pytest.importorskip("fastmlp.sklearn", reason="scikit-learn is not installed", exc_type=ImportError)
+    assert set(sklearn.__all__) - WORDS == set()
+
+
+def test_rows_of_speed_are_those_of_the_benchmarks():
+    head = "| job | fastmlp | best peer | its time | ratio |"
+    rows = README.partition(head)[2].partition("\n\n")[0].splitlines()[2:]
+    assert len(rows) == 5
+    for row in rows:
+        assert f"\n{row}" in pages.PAGES["benchmarks/README.md"].replace(" |\n", " |\n")
+
+
+def test_numbers_in_words_are_those_of_the_benchmarks():
+    text = pages.PAGES["benchmarks/README.md"]
+    step = next(line for line in text.splitlines() if line.startswith("| train 64-32-10 relu"))
+    row = next(line for line in text.splitlines() if line.startswith("| one row through a predictor, 4-32-32-1"))
+    for number in ("2.28 µs", "57.8 µs", "106 µs"):
+        assert number in README
+        assert f"| {number}" in step
+    for number in ("0.0968 µs", "7.8 µs"):
+        assert number in README
+        assert f"| {number}" in row
+
+
+def test_its_script_draws_the_picture(pyplot, tmp_path, monkeypatch):
+    path = pages.ROOT / "docs/images/spirals.py"
+    spec = importlib.util.spec_from_file_location("spirals", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    monkeypatch.setattr(script, "__file__", str(tmp_path / "spirals.py"))
+    script.main()
+    drawn, kept = (pyplot.imread(folder / "spirals.png") for folder in (tmp_path, path.parent))
+    assert drawn.shape == kept.shape
+    assert abs(drawn - kept).mean() < 0.05  # fonts and versions of Matplotlib may differ
+    assert path.with_suffix(".png").stat().st_size < 60_000
+    assert "docs/images/spirals.png" in README

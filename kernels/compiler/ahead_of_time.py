@@ -1,6 +1,6 @@
 """The kernels compiled ahead of time, by the package's build: object files and a header for them.
 
-    python -m kernels.ahead_of_time DIRECTORY [--triple TRIPLE] [--level LEVEL ...] [--list]
+    python -m kernels.compiler.ahead_of_time DIRECTORY [--triple TRIPLE] [--level LEVEL ...] [--list]
 
 An object holds all kernels for one CPU level and number type, and no trace of Numba or Python. It exports one symbol, a
 table of addresses; `kernels.h` names the rows and all tables. In a process for each object, Numba gives unoptimized IR
