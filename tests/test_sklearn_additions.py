@@ -198,9 +198,9 @@ def test_validation_data_are_measured_and_stop_training():
         assert estimator.best_validation_score_ == max(estimator.validation_scores_)
     with pytest.raises(TypeError, match=r"^validation_data must be \(X, y\) or \(X, y, sample_weight\), got int$"):
         estimator.fit(X, LABELS, validation_data=3)
-    with pytest.raises(ValueError, match=r"^validation_data must be of as many samples as targets, got 60 and 10$"):
+    with pytest.raises(ValueError, match=r"^validation_data\[1\] must be of as many samples as targets, got 60 and"):
         estimator.fit(X, LABELS, validation_data=(X, LABELS[:10]))
-    with pytest.raises(ValueError, match=r"^validation_data must have no other classes than"):
+    with pytest.raises(ValueError, match=r"^validation_data\[1\] must have no other classes than"):
         estimator.fit(X[kept], LABELS[kept], validation_data=(X[:1], ["four"]))
 
 

@@ -78,8 +78,8 @@ def test_the_arguments_are_those_of_scikit_learn():
         ),
         ({"sample_weight_val": WEIGHTS, "validation_data": (X, "y")}, "validation_data must be None beside X_val"),
         ({"X_val": X[:10], "y_val": "y"}, "y_val must be of as many samples as targets, got 10 and 60"),
-        ({"X_val": X, "y_val": "y", "sample_weight_val": np.zeros(60)}, "(sample_weight_val|Sample weights) must"),
-        ({"X_val": X[:, :2], "y_val": "y"}, "X has 2 features"),
+        ({"X_val": X, "y_val": "y", "sample_weight_val": np.zeros(60)}, "sample_weight_val must"),
+        ({"X_val": X[:, :2], "y_val": "y"}, "X_val must be what X may be, got: X has 2 features"),
     ],
 )
 def test_what_is_refused(kind, y, keywords, rule):
@@ -99,6 +99,28 @@ def test_names_in_sentences():
         MLPRegressor(solver="lbfgs").fit(X, AMOUNTS, X_val=X, y_val=AMOUNTS)
 
 
+WRONG = {  # in each place, what scikit-learn's checks refuse
+    "X_val": [X[:, :2], X[:, 0], X[:0], np.where(X > 1, np.nan, X), [["a"] * X.shape[1]] * 60, {}],
+    "y_val": [np.full(60, np.nan), "text", 1.0, {}, LABELS[:0], np.ones((60, 2, 2))],
+    "sample_weight_val": [
+        np.ones(5), np.ones((60, 2)), -np.ones(60), np.full(60, np.nan), np.zeros(60), np.full(60, 1e308),
+        ["a"] * 60, {},
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "y"), CASES)
+@pytest.mark.parametrize(("name", "wrong"), [(name, wrong) for name in WRONG for wrong in WRONG[name]])
+def test_the_argument_that_is_wrong_is_named(kind, y, name, wrong):
+    given = {"X_val": X, "y_val": y, "sample_weight_val": WEIGHTS} | {name: wrong}
+    place = list(given).index(name)
+    for arguments, called in ((given, name), ({"validation_data": (*given.values(),)}, f"validation_data[{place}]")):
+        with pytest.raises((ValueError, TypeError)) as caught:
+            kind(**SMALL).fit(X, y, **arguments)
+        assert str(caught.value).startswith(f"{called} must be ")
+        assert type(caught.value) in (ValueError, TypeError)
+
+
 @pytest.mark.parametrize("columns", [1, 2])
 @pytest.mark.parametrize("warm", [False, True])
 def test_sparse_targets_of_a_regressor(columns, warm):
@@ -108,7 +130,7 @@ def test_sparse_targets_of_a_regressor(columns, warm):
     estimator = fitted(MLPRegressor(**SMALL, warm_start=True), X, dense) if warm else MLPRegressor(**SMALL)
     calls = {
         "y": lambda: estimator.fit(X, sparse), "y_val": lambda: estimator.fit(X, dense, X_val=X, y_val=sparse),
-        "validation_data": lambda: estimator.fit(X, dense, validation_data=(X, sparse)),
+        "validation_data[1]": lambda: estimator.fit(X, dense, validation_data=(X, sparse)),
     }  # fmt: skip
     for name, call in calls.items():
         with pytest.raises(TypeError) as caught:

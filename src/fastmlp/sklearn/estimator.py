@@ -39,7 +39,7 @@ from .fitted import (
     optimizer_to_record,
 )
 from .held_out import HeldOut, Others, Score
-from .refusals import require_same, require_weight
+from .refusals import named, require_same, require_weight
 from .targets import Target
 from .threads import threads_of
 from .twins import Twin
@@ -119,7 +119,7 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it is one epoch")
         if others is not None and not by_steps:
-            raise ValueError(f"{others.X_name} must be None for solver 'lbfgs', which does not stop by them")
+            raise ValueError(f"{others.first_name} must be None for solver 'lbfgs', which does not stop by them")
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         given = X, y, {} if sample_weight is None else {"sample_weight": sample_weight}
         if incremental:
@@ -180,7 +180,8 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
         of_classes = self._class_weights(y, incremental)
         if sample_weight is None and of_classes is None:
             return None
-        weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        with named(argument, "sample_weight"):
+            weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         require_weight(argument, weights)
         if of_classes is not None:
             weights = weights * of_classes
@@ -239,8 +240,10 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
         return X, target.of(y), kept, HeldOut(samples(held_X), held_y, held, self._score_of())
 
     def _validation(self, others: Others, target: Target) -> HeldOut:
-        X = self._checked_samples(others.X)
-        y = self._checked_others(others.y, others.y_name)
+        with named(others.X_name, "X"):
+            X = self._checked_samples(others.X)
+        with named(others.y_name, "y"):
+            y = self._checked_others(others.y, others.y_name)
         require_same(others, X, y, target.values)
         weights = self._weights(X, y, others.weights, argument=others.weights_name)
         return HeldOut(samples(X), self._target(y).values, weights, self._score_of())

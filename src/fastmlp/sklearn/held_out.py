@@ -20,6 +20,7 @@ class Others(NamedTuple):
     X_name: str = "X_val"
     y_name: str = "y_val"
     weights_name: str = "sample_weight_val"
+    first_name: str = "X_val"  # of the arguments that there are
 
 
 def others(X_val: Any, y_val: Any, sample_weight_val: Any, validation_data: Any) -> Others | None:
@@ -45,7 +46,8 @@ def others(X_val: Any, y_val: Any, sample_weight_val: Any, validation_data: Any)
             f"validation_data must be (X, y) or (X, y, sample_weight), got {type(validation_data).__name__}"
         )
     X, y, weights = (*given, None)[:3]
-    return Others(X, y, weights, *["validation_data"] * 3)
+    names = "validation_data[0]", "validation_data[1]", "validation_data[2]"
+    return Others(X, y, weights, *names, first_name="validation_data")
 
 
 class HeldOut:

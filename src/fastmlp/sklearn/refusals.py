@@ -1,16 +1,33 @@
 """What a fit refuses."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from ..kernels.base.arrays import Array
-from ..kernels.base.errors import require
+from ..kernels.base.errors import require, told
 from .held_out import Others
+
+
+@contextmanager
+def named(argument: str, role: str) -> Iterator[None]:
+    """Have scikit-learn's complaints begin with the argument that was given in this role: they may name the role."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if argument == role or str(error).startswith(f"{argument} "):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{argument} must be what {role} may be, got: {told(error)}") from None
 
 
 def require_weight(argument: str, weights: Array) -> None:
     """Refuse weights that are all 0, or too large to be summed."""
-    total = weights.sum()
+    with np.errstate(over="ignore"):
+        total = weights.sum()
     require(0 < total < math.inf, argument, "such that the sum of weights is a number above 0", float(total))
 
 
