@@ -270,6 +270,24 @@ def test_weights_that_are_not_allowed():
         MLPRegressor().fit(X, AMOUNTS, -WEIGHTS)
 
 
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("weights", [np.full(60, 1e-320), np.eye(60)[0] * 5e-324])
+def test_weights_too_small_for_a_penalty(solver, weights):
+    """0.0001 / 1e-320 is beyond float64: the weights are to blame, and alpha is not, whose default it is."""
+    rule = r"must be such that alpha = 0\.0001 divided by what samples weigh is a number, got"
+    with pytest.raises(ValueError, match=f"^sample_weight {rule}"):
+        MLPRegressor(solver=solver).fit(X, AMOUNTS, weights)
+    tiny = dict.fromkeys(LABELS, 1e-320)
+    with pytest.raises(ValueError, match=f"^class_weight {rule}"):
+        MLPClassifier(solver=solver, class_weight=tiny).fit(X, LABELS)
+    fitted(MLPRegressor(**BASIC, solver=solver, alpha=0), X, AMOUNTS, weights)  # without a penalty there is no quotient
+
+
+def test_equal_weights_that_are_tiny_are_as_none():
+    alone, weighed = (fitted(MLPRegressor(**BASIC, alpha=0), X, AMOUNTS, w) for w in (None, np.full(60, 1e-320)))
+    same_weights(alone, weighed, rtol=0)
+
+
 def test_other_outputs_than_before_are_refused():
     estimator = MLPRegressor(hidden_layer_sizes=5)
     with unconverged():

@@ -39,7 +39,7 @@ from .fitted import (
     optimizer_to_record,
 )
 from .held_out import HeldOut, Others, Score
-from .refusals import named, require_same, require_weight
+from .refusals import named, require_penalty, require_same, require_weight
 from .targets import Target
 from .threads import threads_of
 from .twins import Twin
@@ -140,6 +140,9 @@ class BaseMLP(CallbackSupportMixin, private.Names, BaseEstimator):  # type: igno
         held_out = self._validation(others, target) if others is not None else None
         if by_steps and self.early_stopping and held_out is None:
             X, target, weights, held_out = self._split(X, target, weights, random)
+        if weights is not None:
+            argument = "class_weight" if sample_weight is None else "sample_weight"
+            require_penalty(argument, self.alpha, float(weights.mean() if by_steps else weights.sum()))
         size = steps.batch_size(self, X.shape[0]) if by_steps else None
         network = self._network()
         network.threads = threads_of(self)

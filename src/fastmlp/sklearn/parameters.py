@@ -85,9 +85,8 @@ def optimizer(estimator: Any) -> Optimizer:
 
 def regularization(estimator: Any, mean_weight: float) -> Regularization:
     """What is done to gradients; kernels see weights of samples divided by their mean."""
-    chosen = Regularization(
-        alpha=estimator.alpha / mean_weight, clip_value=estimator.clip_value, clip_norm=estimator.clip_norm
-    )
+    alpha = estimator.alpha and estimator.alpha / mean_weight  # without a penalty the mean may be too small
+    chosen = Regularization(alpha=alpha, clip_value=estimator.clip_value, clip_norm=estimator.clip_norm)
     return NOTHING if chosen == NOTHING else chosen
 
 

@@ -31,6 +31,13 @@ def require_weight(argument: str, weights: Array) -> None:
     require(0 < total < math.inf, argument, "such that the sum of weights is a number above 0", float(total))
 
 
+def require_penalty(argument: str, alpha: float, weight: float) -> None:
+    """Refuse weights so small that `alpha` divided by their mean, or sum, is no number."""
+    if alpha > 0 and not (weight > 0 and alpha / weight < math.inf):
+        rule = f"such that alpha = {alpha:g} divided by what samples weigh is a number"
+        raise ValueError(f"{argument} must be {rule}, got {weight:g}: multiply all weights by one large factor")
+
+
 def require_same(others: Others, X: Any, y: Any, wanted: Array) -> None:
     """Refuse other data with other numbers of samples, or of outputs than are wanted."""
     if y.shape[0] != X.shape[0]:
