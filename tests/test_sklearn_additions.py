@@ -219,9 +219,27 @@ def test_schedules_are_those_of_networks():
 @pytest.mark.parametrize(
     ("estimator", "y", "rule"),
     [
-        (MLPClassifier(loss=fastmlp.Focal()), LABELS, "loss must be 'log_loss', 'categorical_focal' or Cat"),
-        (MLPClassifier(loss=fastmlp.CategoricalCrossEntropy()), BINARY, "loss must be 'log_loss' or 'focal'"),
-        (MLPClassifier(loss="categorical_focal"), SEVERAL, "loss must be 'log_loss' or 'focal' for such targets"),
+        (
+            MLPClassifier(loss=fastmlp.Focal()),
+            LABELS,
+            "loss must be 'log_loss', 'categorical_focal' or CategoricalCrossEntropy for more than two classes",
+        ),
+        (
+            MLPClassifier(loss=fastmlp.CategoricalCrossEntropy(0.1)),
+            BINARY,
+            "loss must be 'log_loss' or 'focal' for two classes, which are one question with one output, got Cat.*"
+            ": fastmlp.NeuralNetwork with two outputs, and labels 0 and 1, takes it$",
+        ),
+        (
+            MLPClassifier(loss="categorical_focal"),
+            BINARY,
+            "loss must be 'log_loss' or 'focal' for two classes, .*, got 'categorical_focal'$",
+        ),
+        (
+            MLPClassifier(loss="categorical_focal"),
+            SEVERAL,
+            "loss must be 'log_loss' or 'focal' for several labels, each of which is a question with one output",
+        ),
         (MLPRegressor(fastmlp.Quantile((0.1, 0.9))), AMOUNTS, "loss must be one of a single output for each target"),
         *((MLPRegressor(loss), AMOUNTS, "The 'loss' parameter of MLPRegressor must be") for loss in OF_OTHERS),
         (MLPRegressor("poisson"), AMOUNTS, "y must be 0 or above for loss 'poisson', got"),

@@ -84,8 +84,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     max_fun : int, default 15000
         How often "lbfgs" may look at the loss.
     loss : str or object with settings, default "log_loss"
-        The cross-entropy. For two classes or several labels also "focal" or `fastmlp.Focal(gamma, alpha)`; for more
-        classes "categorical_focal", `fastmlp.CategoricalFocal(gamma)` or
+        The cross-entropy. For two classes, which have one output, or several labels also "focal" or
+        `fastmlp.Focal(gamma, alpha)`; for more classes "categorical_focal", `fastmlp.CategoricalFocal(gamma)` or
         `fastmlp.CategoricalCrossEntropy(label_smoothing)`.
     dropout : float or sequence of float, default 0
         The probability with which activations of hidden layers are dropped in training: one for all, or one for each.
@@ -430,10 +430,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     def _target_of_loss(self, target: Target) -> Target:
         several = target.loss == "categorical_cross_entropy"
         if several != (row_of(LOSSES, self.loss).targets == "classes"):
-            of_several = "'log_loss', 'categorical_focal' or CategoricalCrossEntropy"
-            wanted = of_several if several else "'log_loss' or 'focal'"
-            raise ValueError(f"loss must be {wanted} for such targets, got {self.loss!r}")
+            two = self._binarizer().y_type_ == "binary"
+            smooth = two and isinstance(self.loss, CategoricalCrossEntropy)  # which has no like for one output
+            remedy = ": fastmlp.NeuralNetwork with two outputs, and labels 0 and 1, takes it" if smooth else ""
+            raise ValueError(f"loss must be {self._rule_of_loss()}, got {self.loss!r}{remedy}")
         return target.by(self.loss)
+
+    def _rule_of_loss(self) -> str:
+        kind = self._binarizer().y_type_
+        if kind == "multiclass":
+            return "'log_loss', 'categorical_focal' or CategoricalCrossEntropy for more than two classes"
+        why = "two classes, which are one" if kind == "binary" else "several labels, each of which is a"
+        return f"'log_loss' or 'focal' for {why} question with one output"
 
     def _checked_others(self, y: Any, argument: str) -> Any:
         y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None)
