@@ -19,7 +19,7 @@ def refusal(call, *arguments, **options):
     assert type(caught.value) in (ValueError, TypeError)
     match = SENTENCE.fullmatch(str(caught.value))
     assert match, str(caught.value)
-    assert len(str(caught.value)) < 300
+    assert len(str(caught.value)) < 350
     return match["argument"]
 
 

@@ -89,6 +89,7 @@ def test_bad_tables(tmp_path, capsys, content, message):
             "--ignore must be one of the columns",
         ),
         (["train", "DATA", "--target", "cloud", "--save", "MODEL", "--text", "z"], "--text must be one of the columns"),
+        (["train", "DATA", "--target", "Cloud", "--save", "MODEL"], "got 'Cloud'; did you mean 'cloud'?"),
         (
             ["train", "DATA", "--target", "cloud", "--save", "MODEL", "--ignore", "cloud"],
             "--ignore must not be the target",

@@ -119,7 +119,7 @@ def test_unknown_backends_are_refused(environment, name):
 
 def test_unknown_levels_are_refused(environment):
     environment.setenv("FASTMLP_CPU_LEVEL", "x86-64-v9")
-    with pytest.raises(ValueError, match=r"FASTMLP_CPU_LEVEL must be one of 'x86-64', .*, got 'x86-64-v9'"):
+    with pytest.raises(ValueError, match=r"FASTMLP_CPU_LEVEL must be one of 'x86-64', .*, got 'x86-64-v9'; did you"):
         backend("reference")
 
 

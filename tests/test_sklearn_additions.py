@@ -248,7 +248,7 @@ def test_schedules_are_those_of_networks():
         (
             MLPRegressor(activation=["tan"]),
             AMOUNTS,
-            r"activation\[0\] must be one of 'identity', .*, 'logistic', got 'tan'$",
+            r"activation\[0\] must be one of 'identity', .*, 'logistic', got 'tan'; did you mean 'tanh'\?$",
         ),
         (MLPRegressor(activation=[["tanh"]]), AMOUNTS, r"activation\[0\] must be one of 'identity'"),
         (MLPRegressor(dropout=[0.1, 0.2]), AMOUNTS, "dropout must be a number at least 0 and below 1, or 1 of them"),

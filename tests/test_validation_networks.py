@@ -63,7 +63,7 @@ def test_networks_that_cannot_be(name, value):
     [
         (([2],), "layer_sizes must be a sequence of two or more positive integers, got [2]"),
         (([2, 2**31],), "layer_sizes must be such that parameters are at most 2147483647, got [2, 2147483648]"),
-        (([2, 1], "rleu"), f"activation must be one of {HIDDEN}, got 'rleu'"),
+        (([2, 1], "rleu"), f"activation must be one of {HIDDEN}, got 'rleu'; did you mean 'relu'?"),
         (([2, 3, 1], ["x"]), f"activation[0] must be one of {HIDDEN}, got 'x'"),
         (([2, 3, 1], []), "activation must be a name or a list of 1 names, one for each hidden layer, got []"),
         (
@@ -137,3 +137,43 @@ def test_unknown_names_are_answered_with_the_known_ones():
         with pytest.raises(ValueError, match=r"must be one of .*, got 'x'$") as caught:
             call()
         assert re.findall(r"'(\w+)'", str(caught.value)) == [*known, "x"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [
+        ({"activation": "ReLU"}, "relu"),
+        ({"activation": ["relu", "sigmiod"]}, "sigmoid"),
+        ({"output_activation": "sofmax"}, "softmax"),
+        ({"loss": "binary_crossentropy"}, "binary_cross_entropy"),
+        ({"loss": "mean_square_error"}, "mean_squared_error"),
+        ({"normalization": "batches"}, "batch"),
+        ({"initializer": "he-normal"}, "he_normal"),
+        ({"dtype": "flaot32"}, "float32"),
+        ({"backend": "refrence"}, "reference"),
+        ({"activation": "x"}, None),
+        ({"activation": "relu" * 100}, None),
+        ({"activation": ""}, None),
+        ({"loss": "mse"}, None),
+    ],
+)
+def test_misspelled_names_are_answered_with_the_near_one(arguments, near):
+    with pytest.raises(ValueError, match=" must be one of ") as caught:
+        NeuralNetwork([3, 4, 5, 2], **arguments)
+    _, _, question = str(caught.value).partition("; ")
+    assert question == (f"did you mean {near!r}?" if near else "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [
+        ({"optimizer": "Adm"}, "adam"),
+        ({"metrics": "root_mean_square_error"}, "root_mean_squared_error"),
+        ({"monitor": "losses"}, "loss"),
+    ],
+)
+def test_misspelled_names_in_training(arguments, near):
+    with pytest.raises(ValueError, match=rf"; did you mean '{near}'\?$"):
+        NeuralNetwork([2, 1]).train([[1, 2]], [1], 1, **arguments)
+    with pytest.raises(ValueError, match=r"got 'ballanced'; did you mean 'balanced'\?$"):
+        NeuralNetwork([2, 2], loss="categorical_cross_entropy").train([[1, 2]], [1], 1, class_weight="ballanced")

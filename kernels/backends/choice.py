@@ -60,7 +60,7 @@ def backend(name: str | None = None) -> Backend:
     if name is None:
         name = os.environ.get("FASTMLP_BACKEND") or fastest()
     chosen = to_text(name)
-    require(chosen in BACKENDS, source, one_of(BACKENDS), name)
+    require(chosen in BACKENDS, source, one_of(BACKENDS), name, BACKENDS)
     return _backend(str(chosen), level_cap())
 
 
@@ -79,7 +79,7 @@ def fastest() -> str:
 def level_cap() -> str | None:
     """The highest CPU level that may be used, by FASTMLP_CPU_LEVEL."""
     cap = os.environ.get("FASTMLP_CPU_LEVEL") or None
-    require(cap is None or cap in LEVELS, "FASTMLP_CPU_LEVEL", one_of(LEVELS), cap)
+    require(cap is None or cap in LEVELS, "FASTMLP_CPU_LEVEL", one_of(LEVELS), cap, LEVELS)
     return cap
 
 

@@ -3,15 +3,32 @@
 import reprlib
 from collections.abc import Iterable
 
+LONGEST_NAME = 80  # of a misspelled one: to compare longer texts would take its time
+
 _brief = reprlib.Repr()
 _brief.maxlist = _brief.maxtuple = _brief.maxdict = 10
 _brief.maxstring = _brief.maxother = _brief.maxlong = 80
 
 
-def require(condition: bool, argument: str, rule: str, value: object) -> None:
-    """Raise ValueError("<argument> must be <rule>, got <value>") unless the condition holds."""
+def require(condition: bool, argument: str, rule: str, value: object, names: Iterable[str] = ()) -> None:
+    """Raise ValueError("<argument> must be <rule>, got <value>") unless the condition holds.
+
+    names: those that are known, of which the value may be a misspelling.
+    """
     if not condition:
-        raise ValueError(f"{argument} must be {rule}, got {shortened(value)}")
+        raise ValueError(f"{argument} must be {rule}, got {shortened(value)}{meant(value, names)}")
+
+
+def meant(value: object, names: Iterable[str]) -> str:
+    """A question for the known name that a wrong one is like, if there is one."""
+    text = str.__str__(value) if isinstance(value, str) else ""
+    if not 0 < len(text) <= LONGEST_NAME:
+        return ""
+    from difflib import get_close_matches  # which few programs need
+
+    known = {name.lower(): name for name in names}
+    found = get_close_matches(text.lower(), known, n=1, cutoff=0.7)
+    return f"; did you mean {known[found[0]]!r}?" if found else ""
 
 
 def shortened(value: object) -> str:

@@ -19,6 +19,7 @@ from ..kernels.functions.normalization import NORMALIZATIONS, Normalizations, se
 from ..kernels.runtime.plan import Model
 
 MOST_PARAMETERS = 2**31 - 1
+FLOATS = "float32", "float64"
 SETTINGS = {row.settings for table in (ACTIVATIONS, LOSSES, NORMALIZATIONS) for row in table.values() if row.settings}
 """Classes of settings. Kernels read as many numbers as these have: subclasses of users are refused."""
 
@@ -123,7 +124,7 @@ def choice(argument: str, value: Any, names: Any) -> str | Function:
 def name_of(argument: str, value: Any, names: Any) -> str:
     """A name out of a table."""
     name = to_text(value)
-    require(name is not None and name in names, argument, one_of(names), value)
+    require(name is not None and name in names, argument, one_of(names), value, names)
     return str(name)
 
 
@@ -133,7 +134,7 @@ def number_type(value: Any) -> str:
         name = np.dtype(value).name if value is not None else None
     except Exception:  # NumPy's message asks the value for its `repr`, which may do anything
         name = None
-    require(name in ("float32", "float64"), "dtype", one_of(("float32", "float64")), value)
+    require(name in FLOATS, "dtype", one_of(FLOATS), value, FLOATS)
     return str(name)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import storage, writing
-from ..kernels.base.errors import shortened, told
+from ..kernels.base.errors import require, shortened, told
 from ..network.network import NeuralNetwork
 from ..tables.cells import listed
 from ..tables.columns import (
@@ -236,8 +236,8 @@ def _describe(
 def _check_columns(table: Table, names: Sequence[str], option: str) -> None:
     for name in names:
         if name not in table.columns:
-            known = listed(list(table.columns))
-            raise ValueError(f"{option} must be one of the columns {known}, got {shortened(name)}")
+            known = list(table.columns)
+            require(False, option, f"one of the columns {listed(known)}", name, known)
 
 
 def _check_kept(path: str, option: str, *inputs: str) -> None:

@@ -61,7 +61,7 @@ def hidden_activations(value: Any) -> Any:
     """By fastmlp's names."""
     if isinstance(value, list | tuple):
         for i, one in enumerate(value):
-            require(isinstance(one, Function) or one in _HIDDEN, f"activation[{i}]", one_of(_HIDDEN), one)
+            require(isinstance(one, Function) or one in _HIDDEN, f"activation[{i}]", one_of(_HIDDEN), one, _HIDDEN)
         return [OURS.get(one, one) if isinstance(one, str) else one for one in value]
     return OURS.get(value, value) if isinstance(value, str) else value
 

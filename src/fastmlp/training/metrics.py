@@ -110,7 +110,7 @@ def metric_of(value: Any, loss: str | Function, argument: str = "metrics") -> Me
     chosen = to_text(value)
     if chosen is None:
         raise TypeError(f"{argument} must be {rule}, got {shortened(value)}")
-    require(chosen in suited, argument, rule, value)
+    require(chosen in suited, argument, rule, value, suited)
     return METRICS[chosen]
 
 

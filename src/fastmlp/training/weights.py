@@ -64,7 +64,7 @@ def _class_weight(value: Any, y: Array, model: Model) -> Array:
         raise TypeError(f"class_weight must be {rule}, got {shortened(value)}")
     classes = _classes(y, model)
     if isinstance(value, str):
-        require(to_text(value) == "balanced", "class_weight", rule, value)
+        require(to_text(value) == "balanced", "class_weight", rule, value, ["balanced"])
         counts = np.bincount(classes, minlength=count)
         return (len(y) / np.maximum(counts, 1))[classes]
     weights = np.ones(count)
