@@ -145,8 +145,11 @@ def test_text_of_other_types(pandas, polars):
 
 
 def test_arrays_of_objects_are_refused_as_before():
-    for value in (np.array([[1, True]], object), [[None, 1.0]], np.array([["1"]], object)):
-        with pytest.raises(TypeError, match=r"^X must be an array of real numbers, got dtype object$"):
+    for value, what in (
+        (np.array([[1, True]], object), "dtype object"), ([[None, 1.0]], r"None at X\[0, 0\]"),
+        (np.array([["1"]], object), r"'1' at X\[0, 0\]"),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=rf"^X must be an array of real numbers, got {what}$"):
             train(value)
 
 

@@ -258,7 +258,7 @@ ONE_SOFTMAX = linear([[1], [2]], [3], output_activation="softmax")
     ("arguments", "error", "message"),
     [
         ({"X": np.ones((5, 3))}, ValueError, r"^X must be of shape \(n_samples, 2\), got \(5, 3\)$"),
-        ({"X": [["a", "b"]]}, TypeError, r"^X must be an array of real numbers, got dtype <U1$"),
+        ({"X": [["a", "b"]]}, TypeError, r"^X must be an array of real numbers, got text$"),
         ({"X": [[1, np.nan]]}, ValueError, r"^X must be finite, got nan at X\[0, 1\]$"),
         ({"y": [1, 0]}, ValueError, r"^y must be of shape \(5,\), one for each sample, got \(2,\)$"),
         ({"y": [0, 1, 2, 0, 1]}, ValueError, r"^y must be of the model's classes \[0, 1\], got 2$"),

@@ -131,7 +131,7 @@ def test_nothing_overlaps(scores, tmp_path):
     ("draw", "error", "message"),
     [
         (lambda: LossCurveDisplay([]), ValueError, r"^loss must be a number for each epoch, of .*, got \[\]$"),
-        (lambda: LossCurveDisplay("loss"), TypeError, r"^loss must be an array of real numbers, got dtype <U4$"),
+        (lambda: LossCurveDisplay("loss"), TypeError, r"^loss must be an array of real numbers, got 'loss'$"),
         (lambda: LossCurveDisplay([1], validation_loss=[[1]]), ValueError, r"^validation_loss must be a number for "),
         (lambda: LossCurveDisplay([1], validation_score=["a"]), TypeError, r"^validation_score must be an array of "),
         (lambda: LossCurveDisplay([1], best_epoch=2), ValueError, r"^best_epoch must be .* from 1 to 1, got 2$"),

@@ -354,7 +354,7 @@ def test_bad_matrices(sparse):
 
     refused(matrix(sparse, features=11), r"X must be of shape \(n_samples, 12\), got \(30, 11\)")
     refused(sparse.csr_array((0, 12)), r"X must be of shape \(n_samples, 12\), got \(0, 12\)")
-    refused(matrix(sparse) * 1j, "X must be an array of real numbers, got dtype complex128")
+    refused(matrix(sparse) * 1j, "X must be an array of real numbers, got complex numbers")
     X = sparse.csr_array(([1.0, np.nan, 2.0], [3, 7, 0], [0, 0, 1, 3] + [3] * 27), shape=(30, 12))
     refused(X, r"X must be finite, got nan at X\[2, 7\]")
     network = made(dtype="float32")

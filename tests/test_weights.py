@@ -287,7 +287,7 @@ BAD = [
     ([np.inf] + [1.0] * 11, r"sample_weight must be finite numbers from 0 on, got inf at sample_weight\[0\]"),
     ([0.0] * 12, r"sample_weight must be above 0 for some sample, got 0 for all"),
     ([1e308] * 12, "sample_weight must be such that their sum is a number, got inf"),
-    (["a"] * 12, "sample_weight must be an array of real numbers, got dtype"),
+    (["a"] * 12, "sample_weight must be an array of real numbers, got text"),
 ]
 
 

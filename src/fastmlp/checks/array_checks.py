@@ -13,7 +13,7 @@ from ..kernels.functions.function import row_of
 from ..kernels.functions.losses import LOSSES, TARGET_KINDS
 from ..kernels.runtime.plan import Model
 from ..vector import BatchNormalizedParameters, parameter_vector
-from .frames import from_frame
+from .frames import from_frame, is_number, kind_of
 
 FEW = 1 << 12  # numbers: NumPy then takes longer to begin a sum than to make it, and a product is quicker to begin
 CHECKED_AT_ONCE = 1 << 18  # numbers: checks need this much memory, not a copy of the data
@@ -26,8 +26,17 @@ def numbers(argument: str, value: Any) -> Array:
     """
     array: Array = value.view() if type(value) is np.ndarray else _as_array(argument, value)
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{argument} must be an array of real numbers, got dtype {array.dtype}")
+        what = shortened(value) if array.ndim == 0 else _what_is_no_number(argument, array)
+        raise TypeError(f"{argument} must be an array of real numbers, got {what}")
     return array
+
+
+def _what_is_no_number(argument: str, array: Array) -> str:
+    """In an array that is none of numbers."""
+    for place, value in np.ndenumerate(array) if array.dtype.kind == "O" else ():
+        if not is_number(value):
+            return f"{shortened(value)} at {argument}[{', '.join(map(str, place))}]"
+    return kind_of(array)
 
 
 def _as_array(argument: str, value: Any) -> Array:

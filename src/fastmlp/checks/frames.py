@@ -61,10 +61,19 @@ def _numbers(column: Any) -> Array | str:
     if array.dtype.kind == "O" and array.ndim == 1:
         values = [np.nan if _is_missing(value) else value for value in array.tolist()]
         for value in values:
-            if not isinstance(value, bool | int | float | np.number | np.bool_):
+            if not is_number(value):
                 return _what(value)
         array = np.array(values)
-    return array if array.dtype.kind in "fiub" else KINDS.get(array.dtype.kind, f"dtype {array.dtype}")
+    return array if array.dtype.kind in "fiub" else kind_of(array)
+
+
+def kind_of(array: Array) -> str:
+    """What an array is made of, that is not of numbers."""
+    return KINDS.get(array.dtype.kind, f"dtype {array.dtype}")
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, bool | int | float | np.number | np.bool_)
 
 
 def _is_missing(value: Any) -> bool:
