@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastmlp.tables.cells import exact, number
+from fastmlp.tables.cells import exact, number, refused
 from fastmlp.tables.reading import _lines, _records, format_table
 
 numerals = st.from_regex(r"[+-]?([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][+-]?[0-9]{1,2})?", fullmatch=True)
@@ -98,3 +98,23 @@ def test_cells_have_any_length_whatever_the_csv_module_allows(limit):
     finally:
         csv.field_size_limit(before)
     assert cells == ["k" * 200_000, "l" * 200_000]
+
+
+@pytest.mark.parametrize(
+    ("cell", "what"),
+    [
+        ("5%", "'5%', which has a percent sign"),
+        ("-2.5 %", "'-2.5 %', which has a percent sign"),
+        ("$7", "'$7', which has a dollar sign"),
+        ("1,000", "'1,000', which has a comma"),
+        ("1 000", "'1 000', which has a blank"),
+        ("1_0", "'1_0', which has a low line"),
+        ("100% wool", "'100% wool'"),
+        ("%", "'%'"),
+        ("inf%", "'inf%'"),
+        ("$7%", "'$7%'"),
+        ("", "an empty cell"),
+    ],
+)
+def test_signs_beside_digits_are_named(cell, what):
+    assert refused(cell) == what

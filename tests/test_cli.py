@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 import fastmlp
 from fastmlp.cli import commands
+from fastmlp.cli.cli import main
 from fastmlp.files import storage
 from fastmlp.training.splitting import split_rows
 
@@ -19,6 +21,13 @@ from fastmlp.training.splitting import split_rows
 def trained(tmp_path_factory):
     """Train on the blobs; return the model's and the table's path."""
     return train_in(tmp_path_factory.mktemp("trained"))
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"fastmlp {version('fastmlp')}\n"
 
 
 # The job itself

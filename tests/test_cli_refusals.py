@@ -45,6 +45,7 @@ def trained(tmp_path_factory):
             "got 101 such as '00' (--number 'x' takes its codes as numbers, --ignore 'x' leaves the column out)",
         ),
         (b"x,y\n1,a\n" + b"1" * 10**6 + b"x,b\n3,a\n", f"3, column 'x', must be a number, got '{'1' * 37}...' (--"),
+        (b"x,y\n1,a\n2,b\n5%,a\n", "column 'x', must be a number, got '5%', which has a percent sign (--ignore 'x'"),
         (b"x,y\n1,a\n1,b\n1,a\n", "data.csv must have a column besides the target that varies, got none"),
         (b"y\na\nb\na\nb\n", "data.csv must have a column besides the target that varies, got none"),
         (b"x,y\n1,\xe4\n", "data.csv must be text in UTF-8, got the byte 0xe4 in line 2"),
@@ -113,6 +114,22 @@ def test_bad_tables(tmp_path, capsys, content, message):
         ),
         (["train", "DATA", "--target", "cloud", "--save", "MODEL", "--learning-rate", "1_0"], "above 0, got '1_0'"),
         (["train", "DATA", "--target", "c" * 10**5, "--save", "MODEL"], f"got '{'c' * 37}...{'c' * 38}'"),
+        *(
+            (["train", "DATA", "--target", "cloud", "--save", "MODEL", option, value], f"{option}: must be {rule}")
+            for option, value, rule in [
+                ("--delimiter", " ", "one character or 'tab', and neither a blank nor a quotation mark, got ' '"),
+                ("--delimiter", "", "one character or 'tab', and neither a blank nor a quotation mark, got an"),
+                ("--delimiter", '"', "one character or 'tab', and neither a blank nor a quotation mark, got '\"'"),
+                ("--epochs", "", "a whole number of 1 or more, got an empty text"),
+                ("--learning-rate", "", "a number above 0, got an empty text"),
+                ("--hidden", "", "whole numbers such as 64,32, got an empty text"),
+                ("--save", "", "the name of a file, got an empty text"),
+            ]
+        ),
+        (["train", "", "--target", "cloud", "--save", "MODEL"], "DATA.csv: must be the name of a file, got an empty"),
+        (["predict", "", "DATA"], "argument MODEL: must be the name of a file, got an empty text"),
+        (["predict", "NONE", ""], "argument DATA.csv: must be the name of a file, got an empty text"),
+        (["predict", "NONE", "DATA", "--output", ""], "--output: must be the name of a file, got an empty"),
         (["train", "NONE", "--target", "cloud", "--save", "MODEL"], "none: No such file or directory"),
         (["train", "FOLDER", "--target", "cloud", "--save", "MODEL"], "folder: Is a directory"),
         (["predict", "NONE", "DATA"], "none: No such file or directory"),

@@ -349,7 +349,7 @@ def test_amounts_are_standardized_by_the_training_rows(csv):
         (["a", "a"], "must hold two classes or more, got only 'a'"),
         (["1", "1.0"], "must hold two classes or more, got only '1'"),
         (["a", "", "b"], "line 3, column 'y', must not be empty, got an empty cell"),
-        (["a", "b", "c"], "must hold two rows a class or more on average, got 3 classes in 3 rows"),
+        (["a", "b", "c"], "must hold two rows a class or more on average, got 3 classes in 3 rows, such as 'a'"),
     ],
 )
 def test_classes_that_cannot_be_learned(csv, cells, message):

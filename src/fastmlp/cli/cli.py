@@ -24,6 +24,16 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(f"{message} ({self.prog} --help tells more)")
 
 
+class _Version(argparse.Action):
+    """The option --version, which asks for the version only if it is given: to look that up takes its time."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        import fastmlp
+
+        print(f"fastmlp {fastmlp.__version__}")
+        parser.exit()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command `fastmlp`.
 
@@ -80,6 +90,7 @@ def _abandon_stdout() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="fastmlp", description="Multilayer perceptrons on CPUs.", allow_abbrev=False)
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     jobs = parser.add_subparsers(title="commands", metavar="demo | train | predict", required=True)
 
     show = jobs.add_parser("demo", allow_abbrev=False, help="train on the bundled data and compare with plain Python")
@@ -94,9 +105,9 @@ def _parser() -> argparse.ArgumentParser:
         "training. The same command gives the same network.",
     )
     train.set_defaults(run=commands.train)
-    train.add_argument("data", metavar="DATA.csv", help="a header line that names the columns, then rows")
+    train.add_argument("data", type=_path, metavar="DATA.csv", help="a header line that names the columns, then rows")
     train.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
-    train.add_argument("--save", required=True, metavar="MODEL", help="the file to write the model to")
+    train.add_argument("--save", type=_path, required=True, metavar="MODEL", help="the file to write the model to")
     train.add_argument("--task", choices=["classification", "regression"], help="default: decided from the target")
     repeatable: dict[str, Any] = {"action": "append", "default": [], "metavar": "COLUMN"}
     train.add_argument("--ignore", **repeatable, help="leave a column out (repeatable)")
@@ -121,9 +132,9 @@ def _parser() -> argparse.ArgumentParser:
         "matter, and those the model does not know are ignored.",
     )
     predict.set_defaults(run=commands.predict)
-    predict.add_argument("model", metavar="MODEL", help="a file saved by fastmlp train")
-    predict.add_argument("data", metavar="DATA.csv", help="a table with the columns the model was trained on")
-    predict.add_argument("--output", metavar="FILE", help="default: stdout")
+    predict.add_argument("model", type=_path, metavar="MODEL", help="a file saved by fastmlp train")
+    predict.add_argument("data", type=_path, metavar="DATA.csv", help="a table with the columns of the one trained on")
+    predict.add_argument("--output", type=_path, metavar="FILE", help="default: stdout")
     for command in (train, predict):
         command.add_argument("--delimiter", type=_delimiter, metavar="C", help="default: the file's own of , ; tab |")
     return parser
@@ -134,7 +145,7 @@ def _whole(least: int) -> Callable[[str], int]:
         with contextlib.suppress(ValueError):  # Python reads 4300 digits
             if text.isascii() and text.isdigit() and int(text) >= least:
                 return int(text)
-        raise argparse.ArgumentTypeError(f"must be a whole number of {least} or more, got {shown(text)}")
+        raise argparse.ArgumentTypeError(f"must be a whole number of {least} or more, got {_shown(text)}")
 
     return parse
 
@@ -143,7 +154,7 @@ def _real(above: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
         if math.isfinite(number(text)) and number(text) > above:
             return number(text)
-        raise argparse.ArgumentTypeError(f"must be a number above {above:g}, got {shown(text)}")
+        raise argparse.ArgumentTypeError(f"must be a number above {above:g}, got {_shown(text)}")
 
     return parse
 
@@ -151,18 +162,29 @@ def _real(above: float) -> Callable[[str], float]:
 def _fraction(text: str) -> float:
     if 0.0 <= number(text) < 1.0:
         return number(text)
-    raise argparse.ArgumentTypeError(f"must be a number from 0 up to, but not, 1, got {shown(text)}")
+    raise argparse.ArgumentTypeError(f"must be a number from 0 up to, but not, 1, got {_shown(text)}")
+
+
+def _path(text: str) -> str:
+    if text:
+        return text
+    raise argparse.ArgumentTypeError(f"must be the name of a file, got {_shown(text)}")
+
+
+def _shown(text: str) -> str:
+    return shown(text) if text else "an empty text"
 
 
 def _widths(text: str) -> list[int]:
     try:
         return [_whole(1)(width) for width in text.split(",")]
     except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"must be whole numbers such as 64,32, got {shown(text)}") from None
+        raise argparse.ArgumentTypeError(f"must be whole numbers such as 64,32, got {_shown(text)}") from None
 
 
 def _delimiter(text: str) -> str:
     character = {"tab": "\t", "\\t": "\t"}.get(text, text)
     if len(character) != 1 or character in '"\r\n ':
-        raise argparse.ArgumentTypeError(f"must be one character or 'tab', got {shown(text)}")
+        rule = "one character or 'tab', and neither a blank nor a quotation mark"
+        raise argparse.ArgumentTypeError(f"must be {rule}, got {_shown(text)}")
     return character

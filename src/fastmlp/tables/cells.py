@@ -8,6 +8,12 @@ from decimal import Decimal, InvalidOperation
 
 from ..kernels.base.errors import shortened
 
+SIGNS = {
+    "%": "percent sign", "$": "dollar sign", "\N{EURO SIGN}": "euro sign", "\N{POUND SIGN}": "pound sign",
+    ",": "comma", " ": "blank", "\N{NO-BREAK SPACE}": "blank", "'": "single quote", "_": "low line",
+}  # fmt: skip
+"""What tables write beside the digits of a number; what it is worth is not for us to guess."""
+
 
 def number(cell: str) -> float:
     """Return the float64 nearest to the number that a cell holds, NaN if it holds none."""
@@ -51,6 +57,14 @@ def are_codes(numbers: Iterable[str]) -> bool:
 def shown(cell: str) -> str:
     """Quote a cell for an error message."""
     return repr(cell if len(cell) <= 40 else cell[:37] + "...") if cell else "an empty cell"
+
+
+def refused(cell: str) -> str:
+    """Quote a cell that is no number, and name the sign that keeps it from being one."""
+    for sign, name in SIGNS.items():
+        if sign in cell and math.isfinite(number(cell.replace(sign, ""))):
+            return f"{shown(cell)}, which has a {name}"
+    return shown(cell)
 
 
 def listed(names: Sequence[str], limit: int = 20) -> str:

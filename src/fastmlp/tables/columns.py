@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..checks.constancy import varies
 from ..kernels.base.errors import shortened
 from ..kernels.base.records import Record, frozen
-from .cells import are_codes, exact, listed, shown
+from .cells import are_codes, exact, listed, refused, shown
 from .reading import Table
 
 Task = Literal["classification", "regression"]
@@ -65,7 +65,7 @@ class NumberColumn(Record):
         if wrong.size:
             cell = table.columns[name][wrong[0]]
             more = f" ({wrong.size} such cells)" if wrong.size > 1 else ""
-            raise ValueError(f"{table.place(name, wrong[0])} must be a number, got {shown(cell)}{more}")
+            raise ValueError(f"{table.place(name, wrong[0])} must be a number, got {refused(cell)}{more}")
         return values
 
     def encode(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -155,7 +155,7 @@ def fit_feature(table: Table, name: str, rows: NDArray[np.int64], kind: Kind) ->
     if (different := len(set(texts))) > MAX_TEXTS:
         raise ValueError(
             f"{table.path} column {shortened(name)} must hold numbers or at most {MAX_TEXTS} different texts, "
-            f"got {different} such as {shown(texts[0])}"
+            f"got {different} such as {refused(texts[0])}"
         )
     return TextColumn.fit(name, (texts[row] for row in rows))
 
@@ -202,7 +202,7 @@ def fit_classes(table: Table, name: str, kind: Kind) -> tuple[TextColumn, NDArra
     if column.width > max(2, len(table) // 2):
         raise ValueError(
             f"{table.path} column {shortened(name)} must hold two rows a class or more on average, "
-            f"got {column.width} classes in {len(table)} rows"
+            f"got {column.width} classes in {len(table)} rows, such as {refused(classes[0])}"
         )
     return column, column.codes(classes)
 
