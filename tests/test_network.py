@@ -1,6 +1,7 @@
 """NeuralNetwork as a whole: what it is made of, what it says of itself, and what it computes from given numbers."""
 
 import inspect
+import pickle
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -59,6 +60,18 @@ def test_signatures():
     }  # fmt: skip
     positional = ["self", "X", "y", "epochs", "learning_rate", "batch_size"]
     assert [name for name, p in parameters.items() if p.kind != p.KEYWORD_ONLY] == positional
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, _ in inspect.getmembers(NeuralNetwork, inspect.isfunction) if not name.startswith("_")]
+)
+def test_methods_are_called_those_of_the_class(name):
+    """Python says so where arguments are missing; pickle finds them by it."""
+    network = NeuralNetwork([1, 1])
+    called = "predict" if name == "forward" else name
+    with pytest.raises(TypeError, match=rf"^NeuralNetwork\.{called}\(\) "):
+        getattr(network, name)(*range(50))
+    assert pickle.loads(pickle.dumps(getattr(NeuralNetwork, name))) is getattr(NeuralNetwork, name)
 
 
 def test_what_a_plain_network_is():

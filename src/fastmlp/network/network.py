@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 from collections.abc import Sequence
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -283,6 +283,19 @@ class NeuralNetwork(Streaming):
         if average is not None:
             require_numbers("average", average, (count,), self.dtype)
         self._compute_with(self._backend_asked)
+
+
+def _rename_methods() -> None:
+    """Have methods of the parts be called those of the class that users know, as Python's own messages name them."""
+    for part in NeuralNetwork.__mro__[1:-1]:
+        for method in vars(part).values():
+            while isinstance(method, FunctionType):
+                method.__qualname__ = f"{NeuralNetwork.__qualname__}.{method.__name__}"
+                method.__module__ = __name__  # where pickle looks for that
+                method = getattr(method, "__wrapped__", None)
+
+
+_rename_methods()
 
 
 def load(path: Path, *, backend: str | None = None) -> NeuralNetwork:
