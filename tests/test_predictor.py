@@ -3,6 +3,7 @@
 `NeuralNetwork.predict` is made of them, so that much of what is said here holds for it.
 """
 
+import inspect
 import pickle
 
 import numpy as np
@@ -270,6 +271,16 @@ def check_not_finite(call, X, sentence):
     with pytest.raises(ValueError, match="X must be finite") as caught:
         call(X)
     assert str(caught.value) == sentence
+
+
+def test_signatures(network):
+    """Also of what goes straight to a kernel."""
+    for predictor in (network.predictor(), pickle.loads(pickle.dumps(network.predictor()))):
+        signature = inspect.signature(predictor)
+        assert [*signature.parameters] == ["X", "out"]
+        assert signature.parameters["out"].default is None
+        assert signature.bind(1).arguments == {"X": 1}
+    assert [*inspect.signature(fastmlp.Predictor).parameters] == ["prediction", "backend", "backend_asked"]
 
 
 @pytest.mark.parametrize("source", ["float32", "float64"])

@@ -1,5 +1,6 @@
 """Predictors: what a network computes at one moment, kept."""
 
+from inspect import Signature, signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,15 @@ from ..kernels.runtime.prediction import Prediction
 
 if TYPE_CHECKING:
     from ..kernels.backends.reference import ReferencePrediction
+
+
+class _SignatureOfCall:
+    """What `inspect.signature` asks a predictor for: one on a shorter way has none that Python could read."""
+
+    def __get__(self, predictor: "Predictor | None", kind: type) -> Signature:
+        if predictor is None:
+            raise AttributeError("__signature__")  # the class has one of its own
+        return signature(predictor.__call__)
 
 
 class Predictor:
@@ -44,6 +54,7 @@ class Predictor:
     """
 
     __slots__ = ("_backend", "_backend_asked", "_prediction")
+    __signature__ = _SignatureOfCall()
 
     def __init__(self, prediction: "Prediction | ReferencePrediction", backend: str, backend_asked: str | None) -> None:
         self._prediction, self._backend, self._backend_asked = prediction, backend, backend_asked
