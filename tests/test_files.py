@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -403,6 +404,42 @@ for name in ("file", "new"):
 """
     assert fresh(code).splitlines() == ["file True", "new True"]
     assert contents(tmp_path) == {"file": b"old"}
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """A file whose folder takes no scratch file, and no folder for temporary files either."""
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def system(function, *arguments, system=writing._system, **options):
+        if arguments[1:] == ("x+",):
+            return system(os.rmdir, "/none/such")  # what is no exception of a signal handler
+        return system(function, *arguments, **options)
+
+    monkeypatch.setattr(writing, "_system", system)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/none/such"])
+    return path
+
+
+def test_errors_of_temporary_files_name_the_users_path(nowhere, monkeypatch):
+    for folder in (None, "/none/such"):  # none is found, or it has gone since
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        with pytest.raises(FileNotFoundError) as caught:
+            replace(nowhere, [b"new"])
+        assert caught.value.filename == str(nowhere)
+        assert nowhere.read_bytes() == b"old"
+
+
+def test_signals_are_heard_where_temporary_files_are_made(nowhere, monkeypatch):
+    def handler():
+        raise TimeoutError("of mine")
+
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", handler)
+    with pytest.raises(TimeoutError, match="of mine") as caught:
+        replace(nowhere, [b"new"])
+    assert caught.value.filename is None
 
 
 @pytest.mark.parametrize("links", [1, 2])

@@ -208,11 +208,24 @@ def _put(pieces: Iterable[bytes | memoryview], target: str, old: FileIO | None) 
 
 def _put_in_place(pieces: Iterable[bytes | memoryview], old: FileIO) -> None:
     """The same where the folder takes no scratch file."""
-    import tempfile  # slow to load, and seldom needed
-
-    with tempfile.TemporaryFile(buffering=0) as file:
+    with _nameless() as file:
         _fill(file, pieces)
         _copy_whole(file, old)
+
+
+def _nameless() -> IO[bytes]:
+    """A file for what is to be copied. Its error names folders that nobody has asked for: it is one of `path`."""
+    import tempfile  # slow to load, and seldom needed
+
+    try:
+        return tempfile.TemporaryFile(buffering=0)
+    except OSError as error:
+        innermost = error.__traceback__
+        while innermost is not None and innermost.tb_next is not None:
+            innermost = innermost.tb_next
+        if innermost is not None and innermost.tb_frame.f_globals is vars(tempfile):  # else of a signal handler
+            raise _Refusal(error) from None
+        raise
 
 
 def _fill(file: IO[bytes], pieces: Iterable[bytes | memoryview]) -> None:
