@@ -384,18 +384,64 @@ def test_functions_that_numba_knows(monkeypatch):
     assert predicted(network) == (2, 8)
 
 
-def test_functions_may_call_themselves_and_others_in_closures(backend):
-    def power(z, n):
-        if n == 0:
-            return 1.0
-        return z * power(z, n - 1)
+def test_functions_may_call_others_in_closures(backend):
+    def square(z):
+        return z * z
 
-    own = fastmlp.Activation(lambda z: power(z, 3), lambda z: 3 * power(z, 2), "third_power")
+    def tanh(z):  # of the name of what it calls
+        return math.tanh(z + z)
+
+    def slope(z):
+        return 4.0 * (1.0 - square(tanh(z)))
+
+    own = fastmlp.Activation(lambda z: 2.0 * tanh(z), slope, "steep")
     network = fastmlp.NeuralNetwork([1, 1], output_activation=own, dtype="float64", backend=backend.name)
-    network.parameters = [2, 0]
-    assert network.predict([[1.0]]).item() == 8
-    assert network.gradient([[1.0]], [[0.0]])[0].item() == 2 * 8 * 12
-    assert fastmlp.Activation(own.forward, own.derivative, "third_power") == own
+    network.parameters = [0.5, 0]
+    assert network.predict([[1.0]]).item() == pytest.approx(2 * math.tanh(1))
+    assert network.gradient([[1.0]], [[0.0]])[0].item() == pytest.approx(4 * math.tanh(1) * 4 * (1 - math.tanh(1) ** 2))
+    assert fastmlp.Activation(own.forward, own.derivative, "steep") == own
+
+
+def power(z, n):
+    if n == 0:
+        return 1.0
+    return z * power(z, n - 1)
+
+
+def down(z):
+    return up(z - 1) if z > 0 else z
+
+
+def up(z):
+    return down(z - 1) if z > 0 else z
+
+
+def test_functions_that_call_themselves_are_refused():
+    """Where it does not end, a compiled one would overflow the stack, and the process would be gone."""
+    numba = pytest.importorskip("numba")
+
+    def inner(z):
+        return inner(z + 1) if z > 100 else z
+
+    @numba.njit
+    def compiled(z):
+        return compiled(z + 1) if z > 100 else z
+
+    def nested(z):
+        return sum([nested(z + k) for k in range(3)]) if z > 100 else z
+
+    for function, name in (
+        (lambda z: power(z, 3), "power"), (down, "down"), (lambda z: up(z), "up"), (inner, "inner"),
+        (lambda z, f=inner: f(z), "inner"), (compiled, "compiled"), (lambda z: compiled(z), "compiled"),
+        (nested, "nested"),
+    ):  # fmt: skip
+        sentence = f"must be a function without recursion, got {name}, which calls itself: a loop does the same"
+        with pytest.raises(TypeError, match=f"^forward {sentence}$"):
+            fastmlp.Activation(function, user.swish_derivative)
+        with pytest.raises(TypeError, match=f"^derivative {sentence}$"):
+            fastmlp.Activation(user.swish, function)
+    with pytest.raises(TypeError, match=r"^value must be a function without recursion, got down, which calls itself"):
+        fastmlp.Loss(lambda output, target: down(output), lambda output, target: 1.0)
 
 
 # --- names, copies and files

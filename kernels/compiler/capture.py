@@ -2,6 +2,7 @@
 
 import builtins
 import copy
+import dis
 import itertools
 from collections.abc import Callable, Iterable
 from types import CellType, CodeType, FunctionType
@@ -93,6 +94,28 @@ def _token(value: Any) -> Any:
     if type(value) in (list, tuple):
         return type(value), *map(_token, value)
     return id(value)
+
+
+def recursive(function: Any, callers: tuple[Any, ...] = (), done: set[Any] | None = None) -> str | None:
+    """The name of a function that calls itself, by others or not, on the way from this one; None: there is none."""
+    function, done = plain(function), set() if done is None else done
+    if function in callers:
+        return str(function.__name__)
+    if not isinstance(function, FunctionType) or function in done:
+        return None
+    done.add(function)
+    cells = [cell.cell_contents for cell in function.__closure__ or () if not _is_empty(cell)]
+    defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    others = [*(function.__globals__.get(name) for name in _globals(function.__code__)), *cells, *defaults]
+    called = (plain(other) for other in others)
+    found = (recursive(f, (*callers, function), done) for f in called if isinstance(f, FunctionType))
+    return next((name for name in found if name), None)
+
+
+def _globals(code: CodeType) -> set[str]:
+    """Names that are looked up, without those of attributes: `tanh` may call `math.tanh`."""
+    names = {each.argval for each in dis.get_instructions(code) if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    return names.union(*(_globals(constant) for constant in code.co_consts if isinstance(constant, CodeType)))
 
 
 def uses(function: Any, names: Iterable[str], done: set[CodeType] | None = None) -> bool:

@@ -23,7 +23,7 @@ from ..functions.activations import (
 from ..functions.function import Function
 from ..functions.kernel import ACTIVATION, ACTIVATION_OF_VECTOR, LOSS, LOSS_OF_VECTOR, Kernel
 from ..functions.losses import LOSSES, LossRow, elementwise_loss, scalar_loss, with_loss_derivative
-from .capture import captured, plain
+from .capture import captured, plain, recursive
 from .ieee import plainly
 
 # where derivatives are checked, away from round numbers, at which there may be kinks
@@ -50,6 +50,10 @@ class Captured(Function):
         for argument, function in functions.items():
             if not isinstance(plain(function), FunctionType):
                 raise TypeError(f"{argument} must be a plain Python function, got {shortened(function)}")
+            name = recursive(function)
+            if name:  # where it does not end, compiled code overflows the stack, which no process survives
+                rule = "a function without recursion"
+                raise TypeError(f"{argument} must be {rule}, got {name}, which calls itself: a loop does the same")
         object.__setattr__(self, "_originals", tuple(functions.values()))
         for argument, function in functions.items():
             object.__setattr__(self, argument, captured(function))
@@ -69,10 +73,11 @@ class Activation(Captured, Record):
     """An activation function of your own.
 
     The functions are given one float and return one. Numba compiles them when they are first used: they may branch,
-    call functions of `math` and others that are like them, and refer to numbers. The values of names are those at the
-    creation of the object, in the functions that they call too; pickle refers to functions by name, and reading what it
-    wrote is another creation. Division by zero and overflow give infinity or NaN, and so does what is outside of the
-    domain of a function of `math`, where Python raises OverflowError, ZeroDivisionError or ValueError.
+    call functions of `math` and others that are like them, but not themselves, and refer to numbers. The values of
+    names are those at the creation of the object, in the functions that they call too; pickle refers to functions by
+    name, and reading what it wrote is another creation. Division by zero and overflow give infinity or NaN, and so does
+    what is outside of the domain of a function of `math`, where Python raises OverflowError, ZeroDivisionError or
+    ValueError.
 
     All other exceptions, by `raise`, `assert` or an index outside of an array, reach the caller of `predict`, `train`
     and so on. No array is returned then, and a network in training is at its last finished step; or at the last epoch,
@@ -100,7 +105,7 @@ class Activation(Captured, Record):
     Raises
     ------
     TypeError
-        If the functions are none of plain Python, or do not return numbers.
+        If the functions are none of plain Python, call themselves, or do not return numbers.
     ValueError
         If the derivative is not that of `forward`, or cannot be compared at any point, or the name is taken.
 
@@ -177,7 +182,7 @@ class Loss(Captured, Record):
     Raises
     ------
     TypeError
-        If the functions are none of plain Python, or do not return numbers.
+        If the functions are none of plain Python, call themselves, or do not return numbers.
     ValueError
         If the derivative is not that of `value`, or cannot be compared at any point, or the name is taken.
 
