@@ -77,7 +77,7 @@ def test_build_fails_and_names_the_kernel_that_needs_more_than_memset(tmp_path, 
     if mistake:
         file = tmp_path / "kernels" / "functions" / "optimizer_formulas.py"
         source = file.read_text()
-        line = "    rate = real(settings[0])\n"
+        line = "    rate = real(s.learning_rate)\n"
         assert source.count(line) == 1
         planted = f"    {mistake}\n" + line if mistake.startswith("assert") else f"    rate = real({mistake})\n"
         file.write_text(source.replace(line, planted))

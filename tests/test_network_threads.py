@@ -144,7 +144,7 @@ def test_few_rows_are_for_one_thread(fast_backend, sizes, monkeypatch):
     for rows in (1, 2 * prediction.LEAST - 1):
         who.predict(data(rows)[0])
     assert sizes == []
-    assert prediction.threads_for(10**6, 10**12, 7) == min(7, threads.most_threads())
+    assert prediction.threads_for(10**6, 10**12, 7) == min(7, limits.most_threads())
 
 
 def test_predictions_are_for_as_many_threads_as_pay(fast_backend, sizes, monkeypatch):

@@ -136,13 +136,15 @@ def test_vectors_of_another_length_are_refused():
 def test_states_of_another_length_are_refused():
     network = regressor()
     network.train(X, Y, 1, optimizer="adam")
-    state = network.__getstate__()
+    pickled = network.__getstate__()
+    right = pickled["_state"]
     for name, wrong in (
-        ("_state", state["_state"][:1]), ("_state", state["_state"][:, :-1]), ("_average", state["_parameters"][:-1]),
+        ("state", right._replace(slots=right.slots[:1])), ("state", right._replace(slots=right.slots[:, :-1])),
+        ("average", right._replace(average=pickled["_parameters"][:-1])),
     ):  # fmt: skip
         damaged = NeuralNetwork.__new__(NeuralNetwork)
-        with pytest.raises(ValueError, match=rf"^{name[1:]} must be a contiguous array \(.*\) of float64, got \("):
-            damaged.__setstate__(state | {name: wrong})
+        with pytest.raises(ValueError, match=rf"^{name} must be a contiguous array \(.*\) of float64, got \("):
+            damaged.__setstate__(pickled | {"_state": wrong})
 
 
 def test_models_of_pickles_are_checked_anew():
