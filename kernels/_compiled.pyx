@@ -28,12 +28,11 @@ cdef extern from "kernels.h":
     const char *FASTMLP_FINGERPRINT
     const int FASTMLP_LEVELS
     const int FASTMLP_ROWS
-    struct Level "":
+    struct Named "":
         const char *name
-        const void *const *float32
-        const void *const *float64
-    const char *const fastmlp_rows[]
-    const Level fastmlp_levels[]
+    const Named fastmlp_rows[]
+    const Named fastmlp_levels[]
+    const void *fastmlp_address(int level, int dtype, int row) noexcept
 
 
 ctypedef int64_t (*Entry)(int64_t plan, int64_t first, int64_t last) noexcept nogil
@@ -55,10 +54,11 @@ def levels():
 def addresses(str level):
     """The address of every (kernel, dtype) of a level."""
     cdef int l = levels().index(level)
-    kernels = [fastmlp_rows[i].decode() for i in range(FASTMLP_ROWS)]
-    float32 = {(kernels[i], "float32"): <intptr_t>fastmlp_levels[l].float32[i] for i in range(FASTMLP_ROWS)}
-    float64 = {(kernels[i], "float64"): <intptr_t>fastmlp_levels[l].float64[i] for i in range(FASTMLP_ROWS)}
-    return float32 | float64
+    return {
+        (fastmlp_rows[i].name.decode(), name): <intptr_t>fastmlp_address(l, dtype, i)
+        for dtype, name in enumerate(("float32", "float64"))
+        for i in range(FASTMLP_ROWS)
+    }
 
 
 def data_address(np.ndarray array not None):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,7 @@ llvm.get_host_cpu_features = lambda: llvm.targets.FeatureMap()
 
 def load_build_module(name):
     """A module that the build alone uses, and that is not installed."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "kernels" / "compiler" / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, ROOT / "kernels" / "emission" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -36,8 +37,9 @@ def load_build_module(name):
 
 def start(*arguments, directory=ROOT, **environment):
     command = [sys.executable, *map(str, arguments)]
-    environment = os.environ | {name: str(value) for name, value in environment.items()}
-    return subprocess.Popen(command, cwd=directory, env=environment, stderr=subprocess.PIPE, text=True)
+    environment = {"FASTMLP_OBJECT_CACHE": "off"} | {name: str(value) for name, value in environment.items()}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=directory, env=os.environ | environment, text=True, **pipes)
 
 
 def finish(process):
@@ -45,27 +47,44 @@ def finish(process):
     return process.returncode, errors
 
 
-def test_objects_are_the_same_bytes_whatever_cpu_and_settings_build_them(tmp_path):
+UNITS = ("activations", "entries", "gathers", "losses", "optimizers")
+
+
+def test_objects_are_the_same_bytes_whatever_cpu_settings_and_cache_build_them(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(OTHER_HOST)
-    command = ["-m", "kernels.compiler.ahead_of_time", "--level", HIGHEST.name]
-    here = start(*command, tmp_path / "here")
+    command = ["-m", "kernels.emission.ahead_of_time", "--level", HIGHEST.name]
+    here = start(*command, tmp_path / "here", FASTMLP_OBJECT_CACHE=tmp_path / "cache")
     elsewhere = start(
         *command, tmp_path / "elsewhere",
         PYTHONPATH=tmp_path, PYTHONHASHSEED=7, NUMBA_CPU_NAME="core2", NUMBA_OPT=3, NUMBA_LOOP_VECTORIZE=0,
     )  # fmt: skip
     assert finish(here) == (0, "")
     assert finish(elsewhere) == (0, "")
+    for file in (tmp_path / "cache").iterdir():
+        if "float32_optimizers" in file.name:
+            file.write_bytes(file.read_bytes()[:-1])  # damaged
+        elif "float64_losses" in file.name:
+            file.unlink()
+    again = start(*command, tmp_path / "again", FASTMLP_OBJECT_CACHE=tmp_path / "cache")
+    said, errors = again.communicate()
+    assert (again.returncode, errors) == (0, "")
+    compiled = re.findall(r"(float32|float64), (\w+): compiled", said)
+    assert sorted(compiled) == [("float32", "optimizers"), ("float64", "losses")]
+    assert len(re.findall(": kept from an earlier build", said)) == 8
     names = sorted(file.name for file in (tmp_path / "here").iterdir())
-    assert names == ["kernels.h", *(f"kernels_{HIGHEST.name}_{dtype}.o" for dtype in ("float32", "float64"))]
+    objects = [f"kernels_{HIGHEST.name}_{dtype}_{unit}.o" for dtype in ("float32", "float64") for unit in UNITS]
+    assert names == ["kernels.h", *objects]
     for name in names:
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "elsewhere" / name).read_bytes()
+        assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
 BUILD_TWO = f"""
-from kernels.compiler import ahead_of_time
-ahead_of_time.ROWS[:] = ["optimizer_sgd", "optimizer_adam"]
-ahead_of_time.initialize()
-ahead_of_time.build({HIGHEST.name!r}, "float32", {TRIPLE!r})
+from kernels.compiler.interface import KERNELS
+from kernels.emission import objects
+objects.initialize()
+kernels = [KERNELS["optimizer_sgd"], KERNELS["optimizer_adam"]]
+objects.emit(kernels, "table", {HIGHEST.name!r}, "float32", {TRIPLE!r})
 """
 
 
@@ -93,12 +112,12 @@ def test_build_fails_and_names_the_kernel_that_needs_more_than_memset(tmp_path, 
 
 MACHINE = """
 import sys
-from kernels.compiler import ahead_of_time
+from kernels.emission import room
 root, cpus = sys.argv[1], int(sys.argv[2])
-print(ahead_of_time.free_memory(root, root))
-ahead_of_time.usable_cpus = lambda: cpus
-ahead_of_time.free_memory = lambda found=ahead_of_time.free_memory(root, root): found
-print(ahead_of_time.processes(6))
+print(room.free_memory(root, root))
+room.usable_cpus = lambda: cpus
+room.free_memory = lambda found=room.free_memory(root, root): found
+print(room.processes(6))
 """
 GB = 10**9
 
@@ -107,7 +126,7 @@ GB = 10**9
     ("cpus", "available", "group", "level", "expected"),
     [
         (4, 16 * GB, {}, "", 4),  # CPUs
-        (64, 16 * GB, {}, "", 6),  # objects
+        (64, 16 * GB, {}, "", 6),  # jobs
         (4, 2 * GB, {}, "", 2),  # memory, at 0.8 GiB each
         (4, GB // 4, {}, "", 1),
         (4, 16 * GB, {"max": 4 * GB, "current": 3 * GB, "cached": 0}, "", 1),  # of a control group

@@ -16,7 +16,7 @@ from fastmlp.kernels.functions.function import Function
 from fastmlp.kernels.functions.optimizers import Optimizer
 from fastmlp.training.schedules import RateSchedule
 
-NOT_INSTALLED = {"ahead_of_time", "object_symbols"}
+NOT_INSTALLED = {"emission"}  # but in an editable installation
 if not importlib.util.find_spec("sklearn"):
     NOT_INSTALLED |= {"sklearn"}
 if not extension_exists():
