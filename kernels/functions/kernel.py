@@ -2,7 +2,7 @@
 
 A kernel is a plain Python function and, for a template, the functions that its free names are bound to. The kinds:
 
-    plan      pointer to int64, see `layout.py`
+    plan      pointer to a PLAN, see `layers/plan.py`
     integer   int64: a row, a step, a stride, an address
     double    float64;  doubles: pointer to float64
     reals     pointer to the kernel's number type

@@ -1,7 +1,7 @@
 """Training that is disturbed at random, so that a network learns to rely on no single number.
 
-Samples get Gaussian noise. Of the inputs and of each layer's activations, the share DROPS / 2^32 is dropped: made zero,
-and the rest is multiplied by what keeps the mean (N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever, R.
+Samples get Gaussian noise. Of the inputs and of each layer's activations, the share `drops` / 2^32 is dropped: made
+zero, and the rest is multiplied by what keeps the mean (N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever, R.
 Salakhutdinov, "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15, 2014).
 
 Random words are a function of the key, the epoch, the place in the network, the sample's position in the epoch and the

@@ -44,7 +44,7 @@ def place_of_sums(plan, l, first):
 
 
 def normalize(plan, l, first, rows):
-    """Rows of a layer, from SUMS to WEIGHTED_SUMS."""
+    """Rows of a layer, from `sums` to `weighted_sums`."""
     stay_apart()
     if normalization_of(plan, l).kind == BY_SAMPLE:
         normalize_samples(plan, l, first, rows)
@@ -54,7 +54,7 @@ def normalize(plan, l, first, rows):
 
 
 def denormalize(plan, l, first, rows):
-    """DELTA of rows: dLoss/dz from dLoss/dy, which goes to NORMALIZED_DELTA."""
+    """`delta` of rows: dLoss/dz from dLoss/dy, which goes to `normalization.delta`."""
     stay_apart()
     record, layer = normalization_of(plan, l), layer_of(plan, l)
     start = first * layer.stride

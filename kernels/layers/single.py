@@ -78,7 +78,7 @@ def input_gradient_of_single(rows, delta, delta_stride, weights, inputs, below, 
 
 
 def losses_of_single(plan, first, rows, scale):
-    """ROW_LOSSES of rows from `first` on, and their derivatives times `scale` in DELTA, zero in the padding."""
+    """`row_losses` of rows from `first` on, and their derivatives times `scale` in `delta`, zero in the padding."""
     stay_apart()
     last, settings = layer_of(plan, plan.layers - 1), plan.loss_settings
     stride, factor, losses = last.stride, spread(real(scale)), plan.row_losses

@@ -1,7 +1,8 @@
 """The first layer where samples are sparse: rows of which only what is not zero is kept, with its columns (CSR).
 
-A batch's rows are gathered to scratch: row i has its values in INPUTS and their columns in BATCH_COLUMNS, from
-BATCH_PLACES[2 i] to BATCH_PLACES[2 i + 1]. Columns may come in any order, and more than once: then their values add up.
+A batch's rows are gathered to scratch: row i has its values in `inputs` and their columns in `batch_columns`, from
+`batch_places[2 i]` to `batch_places[2 i + 1]`. Columns may come in any order, and more than once: then their values add
+up.
 
 sparse_sums        z = b + sum of x_ij W_j over the values of row i
 sparse_gradient    dW_j = sum of x_ij delta_i over the values in column j, db = 1^T delta
@@ -106,7 +107,7 @@ def sums_of_panel(values, columns, count, panel, width, z):
 def sparse_gradient(plan, column, first, last, rows, adding, gradient):
     """Rows `first` ... `last - 1` of a panel of the first layer's gradient: row 0 is the biases'.
 
-    SINGLE: vectors of the gradient instead, the first of which is the bias's.
+    `single_output`: vectors of the gradient instead, the first of which is the bias's.
     """
     stay_apart()
     layer, places = layer_of(plan, 0), plan.batch_places

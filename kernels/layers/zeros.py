@@ -7,9 +7,9 @@ whose bits say in which columns any of them is not zero.
     masked_sums        rows are samples, columns features
     masked_gradient    rows are features, columns samples
 
-At MASKS are two words, 1 if there are masks of the former and of the latter kind, then these, each of as many words of
-64 bits as its columns take. After them come, for each 64 features and each sample, a word of those that are not zero,
-and 64 words to transpose.
+At `masks` are two words, 1 if there are masks of the former and of the latter kind, then these, each of as many words
+of 64 bits as its columns take. After them come, for each 64 features and each sample, a word of those that are not
+zero, and 64 words to transpose.
 
 0 * w is zero for finite w only, and 0 * delta for finite deltas. Before weights overflow, unless it is by samples or
 rates as large, or in a batch of one sample, deltas are large: from then on, nothing is left out until the end of the
@@ -41,7 +41,7 @@ LARGE_DELTA = Constant(float32=1e10, float64=1e100)
 
 
 def room_for_masks(features: int, samples: int) -> int:
-    """How many words there are at MASKS: two, masks of both kinds, those of each sample, and a square."""
+    """How many words there are at `masks`: two, masks of both kinds, those of each sample, and a square."""
     of_samples, of_features = -(-samples // NEIGHBORS), -(-features // NEIGHBORS)
     return 2 + (of_samples + samples) * -(-features // WORD_BITS) + of_features * -(-samples // WORD_BITS) + WORD_BITS
 

@@ -27,8 +27,8 @@ MANNERS = 200  # moments, some microseconds, for which others let rank 0 go firs
 def predict(plan, pieces, rows):
     """Outputs of samples 0 ... rows - 1, dealt out evenly to so many pieces, of which none is larger than a batch.
 
-    Threads that share them call it at the same time, each with a plan of its own and the same COUNTS. Returns FINITE,
-    unless it stopped, as STOP_AT_NONFINITE is set and a sample is not finite: then there is no more for anybody. And
+    Threads that share them call it at the same time, each with a plan of its own and the same `counts`. Returns FINITE,
+    unless it stopped, as `stops_at_nonfinite` is set and a sample is not finite: then there is no more for anybody. And
     COMPLETE, if it knows that no thread has anything left to do.
     """
     state = flush_subnormals()

@@ -21,7 +21,7 @@ from .descent import gradient_of_layers, prepare_update, update
 
 
 def forward(plan, first, rows):
-    """Weighted sums and activations of every layer, from INPUTS."""
+    """Weighted sums and activations of every layer, from `inputs`."""
     if plan.has_columns:
         forward_sparse(plan, first, rows)
         return
@@ -220,7 +220,7 @@ def forward_phase(plan, first, last):
 
 
 def loss_phase(plan, first, last):
-    """Add the loss of the batch that went forward to LOSSES[0], as part of all samples' mean; fill DELTA."""
+    """Add the loss of the batch that went forward to `losses[0]`, as part of all samples' mean; fill `delta`."""
     state = flush_subnormals()
     rows = last - first
     loss(plan, first, 0, rows, plan.samples)
@@ -230,7 +230,7 @@ def loss_phase(plan, first, last):
 
 
 def backward_phase(plan, first, last):
-    """The batch's part of GRADIENT, and of INPUT_GRADIENT if it is wanted, from DELTA."""
+    """The batch's part of `gradient`, and of `input_gradient` if it is wanted, from `delta`."""
     state = flush_subnormals()
     backward_and_gradient(plan, first, last - first)
     restore_subnormals(state)
@@ -238,7 +238,7 @@ def backward_phase(plan, first, last):
 
 
 def update_phase(plan, number, _):
-    """The optimizer's step for all parameters from GRADIENT; updates count from 1."""
+    """The optimizer's step for all parameters from `gradient`; updates count from 1."""
     state = flush_subnormals()
     prepare_update(plan, number)
     update(plan, 0, plan.gradient, plan.packed_size)
@@ -247,7 +247,7 @@ def update_phase(plan, number, _):
 
 
 def evaluate(plan, first, last):
-    """Add the loss of samples first ... last - 1 to LOSSES[0]; divided, so that all samples make the mean."""
+    """Add the loss of samples first ... last - 1 to `losses[0]`; divided, so that all samples make the mean."""
     state = flush_subnormals()
     while first < last:
         rows = min(plan.batch_size, last - first)
@@ -260,7 +260,8 @@ def evaluate(plan, first, last):
 
 
 def gradient(plan, first, last):
-    """Add the loss of samples first ... last - 1 to LOSSES[0] and its gradient to GRADIENT, cleared when first is 0."""
+    """Add the loss of samples first ... last - 1 to `losses[0]`, its gradient to `gradient`, cleared when first is
+    0."""
     state = flush_subnormals()
     while first < last:
         rows = min(plan.batch_size, last - first)

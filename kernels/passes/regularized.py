@@ -1,13 +1,13 @@
 """Steps with more to them than a gradient and the optimizer's formula; what a plan does not ask for is passed over.
 
-The gradient g of a batch's loss becomes g + l2 w + l1 sign(w) for weights w: that of the loss plus the sum of
-l1 |w| + l2 w^2 / 2. It is cut to the interval of CLIP_VALUE; then, if the norm of the whole is above CLIP_NORM, divided
-down to it. Weights decay by rate * WEIGHT_DECAY, and the optimizer makes its step. Then every neuron whose weights have
-a norm above MAX_NORM has them multiplied down to it, and the running average follows. Biases, and gains of normalized
+The gradient g of a batch's loss becomes g + l2 w + l1 sign(w) for weights w: that of the loss plus the sum of l1 |w| +
+l2 w^2 / 2. It is cut to the interval of `clip_value`; then, if the norm of the whole is above `clip_norm`, divided down
+to it. Weights decay by rate * `weight_decay`, and the optimizer makes its step. Then every neuron whose weights have a
+norm above `max_norm` has them multiplied down to it, and the running average follows. Biases, and gains of normalized
 layers, are neither penalized nor decayed nor limited. Layers with a factor of 0 are left as they are.
 
-ALPHA is an l2 of the sum of a batch's losses, as scikit-learn has it: of their mean, it is ALPHA divided by what the
-batch weighs. This penalty alone is told in the losses of epochs, in the mean over the samples.
+`alpha` is an l2 of the sum of a batch's losses, as scikit-learn has it: of their mean, it is `alpha` divided by what
+the batch weighs. This penalty alone is told in the losses of epochs, in the mean over the samples.
 
 For the norm, the gradient is made as a whole, and the squares are summed row by row of panels, whoever makes them: the
 bits do not depend on the number of ranks.
@@ -65,7 +65,7 @@ def regularized_update(plan, epoch, sample, rows):
 
 
 def l2_of_batch(plan, sample, rows):
-    """What weights are multiplied by in the gradient; a batch without any weight has no share of ALPHA."""
+    """What weights are multiplied by in the gradient; a batch without any weight has no share of `alpha`."""
     wishes, weight = plan.regularization, double(rows)
     if wishes.alpha != 0.0 and plan.has_sample_weights and rows < plan.samples:
         weight = rows * mean_weight(plan, sample, rows)
@@ -75,7 +75,7 @@ def l2_of_batch(plan, sample, rows):
 
 
 def add_penalty(plan, epoch):
-    """Tell ALPHA's share of a step in the loss of the epoch: to be done while nobody writes to the weights."""
+    """Tell `alpha`'s share of a step in the loss of the epoch: to be done while nobody writes to the weights."""
     stay_apart()
     total = 0.0
     for l in range(plan.layers):
@@ -197,7 +197,7 @@ def multiply(numbers, count, factor):
 
 
 def limit_layers(plan):
-    """MAX_NORM for this rank's panels, whole ones, in turn."""
+    """`max_norm` for this rank's panels, whole ones, in turn."""
     panel = 0
     for l in range(plan.layers):
         layer = layer_of(plan, l)
@@ -228,7 +228,7 @@ def limit_panel(weights, rows, w, single, limit):
 
 
 def average(plan, start, count):
-    """The running average goes the rest of AVERAGE_DECAY towards the parameters."""
+    """The running average goes the rest of `average_decay` towards the parameters."""
     decay = plan.regularization.average_decay
     if decay != 0.0:
         rest, averages = real(1.0 - decay), at(plan.average, start)

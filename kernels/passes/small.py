@@ -78,8 +78,8 @@ def keep_vectors(plan, canonical_address):
 def forward_vectors(plan, x, scale):
     """The outputs of a sample, and what the loss's derivatives by them are times, to be those by the last sums.
 
-    That is the learning rate, too, where nothing else is done with the gradient. Layers' ACTIVATIONS get what they say,
-    and DELTA their derivatives by z.
+    That is the learning rate, too, where nothing else is done with the gradient. Layers' `activations` get what they
+    say, and `delta` their derivatives by z.
     """
     a = load(x, 0)
     slope = spread(real(1))
@@ -108,7 +108,7 @@ def sum_of_outputs(plan, values):
 
 
 def backward_vectors(plan, x, delta):
-    """The step, or else the gradient of all parameters, in PART, from what `forward_vectors` tells."""
+    """The step, or else the gradient of all parameters, in `part`, from what `forward_vectors` tells."""
     l = plan.layers - 1
     delta = select(lanes_below(layer_of(plan, l).fan_out), delta, real(0))
     while l >= 0:

@@ -238,7 +238,7 @@ def deltas_by_parts(plan, sample, rows):
 
 
 def backward_share(plan, first, rows, lowest, batch_rows):
-    """`backward`; if UPDATE_FIRST, each layer takes its step before its delta is passed on.
+    """`backward`; if `updates_first`, each layer takes its step before its delta is passed on.
 
     After that of the lowest, ranks have not met.
     """

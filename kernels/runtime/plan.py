@@ -95,7 +95,7 @@ class Library(Protocol):
 
     @property
     def system_call(self) -> tuple[int, int]:
-        """By which a kernel leaves its CPU to other threads: see `threads.system_call`."""
+        """By which a kernel leaves its CPU to other threads: see `futex.system_call`."""
 
     def address(self, kernel: str | Kernel, dtype: str) -> int:
         """Where a kernel of the table, or one that users made, is, for a plan to hold."""
